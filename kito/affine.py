@@ -1,0 +1,138 @@
+"""Affine: the per-channel map ``y = scale * x + shift``, in float64.
+
+Everything is folded in float64 and cast once, at the end, to the dtype of the variable. A result
+that the dtype in which the layer computes cannot hold is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Vector = NDArray[np.float64]
+
+# NumPy knows no bfloat16: (largest finite, smallest normal) of each dtype that Keras computes in.
+_RANGE = {
+    "float16": (65504.0, 2.0**-14),
+    "bfloat16": ((2 - 2.0**-7) * 2.0**127, 2.0**-126),
+    "float32": (float(np.finfo(np.float32).max), 2.0**-126),
+    "float64": (float(np.finfo(np.float64).max), float(np.finfo(np.float64).tiny)),
+}
+
+
+class Refused(Exception):
+    """A rewrite that would not be exact, or is not understood; the message is the reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """``y = scale * x + shift`` along one axis of a tensor.
+
+    Attributes:
+        scale: shape (channels,), float64.
+        shift: shape (channels,), float64.
+        axis: the axis of the channels, counted from 0 with the batch.
+    """
+
+    scale: Vector
+    shift: Vector
+    axis: int
+
+    @classmethod
+    def from_normalization(
+        cls,
+        mean: ArrayLike,
+        variance: ArrayLike,
+        gamma: ArrayLike | None,
+        beta: ArrayLike | None,
+        epsilon: float,
+        axis: int,
+    ) -> Affine:
+        """BatchNormalization in inference: gamma * (x - mean) / sqrt(variance + epsilon) + beta.
+
+        Source of the formula: Ioffe & Szegedy 2015, algorithm 2. ``gamma`` None is 1, ``beta`` 0.
+        All arrays have shape (channels,).
+        """
+        with np.errstate(all="ignore"):  # what is not finite is found where it would be used
+            scale = 1.0 / np.sqrt(np.asarray(variance, np.float64) + epsilon)
+            if gamma is not None:
+                scale = scale * np.asarray(gamma, np.float64)
+            shift = -np.asarray(mean, np.float64) * scale
+            if beta is not None:
+                shift = shift + np.asarray(beta, np.float64)
+        return cls(scale, shift, axis)
+
+    def on_axis(self, axis: int) -> Affine:
+        """The same map along another axis."""
+        return Affine(self.scale, self.shift, axis)
+
+    def same_as(self, other: Affine) -> bool:
+        """Whether both are the same map, bit for bit."""
+        return (
+            self.axis == other.axis
+            and np.array_equal(self.scale, other.scale)
+            and np.array_equal(self.shift, other.shift)
+        )
+
+
+def scale_kernel(
+    kernel: NDArray[np.floating], scale: Vector, compute_dtype: str
+) -> NDArray[np.floating]:
+    """``kernel * scale`` by NumPy's broadcasting, computed in float64, in the kernel's own dtype.
+
+    No float64 array of the kernel's size is made on the way.
+
+    Raises:
+        Refused: the result is not finite, or loses its digits, in ``compute_dtype``.
+    """
+    out = np.empty(kernel.shape, kernel.dtype)
+    if kernel.dtype.kind == "f":
+        with np.errstate(all="ignore"):
+            np.multiply(kernel, scale, out=out, dtype=np.float64, casting="same_kind")
+    else:  # bfloat16, which has no ufunc loop of this kind
+        out[...] = (kernel.astype(np.float64) * scale).astype(kernel.dtype)
+    check_range(out, "kernel", compute_dtype)
+    if compute_dtype == "float16":
+        _check_underflow(out, kernel, compute_dtype)
+    return out
+
+
+def map_bias(
+    bias: NDArray[np.floating] | None, affine: Affine, dtype: np.dtype, compute_dtype: str
+) -> NDArray[np.floating]:
+    """``bias * scale + shift``, where no bias is 0, cast to ``dtype``; shapes (channels,).
+
+    Raises:
+        Refused: the result is not finite in ``compute_dtype``.
+    """
+    with np.errstate(all="ignore"):
+        moved = affine.shift
+        if bias is not None:
+            moved = bias.astype(np.float64) * affine.scale + affine.shift
+        out = moved.astype(dtype)
+    check_range(out, "bias", compute_dtype)
+    return out
+
+
+def check_range(values: NDArray[np.floating], what: str, compute_dtype: str) -> None:
+    """Raise Refused where ``compute_dtype`` cannot hold ``values``."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    limit = _RANGE[compute_dtype][0]
+    if not largest <= limit:  # also where it is NaN
+        raise Refused(
+            f"the folded {what} would hold {largest:.3g}, which {compute_dtype} cannot"
+            if largest == largest
+            else f"the folded {what} would hold NaN: the weights or statistics are not finite"
+        )
+
+
+def _check_underflow(
+    new: NDArray[np.floating], old: NDArray[np.floating], compute_dtype: str
+) -> None:
+    """A kernel pushed below the normal numbers of float16 has fewer digits than it had."""
+    tiny = _RANGE[compute_dtype][1]
+    after, before = float(np.max(np.abs(new), initial=0)), float(np.max(np.abs(old), initial=0))
+    if 0 < after < tiny <= before:
+        raise Refused(f"the folded kernel would hold {after:.3g} at most, too small for float16")

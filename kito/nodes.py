@@ -1,0 +1,217 @@
+"""The editable picture of a model: tensors, ops, calls of ops, and the graph that they form.
+
+Passes read it and edit it through a few verbs: :meth:`Graph.bypass`, :meth:`Graph.give_own_copy`,
+:meth:`Op.change`. The live Keras objects are in it to be read; they are never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import tree
+
+
+class Tensor:
+    """One tensor of a graph: output ``index`` of the call ``node``."""
+
+    __slots__ = ("dtype", "index", "node", "shape", "users")
+
+    def __init__(self, node: Node, index: int, shape: tuple[int | None, ...], dtype: str) -> None:
+        self.node, self.index, self.shape, self.dtype = node, index, shape, dtype
+        self.users: list[Node] = []  # one entry a use: a call that takes it twice is in here twice
+
+
+class Op:
+    """What is called: a layer, a ``keras.ops`` operation or a nested model; one for all its calls.
+
+    Attributes:
+        layer: the live Keras object of the original model.
+        name: the name that the layer gets in the rebuilt model.
+        nodes: its calls, in every graph of the model.
+        graph: the inside, where ``layer`` is a functional or Sequential model.
+        inner: what ``layer`` wraps, where it is a ``TimeDistributed``.
+        holders: the wrappers that have it as their ``inner``.
+        weights: new values that passes gave it, by variable name.
+        config: constructor arguments that passes changed.
+    """
+
+    def __init__(self, layer: Any, name: str) -> None:
+        self.layer, self.name = layer, name
+        self.nodes: list[Node] = []
+        self.graph: Graph | None = None
+        self.inner: Op | None = None
+        self.holders: list[Op] = []
+        self.weights: dict[str, np.ndarray] = {}
+        self.config: dict[str, Any] = {}
+
+    @property
+    def type_name(self) -> str:
+        """The class of the layer."""
+        return type(self.layer).__name__
+
+    @property
+    def innermost(self) -> Op:
+        """What wrappers around it finally call."""
+        return self if self.inner is None else self.inner.innermost
+
+    def sites(self) -> list[Node]:
+        """The calls of this op, those through a wrapper included."""
+        return self.nodes + [node for holder in self.holders for node in holder.sites()]
+
+    def weight(self, name: str) -> np.ndarray | None:
+        """The value of the variable of this name, as passes left it; None where there is none."""
+        if name in self.weights:
+            return self.weights[name]
+        for variable in self.layer.weights:
+            if variable.name == name:
+                return np.asarray(keras.ops.convert_to_numpy(variable))
+        return None
+
+    def change(self, weights: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> None:
+        """Give it other weights (by variable name) and constructor arguments."""
+        self.weights.update(weights)
+        self.config.update(config)
+
+    def copy(self, name: str) -> Op:
+        """The same layer, changed as this one is, under another name; nothing calls it yet."""
+        new = Op(self.layer, name)
+        new.weights, new.config = dict(self.weights), dict(self.config)
+        if self.inner is not None:
+            new.inner = self.inner.copy(self.inner.name)
+            new.inner.holders = [new]
+        return new
+
+
+class Node:
+    """One call: ``op(*args, **kwargs)``, with a :class:`Tensor` for each symbolic tensor."""
+
+    __slots__ = ("args", "graph", "kwargs", "op", "outputs")
+
+    def __init__(self, graph: Graph, op: Op, args: Any, kwargs: dict[str, Any]) -> None:
+        self.graph, self.op, self.args, self.kwargs = graph, op, args, kwargs
+        self.outputs: list[Tensor] = []
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """Every tensor that the call takes, keyword arguments included."""
+        return [x for x in tree.flatten((self.args, self.kwargs)) if isinstance(x, Tensor)]
+
+    @property
+    def data(self) -> Tensor | None:
+        """The tensor that the call transforms: its first positional argument, or ``inputs``."""
+        first = self.args[0] if self.args else self.kwargs.get("inputs")
+        return first if isinstance(first, Tensor) else None
+
+    @property
+    def is_input(self) -> bool:
+        """Whether it stands for an input of the model."""
+        return isinstance(self.op.layer, keras.layers.InputLayer)
+
+    @property
+    def runs_training(self) -> bool:
+        """Whether ``training`` is on in this call, or may be: set by a tensor, say."""
+        training = self.kwargs.get("training")
+        return bool(training) if isinstance(training, bool | int | None) else True
+
+
+class Graph:
+    """The calls of one functional or Sequential model in topological order, and its ends.
+
+    Attributes:
+        model: the Keras model that was read.
+        holder: the op that calls it where it is nested in another model; None for the outermost.
+        nodes: its calls; a dict for its order and its cheap removal.
+        inputs, outputs: structures (single, list, dict) of :class:`Tensor`, as the model's own.
+        output_names: the names of the layers that made the model's outputs, flat.
+    """
+
+    def __init__(self, model: Any, holder: Op | None) -> None:
+        self.model, self.holder = model, holder
+        self.sequential = isinstance(model, keras.Sequential)
+        self.nodes: dict[Node, None] = {}
+        self.inputs: Any = None
+        self.outputs: Any = None
+        self.output_names: list[str] = []
+
+    def add(self, op: Op, args: Any, kwargs: dict[str, Any], outputs: list[Any]) -> Node:
+        """Append a call whose results are like the Keras tensors ``outputs``."""
+        node = Node(self, op, args, kwargs)
+        node.outputs = [
+            Tensor(node, i, tuple(x.shape), keras.backend.standardize_dtype(x.dtype))
+            for i, x in enumerate(outputs)
+        ]
+        for tensor in node.inputs:
+            tensor.users.append(node)
+        op.nodes.append(node)
+        self.nodes[node] = None
+        return node
+
+    def graphs(self) -> Iterator[Graph]:
+        """This graph and those of the models nested in it, each once, the inner ones first."""
+        seen: set[Graph] = set()
+
+        def walk(graph: Graph) -> Iterator[Graph]:
+            if graph not in seen:
+                seen.add(graph)
+                for node in graph.nodes:
+                    inside = node.op.innermost.graph
+                    if inside is not None:
+                        yield from walk(inside)
+                yield graph
+
+        return walk(self)
+
+    @property
+    def runs_training(self) -> bool:
+        """Whether a call somewhere runs this model with ``training`` on, or may."""
+        return self.holder is not None and any(
+            node.runs_training or node.graph.runs_training for node in self.holder.sites()
+        )
+
+    def is_output(self, tensor: Tensor) -> bool:
+        """Whether ``tensor`` is an output of the model."""
+        return any(x is tensor for x in tree.flatten(self.outputs))
+
+    def bypass(self, node: Node) -> None:
+        """Take ``node`` out: who used its output uses the tensor that it transformed.
+
+        Calls that nobody needs any more, such as one that only made a mask for it, go as well.
+        """
+        source, target = node.data, node.outputs[0]
+        assert source is not None
+        assert len(node.outputs) == 1
+
+        def switch(x: Any) -> Any:
+            return source if x is target else x
+
+        for user in set(target.users):
+            user.args, user.kwargs = tree.map_structure(switch, (user.args, user.kwargs))
+        source.users.extend(target.users)
+        target.users = []
+        self.outputs = tree.map_structure(switch, self.outputs)
+        self._remove_unused(node)
+
+    def _remove_unused(self, node: Node) -> None:
+        waiting = [node]
+        while waiting:
+            node = waiting.pop()
+            if node.is_input or any(x.users or self.is_output(x) for x in node.outputs):
+                continue
+            for tensor in node.inputs:
+                tensor.users.remove(node)
+                waiting.append(tensor.node)
+            if node in self.nodes:
+                node.op.nodes.remove(node)
+                del self.nodes[node]
+                node.args, node.kwargs = (), {}
+
+    def give_own_copy(self, node: Node) -> None:
+        """Let ``node`` call a copy of its op, so that a change of it stays at this call."""
+        taken, old = {other.op.name for other in self.nodes}, node.op
+        number = next(i for i in range(1, len(taken) + 2) if f"{old.name}_{i}" not in taken)
+        old.nodes.remove(node)
+        node.op = old.copy(f"{old.name}_{number}")
+        node.op.nodes = [node]
