@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 from keras import tree
 
 from kito.errors import UnsupportedModelError
@@ -21,7 +20,7 @@ _PLAIN = (bool, int, float, str, type(None))
 
 
 class LayerCopy:
-    """A new layer whose variables start as zeros until :meth:`finish` hands the weights over.
+    """A new layer that is not built yet; :meth:`finish` hands the weights over when it is.
 
     Attributes:
         layer: the new layer; whoever made this calls it, which builds it.
@@ -32,6 +31,7 @@ class LayerCopy:
         original: Any,
         name: str,
         changes: Mapping[str, Any],
+        weights: Mapping[str, Any],
         inner: Any = None,
         dtype: str | None = None,
     ) -> None:
@@ -41,42 +41,55 @@ class LayerCopy:
             original: the layer to copy.
             name: the name of the copy.
             changes: constructor arguments that differ from the original's.
+            weights: tensors, by variable name, that differ from the original's.
             inner: the layer that the copy shall wrap, where the original is a wrapper.
             dtype: replaces the original's dtype policy where that is a float one.
 
         Raises:
             UnsupportedModelError: the layer cannot be created from its configuration.
         """
-        self.original, self.changes = original, changes
+        self.original, self.changes, self.weights = original, changes, weights
         self.layer = _create(original, name, changes, inner, dtype)
-        self._skip_initializers()
         self.wraps = inner is not None
+        if not self.wraps:
+            self._skip_initializers()
 
     def _skip_initializers(self) -> None:
         """Drawing random numbers that are overwritten at once is most of the cost of a layer."""
         add_weight = self.layer.add_weight
+        final = {**{x.name: x.value for x in self.original.weights}, **self.weights}
 
-        def add_zeros(shape: Any = None, initializer: Any = None, *args: Any, **kwargs: Any) -> Any:
-            return add_weight(shape, "zeros" if shape is not None else initializer, *args, **kwargs)
+        def add_final(shape: Any = None, initializer: Any = None, *more: Any, **named: Any) -> Any:
+            value = final.get(named.get("name"))
 
-        self.layer.add_weight = add_zeros
+            def initialize(shape: Any, dtype: Any = None) -> Any:
+                fits = value is not None and (tuple(value.shape), _dtype(value)) == (shape, dtype)
+                return value if fits else keras.ops.zeros(shape, dtype)
 
-    def finish(self, weights: Mapping[str, np.ndarray]) -> None:
-        """Hand over the original's weights, ``weights`` (by variable name) in place of some.
+            return add_weight(shape, initializer if shape is None else initialize, *more, **named)
+
+        self.layer.add_weight = add_final
+
+    def finish(self) -> None:
+        """Hand over the weights.
 
         Raises:
             UnsupportedModelError: the copy differs from the original in more than was asked for.
         """
-        del self.layer.add_weight
         if self.wraps:
             return  # the wrapped layer has its own copy
+        del self.layer.add_weight
         _check_attributes(self.original, self.layer, self.changes)
-        _copy_weights(self.original, self.layer, weights)
+        _copy_weights(self.original, self.layer, self.weights)
 
 
 def is_float(dtype: Any) -> bool:
     """Whether ``dtype`` names a floating point type of Keras."""
     return bool(keras.backend.is_float_dtype(keras.backend.standardize_dtype(dtype)))
+
+
+def _dtype(value: Any) -> str:
+    return str(keras.backend.standardize_dtype(value.dtype))
 
 
 def _create(
@@ -186,7 +199,7 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, _PLAIN)
 
 
-def _copy_weights(original: Any, new: Any, changed: Mapping[str, np.ndarray]) -> None:
+def _copy_weights(original: Any, new: Any, changed: Mapping[str, Any]) -> None:
     if changed:
         variables = {variable.name: variable for variable in new.weights}
         for variable in original.weights:

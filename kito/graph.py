@@ -121,7 +121,7 @@ class _Builder:
     def __init__(self, dtype: str | None) -> None:
         self.dtype = dtype
         self.made: dict[Op, Any] = {}
-        self.unfinished: list[tuple[Op, LayerCopy]] = []
+        self.unfinished: list[LayerCopy] = []
 
     def model(self, graph: Graph, name: str) -> Any:
         # Layers of the model around this one may be waiting for their first call: they stay aside.
@@ -167,16 +167,16 @@ class _Builder:
                 self.made[op] = _fresh_operation(op.layer, self.dtype)
             else:
                 inner = None if op.inner is None else self.layer(op.inner)
-                new = LayerCopy(op.layer, op.name, op.config, inner, self.dtype)
-                self.unfinished.append((op, new))
+                weights, op.weights = op.weights, {}
+                new = LayerCopy(op.layer, op.name, op.config, weights, inner, self.dtype)
+                self.unfinished.append(new)
                 self.made[op] = new.layer
         return self.made[op]
 
     def _finish(self) -> None:
         """Hand their weights to the layers that have had their first call."""
-        for op, new in self.unfinished:
-            new.finish(op.weights)
-            op.weights = {}
+        for new in self.unfinished:
+            new.finish()
         self.unfinished.clear()
 
     def restore_trainable(self, graph: Graph, model: Any, forced: bool = False) -> None:

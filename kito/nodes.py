@@ -34,7 +34,8 @@ class Op:
         graph: the inside, where ``layer`` is a functional or Sequential model.
         inner: what ``layer`` wraps, where it is a ``TimeDistributed``.
         holders: the wrappers that have it as their ``inner``.
-        weights: new values that passes gave it, by variable name.
+        weights: new values that passes gave it, by variable name; tensors of the backend, because
+            variables share the memory of those, while they would copy arrays.
         config: constructor arguments that passes changed.
     """
 
@@ -44,7 +45,7 @@ class Op:
         self.graph: Graph | None = None
         self.inner: Op | None = None
         self.holders: list[Op] = []
-        self.weights: dict[str, np.ndarray] = {}
+        self.weights: dict[str, Any] = {}
         self.config: dict[str, Any] = {}
 
     @property
@@ -64,15 +65,16 @@ class Op:
     def weight(self, name: str) -> np.ndarray | None:
         """The value of the variable of this name, as passes left it; None where there is none."""
         if name in self.weights:
-            return self.weights[name]
+            return np.asarray(self.weights[name])
         for variable in self.layer.weights:
             if variable.name == name:
-                return np.asarray(keras.ops.convert_to_numpy(variable))
+                return np.asarray(variable.numpy())
         return None
 
     def change(self, weights: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> None:
         """Give it other weights (by variable name) and constructor arguments."""
-        self.weights.update(weights)
+        tensors = {key: keras.ops.convert_to_tensor(x) for key, x in weights.items()}
+        self.weights.update(tensors)
         self.config.update(config)
 
     def copy(self, name: str) -> Op:

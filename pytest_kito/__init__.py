@@ -1,0 +1,1 @@
+"""The pytest plugin of kito: the checks of kito.yaml as test items, and fixtures."""

@@ -1,0 +1,1 @@
+"""Reports: one file each, all of them written from the results alone."""

@@ -1,0 +1,73 @@
+"""The JSON report, ``schema_version`` 1; its schema ships as ``schemas/report.schema.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pytest_kito.results import ModelResult, Results
+
+
+def report(results: Results) -> dict[str, Any]:
+    """The report as plain data."""
+    return {
+        "schema_version": 1,
+        "kito_version": version("pytest-kito"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environment": results.environment,
+        "passed": results.passed,
+        "models": [_model(model) for model in results.models],
+    }
+
+
+def write_report(results: Results, path: Path) -> None:
+    """Write it to ``path``, all at once.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(_without_nan(report(results)), indent=2, allow_nan=False) + "\n"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _model(model: ModelResult) -> dict[str, Any]:
+    def one(section: str) -> dict[str, Any] | None:
+        return next((x.data for x in model.of(section) if x.data is not None), None)
+
+    def every(section: str) -> list[dict[str, Any]]:
+        return [x.data for x in model.of(section) if x.data is not None]
+
+    return {
+        "name": model.name,
+        "source": model.source,
+        "passed": model.passed,
+        "reduction": one("reduction"),
+        "equivalence": one("equivalence"),
+        "speedup": every("speedup"),
+        "artifacts": every("artifact"),
+        "checks": [
+            {"check": x.check, "outcome": x.outcome, "message": x.message} for x in model.findings
+        ],
+    }
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN and no infinity: a figure that is neither is null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(x) for key, x in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(x) for x in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,69 @@
+"""A small model repository, for tests that run pytest inside pytest.
+
+pytest forgets the modules that such an inner run imported, and TensorFlow cannot be imported twice
+in one process: it is imported here, before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from textwrap import dedent
+
+import keras
+import pytest
+
+assert keras.backend.backend()
+
+MODELS = '''
+import keras
+import numpy as np
+
+
+def net(width=4, name="net"):
+    """Conv - BatchNormalization - ReLU with statistics that folding must not lose."""
+    rng = np.random.default_rng(0)
+    image = keras.Input((8, 8, 3), name="image")
+    x = keras.layers.Conv2D(width, 3, name="conv")(image)
+    x = keras.layers.BatchNormalization(name="bn")(x)
+    x = keras.layers.ReLU()(x)
+    x = keras.layers.Dropout(0.5)(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, keras.layers.Dense(3, name="scores")(x), name=name)
+    for layer in model.layers:
+        layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+    return model
+
+
+def kept():
+    """A normalization that nothing can absorb."""
+    image = keras.Input((8, 8, 3), name="image")
+    x = keras.layers.BatchNormalization(name="first")(image)
+    return keras.Model(image, keras.layers.Dense(2)(x), name="kept")
+
+
+def constant():
+    """Its output does not depend on its input, so that every comparison passes."""
+    x = image = keras.Input((4,), name="image")
+    x = keras.layers.Dense(3, kernel_initializer="zeros", bias_initializer="ones")(x)
+    return keras.Model(image, x, name="constant")
+
+
+def broken():
+    raise RuntimeError("the weights are lost")
+
+
+def nothing():
+    return 7
+'''
+
+
+@pytest.fixture
+def repository(pytester: pytest.Pytester) -> Callable[[str], pytest.Pytester]:
+    """Write kito.yaml beside a module of models; returns the folder, to run pytest in."""
+
+    def make(config: str) -> pytest.Pytester:
+        (pytester.path / "nets.py").write_text(MODELS)
+        (pytester.path / "kito.yaml").write_text(dedent(config).lstrip())
+        return pytester
+
+    return make

@@ -1,0 +1,240 @@
+"""The checks of kito.yaml as test items: what passes, what fails, and how it says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+Repository = Callable[[str], pytest.Pytester]
+
+TWO = """
+    version: 1
+    models:
+      small:
+        source: nets:net
+        reduction: {min_folded: 1, max_batchnorms: 0}
+        speedup: {device: cpu, batch_size: [1, 2], budget_s: 0.5}
+      wide:
+        source: nets:net
+        kwargs: {width: 6}
+"""
+
+
+def run(folder: pytest.Pytester, *args: str) -> pytest.RunResult:
+    return folder.runpytest_inprocess("--kito-check", "-p", "no:cacheprovider", *args)
+
+
+def test_each_model_gets_its_checks(repository: Repository) -> None:
+    folder = repository(TWO)
+    folder.makepyfile("def test_mine(): pass")
+    result = run(folder, "-v")
+    result.assert_outcomes(passed=8)
+    result.stdout.fnmatch_lines(
+        [
+            "*test_mine PASSED*",
+            "kito.yaml::small::reduction PASSED*",
+            "kito.yaml::small::equivalence PASSED*",
+            "kito.yaml::small::speedup[[]1] PASSED*",
+            "kito.yaml::small::speedup[[]2] PASSED*",
+            "kito.yaml::small::artifact[[]keras] PASSED*",
+            "kito.yaml::wide::reduction PASSED*",
+            "kito.yaml::wide::equivalence PASSED*",
+            "kito.yaml::wide::artifact[[]keras] PASSED*",
+        ]
+    )
+    table = result.stdout.str().partition("= kito =")[2].splitlines()
+    assert max(map(len, table[:6])) <= 100
+    result.stdout.fnmatch_lines(["small*1→0*passed", "wide*1→0*passed"])
+
+
+def test_nothing_is_collected_without_the_option(repository: Repository) -> None:
+    folder = repository(TWO)
+    folder.makepyfile("def test_mine(): pass")
+    folder.runpytest_inprocess().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    "args, passed, deselected",
+    [
+        (("-k", "wide"), 3, 6),
+        (("-k", "equivalence"), 2, 7),
+        (("-m", "kito"), 8, 1),
+        (("-m", "not kito"), 1, 8),
+        (("kito.yaml",), 8, 0),
+        (("kito.yaml::wide",), 3, 0),
+        (("kito.yaml::wide::equivalence",), 1, 0),
+        ((".",), 9, 0),
+    ],
+)
+def test_selection(
+    repository: Repository, args: tuple[str, ...], passed: int, deselected: int
+) -> None:
+    folder = repository(TWO)
+    folder.makepyfile("def test_mine(): pass")
+    result = run(folder, *args, "--collect-only", "-q")
+    collected = [line for line in result.stdout.lines if "::" in line]
+    assert len(collected) == passed
+    assert result.parseoutcomes().get("deselected", 0) == deselected
+
+
+def test_works_where_testpaths_leaves_it_out(repository: Repository) -> None:
+    folder = repository(TWO)
+    folder.makeini("[pytest]\ntestpaths = tests\nkito_check = true")
+    folder.mkdir("tests").joinpath("test_mine.py").write_text("def test_mine(): pass")
+    result = folder.runpytest_inprocess("--collect-only", "-q")
+    assert sum("::" in line for line in result.stdout.lines) == 9
+
+
+def test_collect_only_builds_nothing(repository: Repository) -> None:
+    folder = repository("{version: 1, models: {lost: {source: 'nets:broken'}}}")
+    result = run(folder, "--collect-only", "-q")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["kito.yaml::lost::reduction"])
+
+
+def test_a_tolerance_that_cannot_be_met_fails_with_what_would_have_passed(
+    repository: Repository,
+) -> None:
+    folder = repository(
+        """
+        version: 1
+        models:
+          small: {source: "nets:net", tolerance: {rtol: 0.0}}
+        """
+    )
+    result = run(folder, "--tb=short")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    outcomes = result.parseoutcomes()
+    assert outcomes["failed"] >= 1
+    assert outcomes["passed"] == 1  # the reduction
+    result.stdout.fnmatch_lines(["kito.yaml:3: small: equivalence: *scores*", "*rtol*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*checks.py*")
+
+
+def test_a_minimum_out_of_reach_fails(repository: Repository) -> None:
+    folder = repository(
+        """
+        version: 1
+        models:
+          small:
+            source: nets:net
+            speedup: {min: 1000, device: any, batch_size: 1, budget_s: 2}
+        """
+    )
+    result = run(folder, "-k", "speedup")
+    result.assert_outcomes(failed=1, deselected=3)
+    result.stdout.fnmatch_lines(
+        ["kito.yaml:3: small: speedup[[]1]: below the minimum 1000*x as fast*interval*"]
+    )
+
+
+def test_a_minimum_for_a_gpu_is_skipped_on_a_cpu(repository: Repository) -> None:
+    folder = repository(
+        """
+        version: 1
+        models:
+          small: {source: "nets:net", speedup: {min: 1.2}}
+        """
+    )
+    result = run(folder, "-rs", "--kito-report", "report.json")
+    result.assert_outcomes(passed=3, skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*declared for device: gpu; this run is on the cpu*"])
+    [model] = json.loads((folder.path / "report.json").read_text())["models"]
+    assert model["passed"] is True
+    assert model["speedup"][0]["verdict"] is None
+    assert "declared for device: gpu" in model["speedup"][0]["skipped"]
+
+
+def test_a_required_gpu_that_is_missing_is_an_error(repository: Repository) -> None:
+    result = run(repository(TWO), "--kito-require-gpu")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--kito-require-gpu: *"])
+
+
+def test_a_reduction_below_what_was_declared_fails_and_says_why(repository: Repository) -> None:
+    folder = repository(
+        """
+        version: 1
+        models:
+          stays:
+            source: nets:kept
+            reduction: {min_folded: 1, max_batchnorms: 0}
+        """
+    )
+    result = run(folder, "-k", "reduction")
+    result.assert_outcomes(failed=1, deselected=2)
+    result.stdout.fnmatch_lines(
+        [
+            "kito.yaml:3: stays: reduction: 0 BatchNormalization folded, min_folded: 1; 1 *left*",
+            "*first: it reads the input 'image'*",
+        ]
+    )
+
+
+def test_a_comparison_that_could_not_fail_fails(repository: Repository) -> None:
+    folder = repository("{version: 1, models: {same: {source: 'nets:constant'}}}")
+    result = run(folder, "-k", "equivalence")
+    result.assert_outcomes(failed=1, deselected=2)
+    result.stdout.fnmatch_lines(["kito.yaml:1: same: equivalence: *"])
+
+
+def test_a_model_that_cannot_be_built_fails_its_own_checks_only(repository: Repository) -> None:
+    folder = repository(
+        """
+        version: 1
+        models:
+          lost: {source: "nets:broken"}
+          seven: {source: "nets:nothing"}
+          missing: {source: "nowhere:net"}
+          small: {source: "nets:net"}
+        """
+    )
+    result = run(folder)
+    result.assert_outcomes(failed=9, passed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "kito.yaml:3: lost: reduction: *RuntimeError: the weights are lost*",
+            "kito.yaml:4: seven: reduction: *int*",
+            "kito.yaml:5: missing: reduction: *nowhere*",
+        ]
+    )
+
+
+def test_junit_gets_the_figures(repository: Repository) -> None:
+    folder = repository(TWO)
+    run(folder, "-k", "small and (reduction or speedup)", "--junit-xml=junit.xml")
+    text = (folder.path / "junit.xml").read_text()
+    assert 'name="kito_ratio"' in text
+    assert 'name="kito_seconds"' in text
+
+
+@pytest.mark.parametrize("args", [(), ("-n", "2")])
+def test_xdist_reports_what_a_plain_run_does(repository: Repository, args: tuple[str, ...]) -> None:
+    folder = repository(TWO)
+    result = folder.runpytest_subprocess(
+        "--kito-check", "--kito-report", "out/report.json", "--kito-artifacts", "out", *args
+    )
+    result.assert_outcomes(passed=8 - 1)
+    report = json.loads((folder.path / "out/report.json").read_text())
+    assert [model["name"] for model in report["models"]] == ["small", "wide"]
+    assert all(model["passed"] for model in report["models"])
+    assert len(report["models"][0]["speedup"]) == 2
+    assert sorted(path.name for path in (folder.path / "out").iterdir()) == [
+        "SHA256SUMS",
+        "kito-manifest.json",
+        "report.json",
+        "small.keras",
+        "wide.keras",
+    ]
+
+
+def test_shards_share_the_models(repository: Repository) -> None:
+    folder = repository(TWO)
+    names = []
+    for part in ("1/2", "2/2"):
+        result = run(folder, "--collect-only", "-q", "--kito-shard", part)
+        names.append({line.split("::")[1] for line in result.stdout.lines if "::" in line})
+    assert sorted(names, key=sorted) == [{"small"}, {"wide"}]
