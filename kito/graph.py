@@ -249,6 +249,22 @@ def copy_model(model: Any, dtype: str | None = None) -> Any:
     return build_model(read_graph(model), dtype)
 
 
+def input_names(model: Any) -> list[str]:
+    """The names of a built model's inputs, flat: those of its Input layers."""
+    return [x._keras_history.operation.name for x in model.inputs]
+
+
+def output_names(model: Any) -> list[str]:
+    """The names of a built model's outputs, flat, each once: a repeated name gets a number."""
+    seen: dict[str, int] = {}
+    names = []
+    for tensor in model.outputs:
+        name = tensor._keras_history.operation.name
+        seen[name] = seen.get(name, 0) + 1
+        names.append(name if seen[name] == 1 else f"{name}_{seen[name] - 1}")
+    return names
+
+
 def layer_tensors(model: Any) -> list[tuple[str, Any]]:
     """(layer name, symbolic output) of each call, in topological order; a nested model is one."""
     return [(call.operation.name, x) for call in _calls(_core(model)) for x in call.outputs]

@@ -1,0 +1,336 @@
+"""Are two models' outputs the same, and could this comparison have failed?
+
+An output passes where ``max|a - b| <= atol + rtol * max|a|``: the tolerance is relative to the
+output's own scale. Where only the *default* tolerance is exceeded, both models are held against the
+original in float64, since deep networks amplify float32 rounding: the reduced model passes, *within
+rounding*, where its RMS error is at most 1.5 times the original's own. A comparison of outputs that
+hardly differ from sample to sample could not have failed, and fails as *insensitive*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kito.departure import first_departure
+from kito.errors import KitoError, UnsupportedModelError
+from kito.graph import all_layers, copy_model, output_names
+from kito.inputs import Inputs, batch_limit, batches, random_inputs, resolve_inputs, sample_count
+from kito.outputs import Difference, Squares, run
+
+Tolerance = tuple[float | None, float | None]
+"""(rtol, atol); None is the default."""
+
+RTOL, RTOL_MIXED = 1e-4, 1e-2
+ROUNDING = 1.5
+"""How many times the original's own error the reduced model's may be, against float64."""
+SENSITIVITY = 100
+"""How many times the allowed difference an output must vary by across samples."""
+_TRUTH = {
+    "float32": 1e-2,
+    "mixed": 0.3,
+}  # beyond it, the float64 run is no truth about the original
+_TRUTH_SAMPLES = 8  # float64 is slow, and RMS over one sample is over many elements already
+
+
+@dataclass(frozen=True)
+class OutputComparison:
+    """One output of two models.
+
+    Attributes:
+        max_abs: largest absolute difference.
+        mean_abs: mean absolute difference.
+        scale: largest absolute value of the original's output.
+        spread: largest range of one element across samples.
+        rtol: relative tolerance that was applied.
+        atol: absolute tolerance that was applied.
+        required_rtol: the least rtol, with this atol, that would have passed.
+        strict: whether the tolerance was written by the user.
+        faulty: what is wrong with the values themselves, such as NaN; else empty.
+    """
+
+    max_abs: float
+    mean_abs: float
+    scale: float
+    spread: float
+    rtol: float
+    atol: float
+    required_rtol: float
+    strict: bool
+    faulty: str = ""
+
+    @property
+    def allowed(self) -> float:
+        """The largest absolute difference that passes."""
+        return self.atol + self.rtol * self.scale
+
+    @property
+    def passed(self) -> bool:
+        """Whether the difference is within the tolerance."""
+        return not self.faulty and self.max_abs <= self.allowed
+
+    @property
+    def insensitive(self) -> bool:
+        """Whether the output varies too little for the difference to have been seen."""
+        return not self.faulty and (self.spread < SENSITIVITY * self.allowed or self.spread == 0)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models' outputs on the same samples.
+
+    Attributes:
+        passed: the outputs are the same, and the comparison could have failed.
+        insensitive: an output varies too little across samples to tell anything.
+        within_rounding: past the default tolerance, but no further from float64 than the original.
+        samples: number of samples.
+        outputs: by output name.
+        error_vs_float64: RMS error against the original in float64 relative to the RMS of that,
+            (original, reduced); None where it was not needed or could not be made.
+        first_departure: the first layer whose output departs; None where all agree, or unknown.
+        reason: why it did not pass; empty if it did.
+    """
+
+    passed: bool
+    insensitive: bool
+    within_rounding: bool
+    samples: int
+    outputs: dict[str, OutputComparison]
+    error_vs_float64: tuple[float, float] | None
+    first_departure: str | None
+    reason: str
+
+    def message(self) -> str:
+        """What was found, for people."""
+        if self.passed:
+            how = "within rounding of float64" if self.within_rounding else "within tolerance"
+            return f"{len(self.outputs)} outputs of {self.samples} samples are the same, {how}"
+        where = ""
+        if self.first_departure is not None:
+            where = f"\nthe first layer whose output departs is '{self.first_departure}'"
+        return self.reason + where
+
+
+def compare(
+    original: Any,
+    reduced: Any,
+    inputs: Any = None,
+    *,
+    samples: int = 32,
+    rtol: float | None = None,
+    atol: float | None = None,
+    seed: int = 0,
+    outputs: Mapping[str, Tolerance] | None = None,
+    reference: str | None = None,
+    batch_size: int = 8,
+) -> Comparison:
+    """Compare the outputs of two models in inference.
+
+    Args:
+        original: the model that is right by definition.
+        reduced: the model to judge; it takes the same inputs.
+        inputs: see :func:`kito.inputs.resolve_inputs`; None for seeded random samples.
+        samples: number of random samples.
+        rtol: tolerance relative to each output's largest absolute value. None: 1e-4, or 1e-2 where
+            the model computes in float16 or bfloat16; a value is strict: nothing beyond it passes.
+        atol: absolute tolerance, in the outputs' units; None: 0; a value is strict.
+        seed: of the random samples.
+        outputs: (rtol, atol) of single outputs, by name.
+        reference: "float64" to hold both models against the original in float64 always.
+        batch_size: samples per call, which bounds the memory.
+
+    Raises:
+        KitoError: the inputs do not fit, an output is named that does not exist, the two models'
+            outputs differ in number or shape, or there are fewer than two samples.
+    """
+    fed = resolve_inputs(original, inputs, samples=samples, seed=seed)
+    if sample_count(fed) < 2:
+        raise KitoError("one sample cannot show that outputs depend on the input: give two or more")
+    if reference not in (None, "float64"):
+        raise KitoError(f"reference: {reference!r} is neither None nor 'float64'")
+    names = output_names(original)
+    tolerances = _tolerances(original, names, rtol, atol, outputs or {})
+    differences = {name: Difference() for name in names}
+    size = batch_limit(original, batch_size)
+    for batch in batches(fed, size):
+        pairs = zip(run(original, batch), run(reduced, batch), strict=False)
+        results = list(pairs)
+        _check_structure(original, reduced, names, results)
+        for name, (a, b) in zip(names, results, strict=True):
+            differences[name].add(a, b)
+    found = {name: _judge(differences[name], *tolerances[name]) for name in names}
+    return _conclude(original, reduced, fed, found, reference, size)
+
+
+def _tolerances(
+    model: Any,
+    names: list[str],
+    rtol: float | None,
+    atol: float | None,
+    outputs: Mapping[str, Tolerance],
+) -> dict[str, tuple[float, float, bool]]:
+    """(rtol, atol, strict) of each output."""
+    unknown = [name for name in outputs if name not in names]
+    if unknown:
+        raise KitoError(f"tolerance for {unknown}: no such output; the model's are {names}")
+    default = RTOL_MIXED if _is_mixed(model) else RTOL
+    found = {}
+    for name in names:
+        own_rtol, own_atol = outputs.get(name, (None, None))
+        wanted_rtol = rtol if own_rtol is None else own_rtol
+        wanted_atol = atol if own_atol is None else own_atol
+        strict = wanted_rtol is not None or wanted_atol is not None
+        found[name] = (default if wanted_rtol is None else wanted_rtol, wanted_atol or 0.0, strict)
+    return found
+
+
+def _is_mixed(model: Any) -> bool:
+    return any(x.compute_dtype in ("float16", "bfloat16") for x in all_layers(model))
+
+
+def _check_structure(original: Any, reduced: Any, names: list[str], results: list[Any]) -> None:
+    shapes = [(a.shape, b.shape) for a, b in results]
+    if len(results) != len(names) or any(a != b for a, b in shapes):
+        raise KitoError(
+            f"'{original.name}' and '{reduced.name}' cannot be compared: their outputs have the "
+            f"shapes {[a for a, _ in shapes]} and {[b for _, b in shapes]}"
+        )
+
+
+def _judge(found: Difference, rtol: float, atol: float, strict: bool) -> OutputComparison:
+    if found.integral and not strict:
+        rtol = 0.0  # labels and masks are the same or they are not
+    over = max(found.max_abs - atol, 0.0)
+    required = over / found.scale if found.scale else (0.0 if over == 0 else float("inf"))
+    return OutputComparison(
+        max_abs=found.max_abs,
+        mean_abs=found.mean_abs,
+        scale=found.scale,
+        spread=found.spread,
+        rtol=rtol,
+        atol=atol,
+        required_rtol=required,
+        strict=strict,
+        faulty=found.faulty,
+    )
+
+
+def _conclude(
+    original: Any,
+    reduced: Any,
+    fed: Inputs,
+    found: dict[str, OutputComparison],
+    reference: str | None,
+    size: int,
+) -> Comparison:
+    faulty = [f"output '{name}': {x.faulty}" for name, x in found.items() if x.faulty]
+    dull = {name: x for name, x in found.items() if x.insensitive}
+    beyond = {name: x for name, x in found.items() if not x.passed and not x.faulty}
+    strict = {name: x for name, x in beyond.items() if x.strict}
+    error: tuple[float, float] | None = None
+    problem = ""
+    rounding = False
+    if reference == "float64" or (beyond and not strict and not faulty and not dull):
+        error, problem = _errors(original, reduced, fed, size)
+        near = error is not None and not problem and error[1] <= ROUNDING * error[0]
+        rounding = near and bool(beyond)
+        if not near and not problem and error is not None:
+            problem = (
+                f"against the original in float64, the reduced model's relative RMS error is "
+                f"{error[1]:.3g}, the original's own {error[0]:.3g}; at most {ROUNDING} times "
+                "that is rounding"
+            )
+    reasons = faulty + [_too_dull(name, x) for name, x in dull.items()]
+    judged = strict if rounding or (reference and not problem) else beyond
+    reasons += [_too_far(name, x) for name, x in judged.items()]
+    if problem and (reference or beyond):
+        reasons.append(problem)
+    passed = not reasons
+    departure = None
+    if beyond and not passed and not faulty:
+        departure = first_departure(original, reduced, fed)
+    return Comparison(
+        passed=passed,
+        insensitive=bool(dull),
+        within_rounding=rounding and passed,
+        samples=sample_count(fed),
+        outputs=found,
+        error_vs_float64=error,
+        first_departure=departure,
+        reason="\n".join(reasons),
+    )
+
+
+def _errors(
+    original: Any, reduced: Any, fed: Inputs, size: int
+) -> tuple[tuple[float, float] | None, str]:
+    """Relative RMS errors against the original in float64, or why there are none."""
+    try:
+        truth = copy_model(original, dtype="float64")
+    except UnsupportedModelError as error:
+        return None, f"the original cannot be run in float64: {error}"
+    own, reduced_error = Squares(), Squares()
+    count = -(-min(sample_count(fed), _TRUTH_SAMPLES) // size) * size
+    few = {name: values[:count] for name, values in fed.items()}
+    for batch in batches(few, size):
+        exact = run(truth, batch)
+        for t, a, b in zip(exact, run(original, batch), run(reduced, batch), strict=True):
+            own.add(t, a)
+            reduced_error.add(t, b)
+    errors = (own.relative(), reduced_error.relative())
+    limit = _TRUTH["mixed" if _is_mixed(original) else "float32"]
+    if not errors[0] <= limit:
+        return errors, (
+            f"the original in float64 is {errors[0]:.3g} away from itself, which rounding does not "
+            "explain: it cannot serve as a reference"
+        )
+    return errors, ""
+
+
+def _too_far(name: str, x: OutputComparison) -> str:
+    return (
+        f"output '{name}' differs by {x.max_abs:.3g}, allowed {x.allowed:.3g} (rtol {x.rtol:g} of "
+        f"its scale {x.scale:.3g}, atol {x.atol:g}); rtol {x.required_rtol:.2g} would have passed"
+    )
+
+
+def _too_dull(name: str, x: OutputComparison) -> str:
+    return (
+        f"output '{name}' is insensitive: across samples it varies by {x.spread:.3g}, less than "
+        f"{SENSITIVITY} times the allowed difference {x.allowed:.3g}: this comparison could not "
+        "have failed. Feed more varied inputs or real data (inputs.data), or set weights: random"
+    )
+
+
+def compare_two_models_results(
+    m1: Any, m2: Any, test_number: int = 10000, max_batch: int = 10000
+) -> float:
+    """KITO's own check: print and return the largest absolute difference on random inputs.
+
+    Args:
+        m1: a model.
+        m2: another one that takes the same inputs.
+        test_number: number of samples, uniform in [0, 1).
+        max_batch: most samples held at a time.
+
+    Raises:
+        KitoError: a number is not positive, or the outputs differ in number or shape.
+    """
+    if test_number < 1 or max_batch < 1:
+        raise KitoError("test_number and max_batch must be at least 1")
+    largest, done = 0.0, 0
+    while done < test_number:
+        count = min(max_batch, test_number - done)
+        fed = random_inputs(m1, samples=count, seed=done)
+        for batch in batches(fed, batch_limit(m1, min(count, 32))):
+            results = list(zip(run(m1, batch), run(m2, batch), strict=False))
+            _check_structure(m1, m2, output_names(m1), results)
+            for a, b in results:
+                difference = np.abs(a.astype(np.float64) - b.astype(np.float64))
+                largest = max(largest, float(np.max(difference, initial=0.0)))
+        done += count
+    print(f"Max difference on {test_number} samples: {largest}")  # noqa: T201 (KITO printed it)
+    return largest
