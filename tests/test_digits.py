@@ -1,0 +1,57 @@
+"""The trained classifier of ``examples/digits``: reduced, and trained anew."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from digits.data import load
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "digits"
+
+
+def predictions(model: keras.Model) -> np.ndarray:
+    digits: np.ndarray = np.argmax(model.predict(load().test_images, verbose=0), axis=-1)
+    return digits
+
+
+@pytest.mark.kito_model("digits")
+def test_reduction_changes_no_prediction(
+    kito_original: keras.Model, kito_reduced: keras.Model
+) -> None:
+    reduced = predictions(kito_reduced)
+    np.testing.assert_array_equal(reduced, predictions(kito_original))
+    assert np.mean(reduced == load().test_labels) > 0.97
+
+
+@pytest.mark.kito_model("digits")
+def test_every_normalization_is_folded(kito_reduced: keras.Model) -> None:
+    kinds = [type(layer).__name__ for layer in kito_reduced.layers]
+    assert "BatchNormalization" not in kinds
+    assert "Dropout" not in kinds
+
+
+def test_the_gate_compares_on_the_test_images() -> None:
+    with np.load(EXAMPLE / "test_images.npz") as stored:
+        np.testing.assert_array_equal(stored["image"], load().test_images)
+
+
+@pytest.mark.slow
+def test_training_reaches_its_accuracy_and_repeats(tmp_path: Path) -> None:
+    outputs = [tmp_path / "first", tmp_path / "second"]
+    for output in outputs:
+        output.mkdir()
+    runs = [
+        subprocess.Popen([sys.executable, str(EXAMPLE / "train.py"), "--output", str(output)])
+        for output in outputs
+    ]
+    assert [run.wait() for run in runs] == [0, 0]
+    first, second = (keras.models.load_model(output / "digits.keras") for output in outputs)
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert np.mean(predictions(first) == load().test_labels) > 0.97

@@ -1,0 +1,65 @@
+"""The documents and the code are in step."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_kito.schema import (
+    EquivalenceSpec,
+    InputsSpec,
+    KitoFile,
+    ModelKeys,
+    ReductionSpec,
+    Section,
+    SpeedupSpec,
+    ToleranceSpec,
+)
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("examples/*/*.md")]
+
+
+def test_readme_sets_up_a_fresh_machine_with_two_commands() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"```bash\n(python3 -m venv .+)\n```", text)
+    assert [command.rpartition("&& ")[2] for command in commands] == [
+        ".venv/bin/pytest --kito-check kito.yaml",
+        ".venv/bin/pytest",
+    ]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8"))
+    local = [link for link in links if not link.startswith("https://")]
+    assert [link for link in local if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "heading, section",
+    [
+        ("## Top level", KitoFile),
+        ("## A model", ModelKeys),
+        ("### inputs", InputsSpec),
+        ("### tolerance", ToleranceSpec),
+        ("### equivalence", EquivalenceSpec),
+        ("### reduction", ReductionSpec),
+        ("### speedup", SpeedupSpec),
+    ],
+)
+def test_reference_names_exactly_the_keys_of(heading: str, section: type[Section]) -> None:
+    text = (ROOT / "docs" / "kito-yaml.md").read_text(encoding="utf-8")
+    body = re.split(r"^##", text.split(f"\n{heading}\n")[1], maxsplit=1, flags=re.MULTILINE)[0]
+    cells = re.findall(r"^\| (`.+?) \|", body, re.MULTILINE)
+    documented = {key for cell in cells for key in re.findall(r"`(\w+)`", cell)}
+    assert documented == {field.alias or name for name, field in section.model_fields.items()}
+
+
+def test_readme_names_exactly_the_keys_of_a_model() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    body = text.split("\n## kito.yaml\n")[1].split("\n## ")[0]
+    documented = set(re.findall(r"^\| `(\w+)` \|", body, re.MULTILINE))
+    assert documented == {field.alias or name for name, field in ModelKeys.model_fields.items()}

@@ -1,0 +1,72 @@
+"""The networks of KITO's own table: how many normalizations fold, and parameters before and after.
+
+The counts are those of ``kito.reduce(model, passes=("fold_batchnorm",))`` on the network at its
+default input size. A folded BatchNormalization over C channels takes away its 4C parameters (3C if
+``scale=False``), and a convolution without bias gains C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from zoo import deeplab, resnet152, zf_unet
+
+
+@dataclass(frozen=True)
+class Network:
+    """One row of the table."""
+
+    name: str
+    build: Callable[[int], keras.Model]
+    """From the side of the square input images, in pixels, to the model with fresh weights."""
+    folded: int
+    """BatchNormalization layers that disappear."""
+    parameters_before: int
+    parameters_after: int
+    size: int = 224
+    """Side of the images for which the counts are published."""
+    numeric_size: int = 128
+    """Side at which outputs are compared: the weights have the same shapes and it costs less. The
+    deepest feature map stays 3 x 3 or larger, since normalizing over less amplifies rounding."""
+
+
+def _application(name: str, **kwargs: Any) -> Callable[[int], keras.Model]:
+    """The builder of a network of ``keras.applications``."""
+
+    def build(size: int) -> keras.Model:
+        factory = getattr(keras.applications, name)
+        model: keras.Model = factory(weights=None, input_shape=(size, size, 3), **kwargs)
+        return model
+
+    return build
+
+
+NETWORKS: tuple[Network, ...] = (
+    Network("mobilenet", _application("MobileNet"), 27, 4_253_864, 4_221_032),
+    Network("mobilenet_v2", _application("MobileNetV2", alpha=1.4), 52, 6_156_712, 6_084_808),
+    Network("resnet50", _application("ResNet50"), 53, 25_636_712, 25_530_472),
+    Network("inception_v3", _application("InceptionV3"), 94, 23_851_784, 23_817_352, 299, 160),
+    Network(
+        "inception_resnet_v2",
+        _application("InceptionResNetV2"),
+        204,
+        55_873_736,
+        55_813_192,
+        size=299,
+        numeric_size=160,
+    ),
+    Network("xception", _application("Xception"), 40, 22_910_480, 22_828_688, size=299),
+    Network("densenet121", _application("DenseNet121"), 59, 8_062_504, 8_040_040),
+    Network("densenet169", _application("DenseNet169"), 83, 14_307_880, 14_276_200),
+    Network("densenet201", _application("DenseNet201"), 99, 20_242_984, 20_205_160),
+    Network("nasnet_mobile", _application("NASNetMobile"), 188, 5_326_716, 5_272_599),
+    Network("nasnet_large", _application("NASNetLarge"), 260, 88_949_818, 88_658_596, 331, 96),
+    Network("zf_unet_224", lambda size: zf_unet.build(size=size), 22, 31_466_753, 31_442_689),
+    Network("deeplab_mobile", deeplab.build_mobile, 54, 2_146_645, 2_097_013, size=512),
+    Network("deeplab_xception", deeplab.build_xception, 146, 41_258_213, 40_954_013, 512, 160),
+    Network("resnet152", resnet152.build, 155, 60_344_232, 60_117_096),
+)

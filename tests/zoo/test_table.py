@@ -1,0 +1,74 @@
+"""The networks of KITO's own table, reduced as KITO reduces them: the counts, and the outputs."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import kito
+from kito.calibration import randomize_weights
+from kito.graph import copy_model
+from kito.inputs import Inputs, call_arguments, random_inputs
+from zoo.networks import NETWORKS, Network
+
+SAMPLES = 6
+
+each_network = pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
+
+
+@pytest.fixture(autouse=True)
+def released_models() -> Iterator[None]:
+    """The models of one test are gone (Keras' cycles of references too) before the next begins."""
+    yield
+    keras.backend.clear_session()
+    gc.collect()
+
+
+@each_network
+def test_folds_as_in_the_table(network: Network) -> None:
+    reduction = kito.reduce(network.build(network.size), passes=("fold_batchnorm",))
+
+    before, after = reduction.batchnorms
+    assert before - after == network.folded
+    assert reduction.parameters == (network.parameters_before, network.parameters_after)
+
+
+@each_network
+def test_computes_the_same(network: Network) -> None:
+    model = network.build(network.numeric_size)
+    inputs = random_inputs(model, samples=SAMPLES, seed=1)
+    randomize_weights(model, inputs, seed=2)
+    reduced = kito.reduce(model, passes=("fold_batchnorm",)).model
+
+    expected, actual = _outputs(model, inputs), _outputs(reduced, inputs)
+    truth = _outputs(copy_model(model, dtype="float64"), inputs)
+
+    scale = np.abs(expected).max()
+    assert np.ptp(expected, axis=0).max() >= 0.05 * scale, (
+        "such outputs could not show a wrong fold"
+    )
+    assert np.abs(actual - expected).max() <= 1e-3 * scale
+    assert _rms(actual - truth) <= 1.5 * _rms(expected - truth)
+
+
+def test_zf_unet_has_the_layers_of_its_description() -> None:
+    (network,) = (network for network in NETWORKS if network.name == "zf_unet_224")
+
+    reduction = kito.reduce(network.build(network.size), passes=("fold_batchnorm",))
+
+    assert (len(reduction.original.layers), len(reduction.model.layers)) == (85, 63)
+
+
+def _outputs(model: keras.Model, inputs: Inputs) -> NDArray[np.float64]:
+    """Of one eager call in inference: tracing a function would cost more than it saves."""
+    outputs = model(call_arguments(model, inputs), training=False)
+    return np.asarray(keras.ops.convert_to_numpy(outputs), dtype=np.float64)
+
+
+def _rms(values: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
