@@ -180,6 +180,7 @@ def check_artifact(
         folder,
         run.spec.name,
         artifact_format,
+        custom_objects=run.custom_objects(),
         rtol=tolerance.rtol,
         atol=tolerance.atol,
         outputs={name: (x.rtol, x.atol) for name, x in tolerance.outputs.items()},

@@ -82,6 +82,7 @@ class CheckItem(pytest.Item):
             raise
         finally:
             self.finding.environment = self.gate.environment()
+            self.user_properties += _figures(self.finding)
 
     def _note(self, outcome: str, message: str, data: dict[str, Any] | None) -> None:
         assert self.finding is not None
@@ -134,3 +135,13 @@ class Artifact(CheckItem):
         assert self.finding is not None
         self.finding.staged = str(path)
         return data
+
+
+def _figures(finding: Finding) -> list[tuple[str, object]]:
+    """The plain figures of a finding, as JUnit properties."""
+    data = finding.data or {}
+    return [
+        (f"kito_{key}", value)
+        for key, value in data.items()
+        if isinstance(value, str | int | float | bool)
+    ]

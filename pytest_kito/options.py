@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pytest
 
-_DEVICES = ("auto", "cpu", "gpu")
+DeviceChoice = Literal["auto", "cpu", "gpu"]
+_DEVICES = get_args(DeviceChoice)
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Options:
 
     check: bool
     config: Path
-    device: str
+    device: DeviceChoice
     require_gpu: bool
     artifacts: Path | None
     report: Path | None

@@ -57,6 +57,13 @@ class ModelRun:
         """The reduced model's outputs against the original's."""
         return self._once("comparison", self._compare)
 
+    def custom_objects(self) -> Any:
+        """What a file of the model needs to be loaded, by name; None where nothing is declared."""
+        from kito.importing import import_object
+
+        declared = self.spec.custom_objects
+        return None if declared is None else import_object(declared, base=self.base)
+
     def release(self) -> None:
         """Let go of the models; a later stage would build them again."""
         self._done.clear()

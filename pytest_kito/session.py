@@ -157,12 +157,11 @@ class Gate:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Send what a check found along with the report of its item, and to JUnit its figures."""
+        """Send what a check found along with the report of its item."""
         report = yield
         finding: Finding | None = getattr(item, "finding", None)
         if finding is not None and call.when == "call":
             report.kito = as_data(finding)  # type: ignore[attr-defined]
-            report.user_properties += _figures(finding)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -216,13 +215,3 @@ def _model(item: pytest.Item) -> str | None:
     params = getattr(getattr(item, "callspec", None), "params", {})
     name = params.get("kito_model_name")
     return name if isinstance(name, str) else None
-
-
-def _figures(finding: Finding) -> list[tuple[str, object]]:
-    """The plain figures of a finding, as JUnit properties."""
-    data = finding.data or {}
-    return [
-        (f"kito_{key}", value)
-        for key, value in data.items()
-        if isinstance(value, str | int | float | bool)
-    ]

@@ -1,0 +1,226 @@
+"""Is one call faster than another? Paired timing, and a verdict that may be reached early.
+
+Nothing here knows a model: the calls, the clock and the random numbers are handed in.
+
+Whatever disturbs a machine for longer than a call disturbs both calls of a pair, so the ratio
+within a pair is far steadier than any time. The figure is the median of these ratios: the odd pair
+in which only one call was disturbed does not move it.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+
+FIRST_LOOK = 20
+"""Pairs before the first verdict; each later look comes at twice as many."""
+LEAST_PAIRS = 3
+"""Pairs that are taken even where they exceed the budget."""
+WARM_UP_CALLS = 50
+PRECISE = 0.02
+"""Without a minimum, pairs are taken until the interval is the ratio +- this part of it."""
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What was measured.
+
+    Attributes:
+        ratio: median over the pairs of time of the original / time of the reduced.
+        low: low end of the interval of ``ratio``.
+        high: high end of it.
+        noise_floor: see :func:`noise_floor`.
+        verdict: on the minimum; None where there is none.
+        original: seconds of the original's call in each pair, in the order of time.
+        reduced: seconds of the reduced model's call in each pair.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    noise_floor: float
+    verdict: Verdict | None
+    original: tuple[float, ...]
+    reduced: tuple[float, ...]
+
+
+def measure_pairs(
+    original: Callable[[], None],
+    reduced: Callable[[], None],
+    *,
+    minimum: float | None,
+    confidence: float,
+    budget_s: float,
+    rng: np.random.Generator,
+    clock: Callable[[], float],
+) -> Pairs:
+    """Time two calls in pairs, in random order, until the verdict is clear or the budget is spent.
+
+    The interval is looked at after 20, 40, 80, ... pairs and when the budget ends. Stopping at the
+    first look that pleases would make errors likelier than ``1 - confidence``, so that is shared
+    out: look k uses an interval that misses with probability ``(1 - confidence) / (k * (k + 1))``.
+    These sum to less than ``1 - confidence`` (Bonferroni), so the interval of the result holds with
+    at least ``confidence``, whichever look was the last.
+
+    Args:
+        original: one call of the original, which returns when its work is done.
+        reduced: the same of the reduced model.
+        minimum: the ratio to judge; None to measure only, for at most a quarter of the budget.
+        confidence: of the interval, for all looks together.
+        budget_s: seconds, warm-up included; three pairs are taken even if they take longer.
+        rng: the order within each pair, and the bootstrap.
+        clock: seconds from any start.
+    """
+    start = clock()
+    limit = budget_s if minimum is not None else budget_s / 4
+    with _garbage_collection_off():
+        for call in (original, reduced):
+            warm_up(call, clock, limit / 10)
+    times: tuple[list[float], list[float]] = [], []
+    goal, look = FIRST_LOOK, 0
+    while True:
+        in_time = _take_pairs((original, reduced), times, goal, start + limit, rng, clock)
+        look, goal = look + 1, goal * 2
+        risk = (1 - confidence) / (look * (look + 1))
+        ratios = np.divide(*times)
+        ratio, (low, high) = float(np.median(ratios)), median_interval(ratios, risk, rng)
+        floor = noise_floor(times[0], risk, rng)
+        verdict: Verdict | None = None
+        if minimum is not None and len(ratios) >= least_for(risk):
+            verdict = judge(low, high, floor, minimum)
+        precise = minimum is None and high - low <= 2 * PRECISE * ratio
+        if verdict or precise or not in_time:
+            verdict = verdict or (None if minimum is None else "inconclusive")
+            return Pairs(ratio, low, high, floor, verdict, tuple(times[0]), tuple(times[1]))
+
+
+def judge(low: float, high: float, floor: float, minimum: float) -> Literal["pass", "fail"] | None:
+    """The verdict on an interval of the ratio; None where it allows none.
+
+    A claimed speed-up within the noise floor cannot be told from none, so such a minimum is judged
+    only where the whole interval lies outside the noise: then it is clear on which side.
+    """
+    in_the_noise = 1 < minimum <= 1 + floor
+    if in_the_noise and low <= 1 + floor and high >= 1 - floor:
+        return None
+    if low >= minimum:
+        return "pass"
+    return "fail" if high < minimum else None
+
+
+def noise_floor(original: list[float], risk: float, rng: np.random.Generator) -> float:
+    """How far from 1 the ratio of two models of the same speed can seem to be here.
+
+    The originals of each two consecutive pairs are divided by each other, which by which is drawn
+    like the order within a pair; the floor is ``max(1 - low, high - 1)`` of the interval of the
+    median of these ratios. Two such calls lie further apart than those of a pair, so it is on the
+    careful side.
+
+    Args:
+        original: seconds of the original in each pair, at least two of them.
+        risk: as for :func:`median_interval`.
+        rng: which by which, and the bootstrap.
+    """
+    ratios = np.divide(original[:-1], original[1:])
+    swapped = rng.random(len(ratios)) < 0.5
+    low, high = median_interval(np.where(swapped, 1 / ratios, ratios), risk, rng)
+    return max(1 - low, high - 1)
+
+
+def median_interval(
+    values: np.ndarray, risk: float, rng: np.random.Generator
+) -> tuple[float, float]:
+    """An interval that misses the median of what ``values`` are drawn from with at most ``risk``.
+
+    Its ends are two of the sorted values, as far from the middle as the number of values above the
+    true median strays from half of them. How far that is, a block bootstrap tells: it resamples
+    circular blocks of sqrt(n) neighbours, which need not be independent. It is never less than
+    for independent values, where that number is binomial (the interval of the sign test).
+
+    Args:
+        values: in the order of time, shape (n,), n >= 1. With fewer than :func:`least_for`, no
+            interval is sure enough, and this is least to greatest.
+        risk: probability, both sides together.
+        rng: of the bootstrap.
+    """
+    count = len(values)
+    sides = np.sign(values - np.median(values)) / 2
+    length = max(1, math.isqrt(count))
+    sums = np.concatenate([[0.0], np.cumsum(np.concatenate([sides, sides[: length - 1]]))])
+    blocks = sums[length:] - sums[:-length]
+    drawn = rng.integers(count, size=(RESAMPLES, math.ceil(count / length)))
+    bootstrap = np.quantile(np.abs(blocks[drawn].sum(axis=1)), 1 - risk)
+    binomial = np.quantile(np.abs(rng.binomial(count, 0.5, RESAMPLES) - count / 2), 1 - risk)
+    first = max(math.ceil(count / 2 - max(bootstrap, binomial)) - 1, 0)
+    ordered = np.sort(values)
+    return float(ordered[first]), float(ordered[count - 1 - first])
+
+
+def least_for(risk: float) -> int:
+    """The least number of values whose range misses the median with at most ``risk``.
+
+    All n of them lie on one side of it with probability ``2 * 2 ** -n``.
+    """
+    return math.ceil(1 - math.log2(risk))
+
+
+def warm_up(call: Callable[[], None], clock: Callable[[], float], limit: float) -> int:
+    """Call until five calls are no longer faster than the five before; return how many calls.
+
+    At least once, at most 50 times, and for about ``limit`` seconds.
+    """
+    start = clock()
+    times: list[float] = []
+    while len(times) < WARM_UP_CALLS:
+        times.append(_seconds(call, clock))
+        before, last = times[-10:-5], times[-5:]
+        stable = len(before) == 5 and np.median(last) >= 0.95 * np.median(before)
+        if stable or clock() - start >= limit:
+            break
+    return len(times)
+
+
+def _take_pairs(
+    calls: tuple[Callable[[], None], Callable[[], None]],
+    times: tuple[list[float], list[float]],
+    goal: int,
+    deadline: float,
+    rng: np.random.Generator,
+    clock: Callable[[], float],
+) -> bool:
+    """Add pairs until there are ``goal``, or until one more would end after the deadline: False."""
+    with _garbage_collection_off():
+        while len(times[0]) < goal:
+            last = times[0][-1] + times[1][-1] if times[0] else 0.0
+            if len(times[0]) >= LEAST_PAIRS and clock() + last > deadline:
+                return False
+            for which in rng.permutation(2):
+                times[which].append(_seconds(calls[which], clock))
+    return True
+
+
+def _seconds(call: Callable[[], None], clock: Callable[[], float]) -> float:
+    start = clock()
+    call()
+    return clock() - start
+
+
+@contextmanager
+def _garbage_collection_off() -> Iterator[None]:
+    """A collection would be counted as the time of the call that happened to cause it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from kito import backends
+from kito.errors import KitoError
+
+
+class Counting(keras.layers.Layer):  # type: ignore[misc]
+    """Counts how often Python runs through it: only while tracing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.traced = 0
+        self.scale = self.add_weight(shape=(), initializer="ones")
+
+    def call(self, inputs: Any) -> Any:
+        self.traced += 1
+        return inputs * self.scale
+
+
+def counting_model() -> tuple[keras.Model, Counting]:
+    layer = Counting()
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, layer(inputs), name="counting")
+    layer.traced = 0
+    return model, layer
+
+
+BATCH = np.ones((2, 3), "float32")
+
+
+def test_a_backend_that_cannot_be_timed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    with pytest.raises(KitoError, match="backend 'numpy' cannot be timed; set KERAS_BACKEND"):
+        backends.current()
+
+
+class TestTensorFlow:
+    def test_a_call_is_traced_once_and_before_it_is_made(self) -> None:
+        model, layer = counting_model()
+        call = backends.TensorFlow().compiled_call(model, BATCH, "cpu")
+        assert layer.traced == 1
+        call()
+        call()
+        assert layer.traced == 1
+
+    def test_on_a_gpu_each_call_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import tensorflow as tf
+
+        places: list[str] = []
+        waits: list[int] = []
+
+        @contextlib.contextmanager
+        def device(name: str) -> Iterator[None]:
+            places.append(name)
+            yield
+
+        monkeypatch.setattr(tf, "device", device)
+        monkeypatch.setattr(tf.test.experimental, "sync_devices", lambda: waits.append(1))
+        inputs = keras.Input((3,))
+        weightless = keras.Model(inputs, keras.layers.ReLU()(inputs))
+        call = backends.TensorFlow().compiled_call(weightless, BATCH, "gpu")
+        assert "/GPU:0" in places
+        call()
+        call()
+        assert len(waits) == 2
+
+    def test_weights_on_another_device_are_refused(self) -> None:
+        model, _ = counting_model()
+        with pytest.raises(KitoError, match=r"model 'counting' are on .*CPU:0, not on the gpu"):
+            backends.TensorFlow().compiled_call(model, BATCH, "gpu")
+
+    def test_tells_its_gpus_by_their_makers_names(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import tensorflow as tf
+
+        gpus = [SimpleNamespace(name="/physical_device:GPU:0"), SimpleNamespace(name="second")]
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+        monkeypatch.setattr(
+            tf.config.experimental,
+            "get_device_details",
+            lambda gpu: {"device_name": "NVIDIA A10G"} if gpu is gpus[0] else {},
+        )
+        assert backends.TensorFlow().gpu_names() == ["NVIDIA A10G", "second"]
+
+
+class ImaginaryModel:
+    """What the backends use of a model; writes down what happens."""
+
+    trainable_variables = (SimpleNamespace(value="kernel"),)
+    non_trainable_variables = (SimpleNamespace(value="mean"),)
+
+    def __init__(self, log: list[Any]) -> None:
+        self.log = log
+
+    def __call__(self, batch: Any, training: bool) -> str:
+        self.log.append(("called", batch, training))
+        return "outputs"
+
+    def stateless_call(
+        self, trainable: Any, others: Any, batch: Any, training: bool
+    ) -> tuple[str, str]:
+        self.log.append(("called", trainable, others, batch, training))
+        return "outputs", "state"
+
+
+class TestJax:
+    """With a stand-in for the module, which the tests do not need to have installed."""
+
+    @pytest.fixture
+    def log(self, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+        log: list[Any] = []
+
+        def devices(kind: str) -> list[Any]:
+            if kind == "gpu":
+                raise RuntimeError("Unknown backend: 'gpu' requested")
+            return [SimpleNamespace(device_kind="cpu")]
+
+        def jit(function: Callable[..., Any]) -> Any:
+            compiled = SimpleNamespace(compile=lambda: function)
+            return SimpleNamespace(lower=lambda *values: compiled)
+
+        jax = SimpleNamespace(
+            __version__="0.0",
+            devices=devices,
+            jit=jit,
+            device_put=lambda values, device: values,
+            block_until_ready=lambda outputs: log.append(("waited", outputs)),
+        )
+        monkeypatch.setitem(sys.modules, "jax", jax)
+        return log
+
+    def test_a_call_takes_the_weights_and_waits(self, log: list[Any]) -> None:
+        call = backends.Jax().compiled_call(ImaginaryModel(log), "batch", "cpu")
+        call()
+        assert log == [("called", ["kernel"], ["mean"], "batch", False), ("waited", "outputs")]
+
+    @pytest.mark.usefixtures("log")
+    def test_without_a_gpu(self) -> None:
+        assert backends.Jax().gpu_names() == []
+
+
+class TestTorch:
+    """With a stand-in for the module, which the tests do not need to have installed."""
+
+    @pytest.fixture
+    def log(self, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+        log: list[Any] = []
+        cuda = SimpleNamespace(
+            is_available=lambda: True,
+            device_count=lambda: 2,
+            get_device_name=lambda index: f"Imaginary {index}",
+            synchronize=lambda: log.append("waited"),
+        )
+
+        @contextlib.contextmanager
+        def inference_mode() -> Iterator[None]:
+            log.append("inference")
+            yield
+
+        torch = SimpleNamespace(
+            __version__="0.0",
+            cuda=cuda,
+            inference_mode=inference_mode,
+            get_num_threads=lambda: 3,
+            tensor=lambda array, device: f"on {device}",
+        )
+        monkeypatch.setitem(sys.modules, "torch", torch)
+        monkeypatch.setattr(keras, "device", contextlib.nullcontext)
+        return log
+
+    @pytest.mark.parametrize(
+        "kind, place, waits", [("cpu", "cpu", []), ("gpu", "cuda", ["waited"])]
+    )
+    def test_a_call_is_in_inference_mode_and_waits(
+        self, kind: str, place: str, waits: list[str], log: list[Any]
+    ) -> None:
+        call = backends.Torch().compiled_call(ImaginaryModel(log), BATCH, kind)
+        call()
+        assert log == ["inference", ("called", f"on {place}", False), *waits]
+
+    @pytest.mark.usefixtures("log")
+    def test_tells_its_gpus_and_threads(self) -> None:
+        assert backends.Torch().gpu_names() == ["Imaginary 0", "Imaginary 1"]
+        assert backends.Torch().threads() == 3
