@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 import kito
 from kito.calibration import randomize_weights
 from kito.graph import copy_model
-from kito.inputs import Inputs, call_arguments, random_inputs
+from kito.inputs import Inputs, batches, call_arguments, random_inputs
 from zoo.networks import NETWORKS, Network
 
-SAMPLES = 6
+# Rounding differs so much from sample to sample that over 6 of them the errors of two equally exact
+# models were seen 1.8 apart; over 24 of them never more than 1.2.
+SAMPLES = 24
+BATCH = 8  # bounds the memory of the float64 runs
 
 each_network = pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
 
@@ -42,7 +45,7 @@ def test_folds_as_in_the_table(network: Network) -> None:
 def test_computes_the_same(network: Network) -> None:
     model = network.build(network.numeric_size)
     inputs = random_inputs(model, samples=SAMPLES, seed=1)
-    randomize_weights(model, inputs, seed=2)
+    randomize_weights(model, next(batches(inputs, BATCH)), seed=2)
     reduced = kito.reduce(model, passes=("fold_batchnorm",)).model
 
     expected, actual = _outputs(model, inputs), _outputs(reduced, inputs)
@@ -65,9 +68,12 @@ def test_zf_unet_has_the_layers_of_its_description() -> None:
 
 
 def _outputs(model: keras.Model, inputs: Inputs) -> NDArray[np.float64]:
-    """Of one eager call in inference: tracing a function would cost more than it saves."""
-    outputs = model(call_arguments(model, inputs), training=False)
-    return np.asarray(keras.ops.convert_to_numpy(outputs), dtype=np.float64)
+    """Of eager calls in inference: tracing a function would cost more than it saves."""
+    outputs = [
+        keras.ops.convert_to_numpy(model(call_arguments(model, batch), training=False))
+        for batch in batches(inputs, BATCH)
+    ]
+    return np.concatenate(outputs).astype(np.float64)
 
 
 def _rms(values: NDArray[np.float64]) -> float:
