@@ -138,10 +138,12 @@ def _judge(estimate: SpeedupEstimate, spec: SpeedupSpec, data: dict[str, Any]) -
     if estimate.verdict == "fail":
         raise CheckFailed(f"below the minimum {data['minimum']}: {measured}", data)
     if estimate.verdict == "inconclusive" and spec.on_inconclusive == "fail":
+        few = estimate.pairs < 20
+        why = "there was no time for enough pairs" if few else "this machine is too noisy"
         raise CheckFailed(
-            f"inconclusive within {spec.budget_s:g} s: this machine is too noisy to tell whether "
-            f"the minimum {data['minimum']} is reached, not the model too slow: {measured}. "
-            "Raise budget_s, use a quieter machine, or set on_inconclusive: warn",
+            f"inconclusive within {spec.budget_s:g} s: {why} to tell whether the minimum "
+            f"{data['minimum']} is reached, which does not mean that the model is too slow: "
+            f"{measured}. Raise budget_s, use a quieter machine, or set on_inconclusive: warn",
             data,
         )
 

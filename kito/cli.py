@@ -1,0 +1,257 @@
+"""The command line: ``kito reduce | explain | compare | bench | init | merge | verify | schema``.
+
+Exit codes: 0 yes, 1 no (a check said no), 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from dataclasses import asdict
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kito.errors import KitoError
+from kito.passes.names import DEFAULT_PASSES, PASSES
+
+app = typer.Typer(
+    name="kito",
+    help="Reduce trained Keras models for inference, and prove the result.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+MODEL = "A .keras or .h5 file, or package.module:callable."
+Model = Annotated[str, typer.Argument(help=MODEL, show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Data = Annotated[
+    Path | None, typer.Option(help="An .npz file of inputs by name; random inputs without it.")
+]
+Samples = Annotated[int, typer.Option(help="Number of random samples.", min=2)]
+Passes = Annotated[str, typer.Option(help=f"Comma-separated, out of {', '.join(PASSES)}.")]
+Target = Annotated[str, typer.Option(help="any, cpu or gpu.")]
+_DEFAULT = ",".join(DEFAULT_PASSES)
+
+NO, WRONG_USE = 1, 2
+
+
+def main() -> None:
+    """Run the command line; what is wrong is one line on standard error."""
+    # Set before TensorFlow starts: its notices are no part of our output.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        app()
+    except KitoError as error:
+        print(f"kito: {error}", file=sys.stderr)
+        raise SystemExit(WRONG_USE) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("pytest-kito"))
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    wanted: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Reduce trained Keras models for inference, and prove the result."""
+
+
+@app.command()
+def schema(
+    report: Annotated[bool, typer.Option("--report", help="That of the JSON report.")] = False,
+) -> None:
+    """Print the JSON schema of kito.yaml."""
+    name = "report" if report else "kito"
+    typer.echo(files("pytest_kito").joinpath(f"schemas/{name}.schema.json").read_text("utf-8"))
+
+
+@app.command()
+def reduce(
+    model: Model,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .keras file to write.")],
+    passes: Passes = _DEFAULT,
+    target: Target = "any",
+    data: Data = None,
+    samples: Samples = 32,
+    as_json: Json = False,
+) -> None:
+    """Reduce a model, and write it if its outputs are the same."""
+    from kito.artifacts import write_artifact
+    from kito.comparison import compare
+    from kito.inputs import resolve_inputs
+
+    if output.suffix != ".keras":
+        raise KitoError(f"the output is a .keras file; {output} does not end so")
+    if not output.parent.is_dir():
+        raise KitoError(f"there is no directory {output.parent} to write {output.name} into")
+    reduction = _reduce(model, passes, target)
+    inputs = resolve_inputs(reduction.original, data, samples=samples)
+    comparison = compare(reduction.original, reduction.model, inputs)
+    if comparison.passed:
+        write_artifact(
+            reduction.model, reduction.original, inputs, output.parent, output.stem, "keras"
+        )
+    result = {**_reduction_json(reduction), "equivalence": _comparison_json(comparison)}
+    text = [reduction.summary(), comparison.message()]
+    text.append(f"wrote {output}" if comparison.passed else f"{output} is not written")
+    _answer(result, "\n".join(text), as_json, yes=comparison.passed)
+
+
+@app.command()
+def explain(
+    model: Model, passes: Passes = _DEFAULT, target: Target = "any", as_json: Json = False
+) -> None:
+    """Say what is rewritten in a model, what is kept, and why."""
+    reduction = _reduce(model, passes, target)
+    _answer(_reduction_json(reduction), reduction.summary(), as_json)
+
+
+@app.command()
+def compare(
+    a: Model,
+    b: Model,
+    data: Data = None,
+    samples: Samples = 32,
+    rtol: Annotated[float | None, typer.Option(help="Relative tolerance; strict.")] = None,
+    atol: Annotated[float | None, typer.Option(help="Absolute tolerance; strict.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the outputs of two models."""
+    from kito import comparison
+
+    found = comparison.compare(_load(a), _load(b), data, samples=samples, rtol=rtol, atol=atol)
+    lines = [
+        f"{name}: differs by at most {x.max_abs:.3g}, mean {x.mean_abs:.3g}, scale {x.scale:.3g}, "
+        f"varies by {x.spread:.3g}; rtol {x.required_rtol:.2g} would do"
+        for name, x in found.outputs.items()
+    ]
+    text = "\n".join([*lines, found.message()])
+    _answer(_comparison_json(found), text, as_json, yes=found.passed)
+
+
+@app.command()
+def bench(
+    a: Model,
+    b: Annotated[str | None, typer.Argument(help=f"{MODEL} Without it: A, reduced.")] = None,
+    data: Data = None,
+    batch_size: Annotated[int, typer.Option(help="Samples per call.")] = 32,
+    minimum: Annotated[float | None, typer.Option(help="The speed-up to reach.")] = None,
+    budget: Annotated[float, typer.Option(help="Seconds to measure, at most.")] = 60.0,
+    as_json: Json = False,
+) -> None:
+    """Measure how many times as fast B is as A."""
+    from kito.reduction import reduce as reduce_model
+    from kito.timing import measure_speedup
+
+    first = _load(a)
+    second = reduce_model(first).model if b is None else _load(b)
+    found = measure_speedup(
+        first, second, data, batch_size=batch_size, minimum=minimum, budget_s=budget
+    )
+    text = (
+        f"{found.ratio:.3f}x as fast, {found.confidence:.0%} interval [{found.low:.3f}, "
+        f"{found.high:.3f}], noise floor {found.noise_floor:.3f}\n"
+        f"{found.original_ms[0]:.3f} ms -> {found.reduced_ms[0]:.3f} ms, median of {found.pairs} "
+        f"pairs at batch {found.batch_size} on '{found.device.name}'"
+    )
+    if found.verdict is not None:
+        text += f"\nminimum {minimum}: {found.verdict}"
+    _answer(asdict(found), text, as_json, yes=found.verdict in (None, "pass"))
+
+
+@app.command()
+def init() -> None:
+    """Write a kito.yaml that declares the .keras and .h5 files of this directory."""
+    from kito.starter import write_starter
+
+    path, count = write_starter(Path.cwd())
+    typer.echo(f"wrote {path.name} with {count} models; now run: pytest --kito-check")
+
+
+@app.command()
+def merge(
+    reports: Annotated[list[Path], typer.Argument(help="JSON reports of shards.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Default: standard output.")
+    ] = None,
+) -> None:
+    """Join the JSON reports of shards; says no where one of them did."""
+    from kito.merging import merge_reports
+
+    merged = merge_reports(reports)
+    text = json.dumps(merged, indent=2) + "\n"
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        _write(output, text)
+    if not merged["passed"]:
+        raise typer.Exit(NO)
+
+
+@app.command()
+def verify(
+    directory: Annotated[Path, typer.Argument(help="A directory of artifacts.")],
+    as_json: Json = False,
+) -> None:
+    """Check the artifacts of a directory against their manifest."""
+    from kito.manifest import verify as verify_files
+
+    problems = verify_files(directory)
+    text = "\n".join(problems) or f"every artifact in {directory} is what was proved"
+    _answer({"passed": not problems, "problems": problems}, text, as_json, yes=not problems)
+
+
+def _load(source: str) -> Any:
+    from kito.sources import load_model
+
+    return load_model(source, base=Path.cwd())
+
+
+def _reduce(source: str, passes: str, target: str) -> Any:
+    from kito.reduction import reduce as reduce_model
+
+    names = [name.strip() for name in passes.split(",") if name.strip()]
+    return reduce_model(_load(source), passes=names, target=target)
+
+
+def _reduction_json(reduction: Any) -> dict[str, Any]:
+    keys = ("layers", "parameters", "batchnorms", "seconds")
+    return {
+        **{key: getattr(reduction, key) for key in keys},
+        "rewrites": [asdict(x) for x in reduction.rewrites],
+        "kept": [asdict(x) for x in reduction.kept],
+    }
+
+
+def _comparison_json(comparison: Any) -> dict[str, Any]:
+    return {**asdict(comparison), "message": comparison.message()}
+
+
+def _answer(result: dict[str, Any], text: str, as_json: bool, yes: bool = True) -> None:
+    typer.echo(json.dumps(result, indent=2) if as_json else text)
+    if not yes:
+        raise typer.Exit(NO)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write all of a file or nothing."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+            temporary = Path(folder, path.name)
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+    except OSError as error:
+        raise KitoError(f"{path} cannot be written: {error.strerror}") from error
