@@ -1,4 +1,10 @@
-"""The first layer, in topological order, at which a reduced model departs from its original."""
+"""The first layer, in topological order, at which a reduced model departs from its original.
+
+A layer of the reduced model stands for its namesake in the original and for those behind it that have
+vanished: a convolution that absorbed a normalization has the output that the normalization had. Where
+an affine moved further, layers between differ and what follows agrees again, so a layer departs only
+if nothing behind it agrees.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +16,7 @@ import numpy as np
 from kito.errors import UnsupportedModelError
 from kito.graph import layer_tensors, read_graph
 from kito.inputs import Inputs, batch_limit, batches, call_arguments
+from kito.nodes import Node
 from kito.outputs import to_numpy
 
 _RTOL = 1e-3
@@ -17,51 +24,58 @@ _SAMPLES = 2
 
 
 def first_departure(original: Any, reduced: Any, inputs: Inputs, rtol: float = _RTOL) -> str | None:
-    """The first layer of ``reduced`` whose output is none of the original.
+    """The first layer of ``reduced`` that departs, on a few samples.
 
-    A convolution that absorbed a normalization has the output that the normalization had, so the
-    output of a reduced layer may be that of its namesake or of one that follows it.
+    Args:
+        original: the model that is right.
+        reduced: the model that differs.
+        inputs: samples, by input name.
+        rtol: difference to disregard, relative to each tensor's largest absolute value.
 
     Returns:
         Its name; None where every output agrees, or the models cannot be looked into.
     """
     try:
-        ours, theirs = layer_tensors(reduced), layer_tensors(original)
-        after = _followers(original)
         batch = next(iter(batches(inputs, batch_limit(original, _SAMPLES))))
-        got = _run(reduced, [x for _, x in ours], batch)
-        expected = _run(original, [x for _, x in theirs], batch)
+        got = _outputs(reduced, batch)
+        expected = _outputs(original, batch)
+        stands_for = _vanished(original, {name for name, _ in got})
+        nodes = list(read_graph(reduced).nodes)
     except (UnsupportedModelError, ValueError):
         return None
     by_name: dict[str, list[np.ndarray]] = {}
-    for (name, _), values in zip(theirs, expected, strict=True):
+    for name, values in expected:
         by_name.setdefault(name, []).append(values)
-    for (name, _), values in zip(ours, got, strict=True):
-        candidates = [x for n in [name, *after.get(name, ())] for x in by_name.get(n, ())]
-        if candidates and not any(_agree(values, x, rtol) for x in candidates):
-            return name
-    return None
+    fine: dict[Node, bool] = {}
+    compared: set[Node] = set()
+    flat = [node for node in nodes for _ in node.outputs]
+    for node, (name, values) in reversed(list(zip(flat, got, strict=True))):
+        candidates = by_name.get(stands_for.get(name, name), [])
+        if candidates:
+            compared.add(node)
+        agrees = any(_agree(values, x, rtol) for x in candidates)
+        behind = any(fine.get(user, False) for x in node.outputs for user in x.users)
+        fine[node] = fine.get(node, False) or agrees or behind
+    return next((node.op.name for node in nodes if node in compared and not fine[node]), None)
 
 
-def _followers(model: Any) -> dict[str, list[str]]:
-    """By layer name, the layers after it in a chain in which each has that one user."""
-    graph = read_graph(model)
-    found: dict[str, list[str]] = {}
-    for node in graph.nodes:
-        chain: list[str] = []
-        tensor = node.outputs[0]
-        while len(tensor.users) == 1 and len(chain) < 4:
-            user = tensor.users[0]
-            chain.append(user.op.name)
-            tensor = user.outputs[0]
-        found.setdefault(node.op.name, []).extend(chain)
+def _vanished(original: Any, names: set[str]) -> dict[str, str]:
+    """By layer name, the last of the layers behind it, in a chain, that are not among ``names``."""
+    found: dict[str, str] = {}
+    for node in read_graph(original).nodes:
+        tensor, last = node.outputs[0], node.op.name
+        while len(tensor.users) == 1 and tensor.users[0].op.name not in names:
+            last, tensor = tensor.users[0].op.name, tensor.users[0].outputs[0]
+        found[node.op.name] = last
     return found
 
 
-def _run(model: Any, tensors: list[Any], batch: Inputs) -> list[np.ndarray]:
-    inside = keras.Model(model.inputs, tensors)
-    arguments = call_arguments(inside, batch)
-    return [to_numpy(x) for x in keras.tree.flatten(inside(arguments, training=False))]
+def _outputs(model: Any, batch: Inputs) -> list[tuple[str, np.ndarray]]:
+    """(layer name, values) of each call of the model, in topological order."""
+    pairs = layer_tensors(model)
+    inside = keras.Model(model.inputs, [tensor for _, tensor in pairs])
+    results = keras.tree.flatten(inside(call_arguments(inside, batch), training=False))
+    return [(name, to_numpy(x)) for (name, _), x in zip(pairs, results, strict=True)]
 
 
 def _agree(a: np.ndarray, b: np.ndarray, rtol: float) -> bool:

@@ -192,9 +192,10 @@ def _integer_bounds(model: Any) -> dict[str, int]:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if isinstance(file, np.ndarray):
-                raise KitoError(f"{path} is a .npy file; save arrays by name with numpy.savez")
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise KitoError(f"{path} is a .npy file; save arrays by name with numpy.savez")
+        with file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise KitoError(f"there is no file {path}") from None

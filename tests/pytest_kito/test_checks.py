@@ -240,3 +240,54 @@ def test_shards_share_the_models(repository: Repository) -> None:
         result = run(folder, "--collect-only", "-q", "--kito-shard", part)
         names.append({line.split("::")[1] for line in result.stdout.lines if "::" in line})
     assert sorted(names, key=sorted) == [{"small"}, {"wide"}]
+
+
+def test_a_wrong_rewrite_fails_names_the_layer_and_publishes_nothing(
+    repository: Repository,
+) -> None:
+    folder = repository(
+        """
+        version: 1
+        models:
+          small: {source: "nets:doubling", speedup: {device: cpu}}
+        """
+    )
+    (folder.path / "nets.py").write_text(
+        """
+import keras
+import kito
+
+
+@keras.saving.register_keras_serializable("nets")
+class Doubling(keras.layers.Layer):
+    def call(self, x):
+        return 2.0 * x
+
+
+class Wrong(kito.Transfer):
+    def absorb_following(self, op, affine, rank):
+        return kito.Change({})  # it claims to have absorbed what it drops
+
+
+kito.register(Doubling, Wrong())
+
+
+def doubling():
+    image = keras.Input((4,), name="image")
+    x = Doubling(name="twice")(image)
+    x = keras.layers.BatchNormalization(name="bn", beta_initializer="ones")(x)
+    return keras.Model(image, keras.layers.Dense(2, name="scores")(x))
+"""
+    )
+    result = run(folder, "--kito-artifacts", "out")
+    result.assert_outcomes(passed=1, failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "kito.yaml:3: small: equivalence: output 'scores' differs by *",
+            "*against the original in float64*",
+            "the first layer whose output departs is 'twice'",
+            "kito.yaml:3: small: speedup*: not timed: the outputs are not the same*",
+            "kito.yaml:3: small: artifact*: not written: the outputs are not the same*",
+        ]
+    )
+    assert not list((folder.path / "out").glob("*.keras"))
