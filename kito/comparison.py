@@ -33,7 +33,7 @@ _TRUTH = {
     "float32": 1e-2,
     "mixed": 0.3,
 }  # beyond it, the float64 run is no truth about the original
-_TRUTH_SAMPLES = 8  # float64 is slow, and RMS over one sample is over many elements already
+_TRUTH_SAMPLES = 32  # float64 is slow
 
 
 @dataclass(frozen=True)

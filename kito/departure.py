@@ -1,9 +1,9 @@
 """The first layer, in topological order, at which a reduced model departs from its original.
 
-A layer of the reduced model stands for its namesake in the original and for those behind it that have
-vanished: a convolution that absorbed a normalization has the output that the normalization had. Where
-an affine moved further, layers between differ and what follows agrees again, so a layer departs only
-if nothing behind it agrees.
+A layer of the reduced model stands for its namesake in the original and for those behind it that
+have vanished: a convolution that absorbed a normalization has the output that this one had. Where
+an affine moved further, layers between differ and what follows agrees again, so a layer departs
+only if nothing behind it agrees.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from kito.graph import copy_model
 from kito.inputs import Inputs, batches, call_arguments, random_inputs
 from zoo.networks import NETWORKS, Network
 
-# Rounding errors differ much from sample to sample: for ResNet152 (right folds, ten sets of weights)
+# Rounding errors differ much from sample to sample: for ResNet152 (right folds, ten weight sets)
 # the ratio of the two models' was 0.64 to 1.78 over 6 samples, and 0.81 to 1.05 over 24.
 SAMPLES = 24
 BATCH = 8  # bounds the memory of the float64 runs
