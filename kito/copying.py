@@ -7,7 +7,9 @@ then be copied as well.
 
 from __future__ import annotations
 
+import inspect
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -53,6 +55,10 @@ class LayerCopy:
         self.wraps = inner is not None
         if not self.wraps:
             self._skip_initializers()
+        if hasattr(original, "save_assets"):
+            with tempfile.TemporaryDirectory() as folder:  # vocabularies are files, not weights
+                original.save_assets(folder)
+                self.layer.load_assets(folder)
 
     def _skip_initializers(self) -> None:
         """Drawing random numbers that are overwritten at once is most of the cost of a layer."""
@@ -97,9 +103,10 @@ def _create(
 ) -> Any:
     kind = type(original)
     errors: list[str] = []
-    for make_config in (
-        (_live_config, _plain_config) if _is_stock(kind) else (_plain_config, _live_config)
-    ):
+    ways = [_plain_config, _live_config]
+    if _is_stock(kind):
+        ways = [_live_config, _plain_config, _signature_config]
+    for make_config in ways:
         try:
             config = {**make_config(original, dtype), **changes}
             if "name" in config or _is_stock(kind):
@@ -132,10 +139,13 @@ def _factory(kind: Any) -> Callable[[dict[str, Any]], Any]:
 
 
 def _plain_config(layer: Any, dtype: str | None) -> dict[str, Any]:
-    config = layer.get_config()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what cannot be loaded from a file; none is written
+        config = layer.get_config()
     if dtype is not None:
         config = _with_dtype(config, dtype)
-        if "dtype" in config and is_float(layer.compute_dtype):
+        is_input = isinstance(layer, keras.layers.InputLayer)  # its policy is not its dtype
+        if "dtype" in config and is_float(layer.dtype if is_input else layer.compute_dtype):
             config["dtype"] = dtype
     return dict(config)
 
@@ -144,12 +154,24 @@ def _live_config(layer: Any, dtype: str | None) -> dict[str, Any]:
     config = _plain_config(layer, dtype)
     for key, value in config.items():
         live = getattr(layer, key, None)
-        serialized = isinstance(value, dict) or callable(live)
+        serialized = isinstance(value, dict) or (isinstance(value, str) and callable(live))
         if key != "dtype" and live is not None and serialized and not _holds_layers(live):
             config[key] = live
     if "dtype" in config and dtype is None and not isinstance(layer, keras.layers.InputLayer):
         config["dtype"] = layer.dtype_policy
     return config
+
+
+def _signature_config(layer: Any, dtype: str | None) -> dict[str, Any]:
+    """From the arguments of ``__init__``, which layers of Keras keep under the same names.
+
+    For a layer that holds, say, a regularizer that cannot tell its configuration.
+    """
+    parameters = inspect.signature(type(layer).__init__).parameters.values()
+    named = [x.name for x in parameters if x.kind is x.POSITIONAL_OR_KEYWORD and x.name != "self"]
+    policy = dtype if dtype and is_float(layer.compute_dtype) else layer.dtype_policy
+    config = {name: getattr(layer, name) for name in named}
+    return {**config, "trainable": layer.trainable, "dtype": policy}
 
 
 def _holds_layers(value: Any) -> bool:
@@ -219,7 +241,3 @@ def _copy_weights(original: Any, new: Any, changed: Mapping[str, Any]) -> None:
         twin.assign(variable.value)
     if hasattr(original, "finalize_state"):
         new.finalize_state()  # Normalization keeps what it computed from its weights
-    if hasattr(original, "save_assets"):
-        with tempfile.TemporaryDirectory() as folder:  # vocabularies are files, not weights
-            original.save_assets(folder)
-            new.load_assets(folder)

@@ -128,6 +128,11 @@ class _Builder:
         waiting, self.unfinished = self.unfinished, []
         model = (self._sequential if graph.sequential else self._functional)(graph, name)
         self.unfinished = waiting
+        # A model casts what it is called with, by a policy of its own.
+        policy = graph.model.dtype_policy
+        if policy.quantization_mode is None:  # setting such a one would quantize the copy again
+            floats = self.dtype is not None and is_float(policy.compute_dtype)
+            model.dtype_policy = self.dtype if floats else policy
         return model
 
     def _functional(self, graph: Graph, name: str) -> Any:

@@ -6,6 +6,8 @@ Passes read it and edit it through a few verbs: :meth:`Graph.bypass`, :meth:`Gra
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -114,9 +116,21 @@ class Node:
 
     @property
     def runs_training(self) -> bool:
-        """Whether ``training`` is on in this call, or may be: set by a tensor, say."""
+        """Whether the call asks for training mode, or may: by a tensor, say.
+
+        Keras records the default of the layer's signature as well; that is nobody's wish.
+        """
         training = self.kwargs.get("training")
-        return bool(training) if isinstance(training, bool | int | None) else True
+        if not isinstance(training, bool | int | None):
+            return True
+        return bool(training) and not _trains_by_default(self.op.innermost.layer.__class__)
+
+
+@functools.cache
+def _trains_by_default(kind: Any) -> bool:
+    """Augmentation layers do: ``call(data, training=True)``."""
+    parameter = inspect.signature(kind.call).parameters.get("training")
+    return parameter is not None and parameter.default is True
 
 
 class Graph:

@@ -1,0 +1,103 @@
+"""Models that cannot be reduced, and arguments that are wrong: one clear message each."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import warnings
+from typing import Any
+
+import keras
+import pytest
+
+import kito
+
+L = keras.layers
+
+
+class Subclassed(keras.Model):
+    def call(self, x: Any) -> Any:
+        return x
+
+
+class FakeKeras2:
+    __module__ = "tf_keras.src.engine.training"
+
+
+@pytest.mark.parametrize(
+    "model, message",
+    [
+        (None, r"reduce\(\) needs a keras.Model; got NoneType"),
+        ("model.keras", r"needs a keras.Model; got str: 'model.keras'"),
+        (L.Dense(3), r"needs a keras.Model; got Dense"),
+        (keras.Sequential, r"needs a keras.Model; got type.*call it"),
+        (Subclassed(name="mine"), r"model 'mine' is a subclassed model \(Subclassed\).*functional"),
+        (keras.Sequential([L.Dense(3)], name="open"), r"'open' is not built.*keras.Input"),
+        (keras.Sequential(name="empty"), r"'empty' is not built"),
+        (FakeKeras2(), r"made by tf_keras \(Keras 2\).*\.h5"),
+    ],
+)
+def test_what_is_no_model_to_reduce(model: Any, message: str) -> None:
+    with pytest.raises(kito.KitoError, match=message):
+        kito.reduce(model)
+    with pytest.raises(kito.KitoError, match=message):
+        kito.reduce_keras_model(model)
+
+
+def small() -> Any:
+    x = keras.Input((3,))
+    return keras.Model(x, L.Dropout(0.1)(L.Dense(2)(x)), name="small")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"passes": ["fold_affine", "melt"]}, r"passes: \['melt'\].*drop_identity, fold_affine"),
+        ({"passes": "fold_affine"}, r"passes: 'fold_affine' is not a sequence"),
+        ({"target": "tpu"}, r"target: 'tpu' is not one of any, cpu, gpu"),
+    ],
+)
+def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(kito.KitoError, match=message):
+        kito.reduce(small(), **arguments)
+
+
+def test_a_subclassed_layer_in_a_functional_model_stays_closed() -> None:
+    x = keras.Input((3,))
+    model = keras.Model(x, Subclassed()(L.Dense(3)(x)))
+    assert kito.reduce(model).layers == (3, 3)
+
+
+def test_kitos_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    reduced = kito.reduce_keras_model(small())
+    assert isinstance(reduced, keras.Model)
+    assert capsys.readouterr().out == ""
+    kito.reduce_keras_model(small(), verbose=True)
+    assert "small: reduced in" in capsys.readouterr().out
+
+
+def test_the_public_names_are_there() -> None:
+    assert all(getattr(kito, name) is not None for name in kito.__all__)
+    assert set(kito.__all__) <= set(dir(kito))
+    with pytest.raises(AttributeError, match="no attribute 'melt'"):
+        _ = kito.melt  # type: ignore[attr-defined]
+
+
+def test_the_old_distribution_beside_ours_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.metadata.version
+
+    def version(name: str) -> str:
+        return "1.0.5" if name == "kito" else real(name)
+
+    def load() -> None:
+        spec = importlib.util.find_spec("kito")
+        assert spec is not None
+        assert spec.loader is not None
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load()
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    with pytest.warns(UserWarning, match=r"old distribution 'kito' 1\.0\.5.*pip uninstall kito"):
+        load()

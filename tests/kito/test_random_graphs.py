@@ -1,0 +1,186 @@
+"""Random graphs: chains, branches, shared layers, nested models, several outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kito_models import feed, outputs
+
+import kito
+from kito.graph import all_layers, copy_model
+
+L = keras.layers
+CHANNELS = 4
+SHAPE = (6, 6, CHANNELS)
+
+# Each makes a layer that keeps the shape (6, 6, 4), so that any tensors can be joined.
+LINEAR = {
+    "conv": lambda: L.Conv2D(CHANNELS, 3, padding="same"),
+    "conv_1": lambda: L.Conv2D(CHANNELS, 1, use_bias=False),
+    "conv_grouped": lambda: L.Conv2D(CHANNELS, 3, padding="same", groups=2),
+    "conv_active": lambda: L.Conv2D(CHANNELS, 1, activation="tanh"),
+    "depthwise": lambda: L.DepthwiseConv2D(3, padding="same", use_bias=False),
+    "separable": lambda: L.SeparableConv2D(CHANNELS, 3, padding="same"),
+    "transposed": lambda: L.Conv2DTranspose(CHANNELS, 3, padding="same"),
+    "dense": lambda: L.Dense(CHANNELS),
+    "distributed": lambda: L.TimeDistributed(L.Conv1D(CHANNELS, 3, padding="same")),
+}
+OTHER = {
+    "norm": lambda: L.BatchNormalization(),
+    "norm_bare": lambda: L.BatchNormalization(center=False, scale=False),
+    "norm_rows": lambda: L.BatchNormalization(axis=1),
+    "relu": lambda: L.ReLU(),
+    "leaky": lambda: L.LeakyReLU(),
+    "tanh": lambda: L.Activation("tanh"),
+    "linear": lambda: L.Activation("linear"),
+    "dropout": lambda: L.Dropout(0.3),
+    "pool": lambda: L.AveragePooling2D(3, strides=1, padding="same"),
+    "max_pool": lambda: L.MaxPooling2D(3, strides=1, padding="same"),
+    "layer_norm": lambda: L.LayerNormalization(),
+}
+JOINS = ("add", "multiply", "concatenate", "operator", "average")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call: ``what`` is a key, a join, "again" or a nested plan; the rest picks tensors.
+
+    Numbers are taken modulo what there is to pick from.
+    """
+
+    what: Any
+    newest: bool
+    source: int
+    other: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model of inputs and outputs of one shape."""
+
+    inputs: int
+    steps: tuple[Step, ...]
+    second_output: int | None
+    seed: int
+
+
+@st.composite
+def plans(draw: st.DrawFn, depth: int = 0) -> Plan:
+    """Up to 10 calls, some of them of layers and models that were called before."""
+    keys = st.sampled_from([*sorted(LINEAR), *sorted(LINEAR), *sorted(OTHER)])
+    what: Any = st.one_of(keys, st.just("norm"), st.sampled_from(JOINS), st.just("again"))
+    if depth < 2:
+        what = st.one_of(what, what, what, plans(depth=depth + 1))
+    number = st.integers(0, 7)
+    step = st.builds(Step, what, st.sampled_from([True, True, True, False]), number, number)
+    return Plan(
+        draw(st.integers(1, 2)) if depth == 0 else 1,
+        tuple(draw(st.lists(step, min_size=2, max_size=10 if depth == 0 else 4))),
+        draw(st.none() | number),
+        draw(st.integers(0, 2**16)),
+    )
+
+
+def build(plan: Plan, nested: bool = False) -> Any:
+    """The model of a plan, with weights."""
+    inputs = [keras.Input(SHAPE) for _ in range(plan.inputs)]
+    tensors: list[Any] = list(inputs)
+    called: list[Any] = []
+    for step in plan.steps:
+        # Mostly the newest tensor, so that chains arise.
+        x = tensors[-1 if step.newest else step.source % len(tensors)]
+        if step.what in JOINS:
+            tensors.append(_join(step.what, x, tensors[step.other % len(tensors)]))
+            continue
+        if step.what == "again":
+            layer = called[step.other % len(called)] if called else L.Conv2D(CHANNELS, 1)
+        elif isinstance(step.what, Plan):
+            layer = build(step.what, nested=True)
+        else:
+            layer = {**LINEAR, **OTHER}[step.what]()
+        called.append(layer)
+        tensors.append(layer(x))
+    if nested:
+        return keras.Model(inputs, tensors[-1])
+    results = [tensors[-1]]
+    if plan.second_output is not None:
+        made = tensors[len(inputs) :]
+        results.append(made[plan.second_output % len(made)])
+    model = keras.Model(inputs, results)
+    _weigh(model, plan.seed)
+    return model
+
+
+def _join(kind: str, a: Any, b: Any) -> Any:
+    if kind == "concatenate":
+        return L.Conv2D(CHANNELS, 1)(L.Concatenate()([a, b]))
+    if kind == "operator":
+        return a * 0.5 + b
+    if kind == "multiply":
+        return L.Multiply()([L.Activation("tanh")(a), b])
+    return (L.Add if kind == "add" else L.Average)()([a, b])
+
+
+def _weigh(model: Any, seed: int) -> None:
+    """Random weights of a size that keeps signals near 1; gammas of both signs, and zeros."""
+    rng = np.random.default_rng(seed)
+    for layer in all_layers(model):
+        if getattr(layer, "layers", None):
+            continue
+        for variable in layer.weights:
+            shape, name = tuple(variable.shape), variable.name
+            if "variance" in name:
+                values = rng.uniform(0.3, 3.0, shape)
+            elif name == "gamma":
+                values = rng.uniform(-1.5, 1.5, shape) * (rng.random(shape) > 0.15)
+            elif len(shape) > 1:
+                values = rng.normal(0, 1 / np.sqrt(np.prod(shape[:-1])), shape)
+            else:
+                values = rng.normal(0, 0.3, shape)
+            variable.assign(values)
+
+
+def check(model: Any) -> None:
+    before = [np.array(w) for w in model.get_weights()]
+    reduction = kito.reduce(model)
+
+    # What was there is folded, or kept with a reason.
+    left = {x.name for x in all_layers(reduction.model) if isinstance(x, L.BatchNormalization)}
+    assert left <= {kept.layer for kept in reduction.kept}
+    assert reduction.batchnorms[1] <= reduction.batchnorms[0]
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+    arrays = feed(model)
+    truth = outputs(copy_model(model, dtype="float64"), arrays)
+    original, reduced = outputs(model, arrays), outputs(reduction.model, arrays)
+    for exact, a, b in zip(truth, original, reduced, strict=True):
+        scale = np.abs(exact).max()
+        # 2e-5 of the scale, and where float32 itself is further off, a few times that.
+        allowed = max(2e-5 * scale, 3 * np.abs(a - exact).max())
+        assert np.abs(b - exact).max() <= allowed
+
+
+RELAXED = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+    "print_blob": True,
+}
+
+
+@settings(max_examples=50, **RELAXED)
+@given(plans())
+def test_random_graphs(plan: Plan) -> None:
+    check(build(plan))
+
+
+@pytest.mark.slow
+@settings(max_examples=500, **RELAXED)
+@given(plans())
+def test_many_random_graphs(plan: Plan) -> None:
+    check(build(plan))
