@@ -18,8 +18,13 @@ import keras
 
 from kito.comparison import Tolerance, compare
 from kito.errors import KitoError
+from kito.files import sync
 from kito.importing import describe
 from kito.inputs import Inputs
+
+
+class ArtifactDiffersError(KitoError):
+    """What was written, loaded again, gives other outputs than the original."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +96,19 @@ def write_artifact(
         reference: see :func:`kito.compare`.
 
     Raises:
-        KitoError: the format is unknown, the model cannot be saved or loaded again, or what was
-            loaded gives other outputs. Nothing is left behind then.
+        ArtifactDiffersError: what was loaded again gives other outputs.
+        KitoError: the format is unknown, or the model cannot be saved or loaded again. Whatever is
+            raised, nothing is left behind, and an older file of the name is as it was.
     """
     if artifact_format not in _FORMATS:
         raise KitoError(f"no artifact format {artifact_format!r}; there are: {', '.join(FORMATS)}")
     kind = _FORMATS[artifact_format]
     target = folder / f"{name}{kind.suffix}"
-    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as scratch:
+    try:
+        scratch_folder = tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder)
+    except OSError as error:
+        raise KitoError(f"{target} cannot be written: {error.strerror}") from error
+    with scratch_folder as scratch:
         path = Path(scratch, target.name)
         try:
             kind.write(model, path)
@@ -116,9 +126,15 @@ def write_artifact(
             original, loaded, inputs, rtol=rtol, atol=atol, outputs=outputs, reference=reference
         )
         if not comparison.passed:
-            raise KitoError(f"'{target.name}', loaded again, differs: {comparison.message()}")
+            raise ArtifactDiffersError(
+                f"'{target.name}', loaded again, differs: {comparison.message()}"
+            )
         digest, size = sha256(path), path.stat().st_size
-        os.replace(path, target)
+        try:
+            sync(path)
+            os.replace(path, target)
+        except OSError as error:
+            raise KitoError(f"{target} cannot be written: {error.strerror}") from error
     largest = max(output.max_abs for output in comparison.outputs.values())
     return ArtifactFile(artifact_format, target.name, size, digest, largest)
 

@@ -5,10 +5,9 @@ Exit codes: 0 yes, 1 no (a check said no), 2 wrong use.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import tempfile
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from importlib.metadata import version
 from importlib.resources import files
@@ -18,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from kito.errors import KitoError
+from kito.files import to_json, write_text
 from kito.passes.names import DEFAULT_PASSES, PASSES
 
 app = typer.Typer(
@@ -50,7 +50,7 @@ def main() -> None:
     try:
         app()
     except KitoError as error:
-        print(f"kito: {error}", file=sys.stderr)
+        print("kito:", *str(error).split(), file=sys.stderr)
         raise SystemExit(WRONG_USE) from None
 
 
@@ -89,7 +89,7 @@ def reduce(
     as_json: Json = False,
 ) -> None:
     """Reduce a model, and write it if its outputs are the same."""
-    from kito.artifacts import write_artifact
+    from kito.artifacts import ArtifactDiffersError, write_artifact
     from kito.comparison import compare
     from kito.inputs import resolve_inputs
 
@@ -97,17 +97,30 @@ def reduce(
         raise KitoError(f"the output is a .keras file; {output} does not end so")
     if not output.parent.is_dir():
         raise KitoError(f"there is no directory {output.parent} to write {output.name} into")
+    if output.is_dir():
+        raise KitoError(f"{output} is a directory; name the file to write")
+    if output.exists() and Path(model).exists() and output.samefile(model):
+        raise KitoError(f"{output} is the model itself, which is never overwritten")
     reduction = _reduce(model, passes, target)
     inputs = resolve_inputs(reduction.original, data, samples=samples)
     comparison = compare(reduction.original, reduction.model, inputs)
+    written, outcome = False, f"{output} is not written"
     if comparison.passed:
-        write_artifact(
-            reduction.model, reduction.original, inputs, output.parent, output.stem, "keras"
-        )
-    result = {**_reduction_json(reduction), "equivalence": _comparison_json(comparison)}
-    text = [reduction.summary(), comparison.message()]
-    text.append(f"wrote {output}" if comparison.passed else f"{output} is not written")
-    _answer(result, "\n".join(text), as_json, yes=comparison.passed)
+        try:
+            write_artifact(
+                reduction.model, reduction.original, inputs, output.parent, output.stem, "keras"
+            )
+            written, outcome = True, f"wrote {output}"
+        except ArtifactDiffersError as error:
+            outcome += f": {error}"
+    result = {
+        **_reduction_json(reduction),
+        "equivalence": _comparison_json(comparison),
+        "written": written,
+        "message": outcome,
+    }
+    text = "\n".join([reduction.summary(), comparison.message(), outcome])
+    _answer(result, text, as_json, yes=written)
 
 
 @app.command()
@@ -125,8 +138,8 @@ def compare(
     b: Model,
     data: Data = None,
     samples: Samples = 32,
-    rtol: Annotated[float | None, typer.Option(help="Relative tolerance; strict.")] = None,
-    atol: Annotated[float | None, typer.Option(help="Absolute tolerance; strict.")] = None,
+    rtol: Annotated[float | None, typer.Option(help="Relative tolerance; strict.", min=0)] = None,
+    atol: Annotated[float | None, typer.Option(help="Absolute tolerance; strict.", min=0)] = None,
     as_json: Json = False,
 ) -> None:
     """Compare the outputs of two models."""
@@ -192,11 +205,14 @@ def merge(
     from kito.merging import merge_reports
 
     merged = merge_reports(reports)
-    text = json.dumps(merged, indent=2) + "\n"
+    text = to_json(merged) + "\n"
     if output is None:
         typer.echo(text, nl=False)
     else:
-        _write(output, text)
+        try:
+            write_text(output, text)
+        except OSError as error:
+            raise KitoError(f"{output} cannot be written: {error.strerror}") from error
     if not merged["passed"]:
         raise typer.Exit(NO)
 
@@ -217,7 +233,9 @@ def verify(
 def _load(source: str) -> Any:
     from kito.sources import load_model
 
-    return load_model(source, base=Path.cwd())
+    # What the user's own code prints is no part of the answer.
+    with redirect_stdout(sys.stderr):
+        return load_model(source, base=Path.cwd())
 
 
 def _reduce(source: str, passes: str, target: str) -> Any:
@@ -241,17 +259,6 @@ def _comparison_json(comparison: Any) -> dict[str, Any]:
 
 
 def _answer(result: dict[str, Any], text: str, as_json: bool, yes: bool = True) -> None:
-    typer.echo(json.dumps(result, indent=2) if as_json else text)
+    typer.echo(to_json(result) if as_json else text)
     if not yes:
         raise typer.Exit(NO)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write all of a file or nothing."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-            temporary = Path(folder, path.name)
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-    except OSError as error:
-        raise KitoError(f"{path} cannot be written: {error.strerror}") from error

@@ -149,6 +149,9 @@ def compare(
     fed = resolve_inputs(original, inputs, samples=samples, seed=seed)
     if sample_count(fed) < 2:
         raise KitoError("one sample cannot show that outputs depend on the input: give two or more")
+    written = [rtol, atol, *(x for pair in (outputs or {}).values() for x in pair)]
+    if any(x is not None and not 0 <= x < np.inf for x in written):
+        raise KitoError(f"tolerances are numbers of 0 or more; got {written}")
     if reference not in (None, "float64"):
         raise KitoError(f"reference: {reference!r} is neither None nor 'float64'")
     names = output_names(original)

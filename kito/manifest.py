@@ -1,13 +1,13 @@
 """``kito-manifest.json`` and ``SHA256SUMS``: which files of a folder were proved, and how.
 
-The manifest lists each file with its model, format, size, digest and the figures of its model's
-checks; ``SHA256SUMS`` is what ``sha256sum -c`` reads.
+The manifest lists each file with its model, format, size, digest, the figures of its model's
+checks, and when and with which versions it was proved; ``SHA256SUMS`` is what ``sha256sum -c``
+reads.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 from collections.abc import Iterable, Mapping
@@ -20,30 +20,36 @@ import keras
 
 from kito.artifacts import sha256
 from kito.errors import KitoError
+from kito.files import to_json, write_text
 
 MANIFEST, SUMS = "kito-manifest.json", "SHA256SUMS"
 _KEYS = {"model", "format", "file", "bytes", "sha256"}
+_SUFFIXES = (".keras", ".onnx", ".saved_model.tar.gz", ".openvino.tar.gz", ".tflite")
 _SUM_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
-def update_manifest(folder: Path, entries: Iterable[Mapping[str, Any]]) -> None:
+def update_manifest(
+    folder: Path, entries: Iterable[Mapping[str, Any]], withdrawn: Iterable[str] = ()
+) -> None:
     """Enter files into the manifest of ``folder`` and into its ``SHA256SUMS``.
 
-    An entry of the same file name is replaced; entries of files that are no longer there go.
+    An entry of the same file name is replaced; entries of files that are no longer there go. Each
+    entry bears the time and the versions of its own proof: one folder can hold several runs'.
 
     Args:
         folder: where the files are.
         entries: for each, ``model``, ``format``, ``file``, ``bytes``, ``sha256``, and more.
+        withdrawn: models that no longer pass: their older entries go, so that :func:`verify`
+            reports their older files.
 
     Raises:
         KitoError: there is a manifest that is none.
         OSError: a file cannot be written.
     """
     files = {entry["file"]: dict(entry) for entry in _read(folder)} if _exists(folder) else {}
-    files.update((entry["file"], dict(entry)) for entry in entries)
-    listed = [files[name] for name in sorted(files) if (folder / name).is_file()]
-    manifest = {
-        "schema_version": 1,
+    gone = set(withdrawn)
+    files = {name: entry for name, entry in files.items() if entry["model"] not in gone}
+    proof = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
             "kito": version("pytest-kito"),
@@ -51,10 +57,11 @@ def update_manifest(folder: Path, entries: Iterable[Mapping[str, Any]]) -> None:
             "keras": keras.__version__,
             "backend": keras.backend.backend(),
         },
-        "files": listed,
     }
-    _write(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-    _write(folder / SUMS, "".join(f"{x['sha256']}  {x['file']}\n" for x in listed))
+    files.update((entry["file"], {**entry, **proof}) for entry in entries)
+    listed = [files[name] for name in sorted(files) if (folder / name).is_file()]
+    write_text(folder / MANIFEST, to_json({"schema_version": 1, "files": listed}) + "\n")
+    write_text(folder / SUMS, "".join(f"{x['sha256']}  {x['file']}\n" for x in listed))
 
 
 def verify(folder: Path) -> list[str]:
@@ -67,19 +74,23 @@ def verify(folder: Path) -> list[str]:
         KitoError: there is no manifest, or it is none.
     """
     entries = _read(folder)
-    problems = []
+    problems = [] if entries else [f"{MANIFEST}: lists no files, so nothing was proved"]
     for entry in entries:
         name, path = entry["file"], folder / entry["file"]
-        if not path.is_file():
+        if path.is_symlink():
+            problems.append(f"{name}: is a link, so its content is not of this directory")
+        elif not path.is_file():
             problems.append(f"{name}: is missing")
         elif path.stat().st_size != entry["bytes"]:
             problems.append(f"{name}: {path.stat().st_size} bytes, proved were {entry['bytes']}")
         elif sha256(path) != entry["sha256"]:
             problems.append(f"{name}: is not what was proved, its SHA-256 differs")
     names = {entry["file"] for entry in entries}
+    models = tuple(f"{entry['model']}." for entry in entries)
     for path in sorted(folder.iterdir()):
         proved = path.name in names or path.name in (MANIFEST, SUMS)
-        if not proved and path.name.startswith(tuple(f"{x['model']}." for x in entries)):
+        ours = path.name.endswith(_SUFFIXES) or path.name.startswith(models)
+        if ours and not proved:
             problems.append(f"{path.name}: is no file of the manifest")
     return problems + _check_sums(folder, {x["file"]: x["sha256"] for x in entries})
 
@@ -103,7 +114,12 @@ def _exists(folder: Path) -> bool:
 def _read(folder: Path) -> list[dict[str, Any]]:
     path = folder / MANIFEST
     try:
-        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        files = manifest["files"]
+        if manifest["schema_version"] != 1 or not isinstance(files, list):
+            raise KitoError(f"{path} is no manifest of schema_version 1")
+        if len({entry["file"] for entry in files}) != len(files):
+            raise KitoError(f"{path} lists a file twice")
         for entry in files:
             if not entry.keys() >= _KEYS:
                 raise KeyError(*(_KEYS - entry.keys()))
@@ -116,12 +132,3 @@ def _read(folder: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise KitoError(f"{path} is no manifest: {type(error).__name__}: {error}") from error
     return list(files)
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

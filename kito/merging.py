@@ -13,8 +13,9 @@ from kito.errors import KitoError
 def merge_reports(paths: Sequence[Path]) -> dict[str, Any]:
     """Join reports: their models in the order given, passed if all of them did.
 
-    The environment and the versions are the first report's; where the environments differ, a figure
-    belongs to the machine of its own shard, so ``environments`` lists them all.
+    The version is the first report's, the environment the first that there is: a shard in which no
+    model could be built has none. Where the environments differ, a figure belongs to the machine of
+    its own shard, so ``environments`` lists them all.
 
     Args:
         paths: JSON reports of this version's schema, of different models.
@@ -41,6 +42,7 @@ def merge_reports(paths: Sequence[Path]) -> dict[str, Any]:
         "models": [model for report in reports for model in report["models"]],
     }
     environments = [report["environment"] for report in reports]
+    merged["environment"] = next((x for x in environments if x is not None), None)
     if any(environment != environments[0] for environment in environments):
         merged["environments"] = environments
     return merged
@@ -50,8 +52,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         version = report["schema_version"]
-        complete = all(key in report for key in ("created", "environment", "passed", "models"))
-        named = complete and all("name" in model for model in report["models"])
+        kinds = {"created": str, "environment": dict | None, "passed": bool, "models": list}
+        complete = all(isinstance(report[key], kind) for key, kind in kinds.items())
+        named = complete and all(isinstance(model["name"], str) for model in report["models"])
     except FileNotFoundError:
         raise KitoError(f"there is no file {path}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

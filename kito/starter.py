@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,6 +25,7 @@ _MODEL = """\
     speedup: {{device: cpu, batch_size: 1}}     # measured only; add `min: 1.2` to require it
 """
 _SKIPPED = {"node_modules", "site-packages", "venv"}
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", re.IGNORECASE)
 
 
 def write_starter(directory: Path) -> tuple[Path, int]:
@@ -59,12 +61,16 @@ def _model_files(directory: Path) -> Iterable[Path]:
         parts = path.relative_to(directory).parts
         hidden = any(part.startswith(".") or part in _SKIPPED for part in parts)
         weights = path.name.endswith(".weights.h5")
-        if path.suffix in (".keras", ".h5") and path.is_file() and not hidden and not weights:
+        # What --kito-artifacts wrote is reduced already.
+        artifact = (path.parent / "kito-manifest.json").exists()
+        wanted = path.suffix in (".keras", ".h5") and not (hidden or weights or artifact)
+        if wanted and path.is_file():
             yield path
 
 
 def _name(stem: str, names: set[str]) -> str:
     base = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).lstrip(".-")[:90] or "model"
+    base = _RESERVED.sub(r"\g<0>_", base, count=1) if _RESERVED.match(base) else base
     name, number = base, 2
     while name.lower() in names:
         name, number = f"{base}_{number}", number + 1
@@ -73,4 +79,5 @@ def _name(stem: str, names: set[str]) -> str:
 
 
 def _quoted(source: str) -> str:
-    return source if re.fullmatch(r"[\w./-]+", source) else "'" + source.replace("'", "''") + "'"
+    # A string of JSON is one of YAML, with what breaks a line escaped.
+    return source if re.fullmatch(r"[\w./-]+", source) else json.dumps(source, ensure_ascii=False)

@@ -22,10 +22,12 @@ def publish(results: Results, folder: Path) -> list[str]:
     Raises:
         OSError: a file cannot be moved or written.
     """
-    from kito.manifest import update_manifest
+    from kito.manifest import MANIFEST, update_manifest
 
     entries: list[dict[str, Any]] = []
     withheld: list[str] = []
+    # A model that no longer passes must not look proved by a former run.
+    withdrawn = [model.name for model in results.models if model.failed]
     for model in results.models:
         for finding in model.of("artifact"):
             if finding.staged is None or finding.data is None:
@@ -36,8 +38,8 @@ def publish(results: Results, folder: Path) -> list[str]:
                 continue
             os.replace(finding.staged, folder / finding.data["file"])
             entries.append({"model": model.name, **finding.data, "checks": _figures(model)})
-    if entries:
-        update_manifest(folder, entries)
+    if entries or (folder / MANIFEST).exists():
+        update_manifest(folder, entries, withdrawn)
     return withheld
 
 

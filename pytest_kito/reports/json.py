@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from kito.files import to_json, write_text
 from pytest_kito.results import ModelResult, Results
 
 
@@ -32,13 +30,7 @@ def write_report(results: Results, path: Path) -> None:
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_without_nan(report(results)), indent=2, allow_nan=False) + "\n"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, to_json(report(results)))
 
 
 def _model(model: ModelResult) -> dict[str, Any]:
@@ -60,14 +52,3 @@ def _model(model: ModelResult) -> dict[str, Any]:
             {"check": x.check, "outcome": x.outcome, "message": x.message} for x in model.findings
         ],
     }
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN and no infinity: a figure that is neither is null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(x) for key, x in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(x) for x in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -54,7 +54,7 @@ def test_a_file_that_differs_never_appears(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
-class Unregistered(keras.layers.Layer):
+class Unregistered(keras.layers.Layer):  # type: ignore[misc]
     def call(self, x: Any) -> Any:
         return 2.0 * x
 
@@ -112,7 +112,38 @@ def test_verify_sees_what_was_changed(folder: Path) -> None:
 
 def test_verify_sees_a_file_that_nobody_proved(folder: Path) -> None:
     (folder / "net.onnx").write_text("from elsewhere")
-    assert verify(folder) == ["net.onnx: is no file of the manifest"]
+    (folder / "other.keras").write_text("of no model of the manifest")
+    (folder / "report.json").write_text("no artifact")
+    assert verify(folder) == [
+        "net.onnx: is no file of the manifest",
+        "other.keras: is no file of the manifest",
+    ]
+
+
+def test_verify_sees_a_link_to_elsewhere(folder: Path, tmp_path_factory: Any) -> None:
+    elsewhere = (folder / "net.keras").rename(tmp_path_factory.mktemp("elsewhere") / "net.keras")
+    (folder / "net.keras").symlink_to(elsewhere)
+    assert verify(folder) == ["net.keras: is a link, so its content is not of this directory"]
+
+
+def test_a_model_that_no_longer_passes_is_withdrawn(folder: Path) -> None:
+    update_manifest(folder, [], withdrawn=["net"])
+    assert verify(folder) == [
+        f"{MANIFEST}: lists no files, so nothing was proved",
+        "net.keras: is no file of the manifest",
+    ]
+
+
+def test_each_file_bears_the_versions_of_its_own_proof(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keras, "__version__", "99.0")
+    update_manifest(folder, [{**written(folder, "later"), "checks": {"figure": float("inf")}}])
+    later, net_ = json.loads((folder / MANIFEST).read_text())["files"]
+    assert later["versions"]["keras"] == "99.0"
+    assert net_["versions"]["keras"] != "99.0"
+    assert later["created"].endswith("+00:00")
+    assert later["checks"]["figure"] is None
 
 
 def test_verify_sees_sums_that_say_something_else(folder: Path) -> None:
@@ -127,10 +158,14 @@ def test_verify_sees_sums_that_say_something_else(folder: Path) -> None:
     [
         ("{", "is no manifest"),
         ("[]", "is no manifest"),
-        ('{"files": [{"file": "x"}]}', "is no manifest"),
+        ('{"files": []}', "is no manifest"),
+        ('{"schema_version": 2, "files": []}', "is no manifest of schema_version 1"),
+        ('{"schema_version": 1, "files": {}}', "is no manifest of schema_version 1"),
+        ('{"schema_version": 1, "files": [{"file": "x"}]}', "is no manifest"),
+        ('{"schema_version": 1, "files": [{"file": "x"}, {"file": "x"}]}', "lists a file twice"),
         (
-            '{"files": [{"file": "../x", "model": "m", "format": "keras", "bytes": 1, '
-            '"sha256": ""}]}',
+            '{"schema_version": 1, "files": [{"file": "../x", "model": "m", '
+            '"format": "keras", "bytes": 1, "sha256": ""}]}',
             "no plain file name",
         ),
     ],

@@ -66,6 +66,19 @@ def test_reduce_as_json_and_by_passes(folder: Path, capsys: pytest.CaptureFixtur
     assert result["equivalence"]["passed"] is True
 
 
+def test_reduce_says_no_where_the_file_differs(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = keras.models.load_model(folder / "wrong.keras")
+    monkeypatch.setattr(keras.models, "load_model", lambda *args, **kwargs: wrong)
+    assert run("reduce", "model.keras", "-o", "out.keras", "--json") == 1
+    result = json.loads(capsys.readouterr().out)
+    assert result["equivalence"]["passed"] is True
+    assert result["written"] is False
+    assert "loaded again, differs" in result["message"]
+    assert not (folder / "out.keras").exists()
+
+
 def test_explain_says_what_is_kept_and_why(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,6 +97,31 @@ def test_compare_answers_by_exit_code(folder: Path, capsys: pytest.CaptureFixtur
     assert json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))["samples"] == 4
 
 
+def test_json_has_no_infinity(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x = keras.Input((3,), name="x")
+    for name, kernel in (("zeros", "zeros"), ("ones", "ones")):
+        keras.Model(x, L.Dense(2, kernel_initializer=kernel, name="y")(x)).save(f"{name}.keras")
+    assert run("compare", "zeros.keras", "ones.keras", "--json") == 1
+    out = capsys.readouterr().out
+    assert json.loads(out)["outputs"]["y"]["required_rtol"] is None
+    assert "Infinity" not in out
+
+
+def test_what_a_source_prints_is_no_part_of_the_answer(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "noisy_source.py").write_text(
+        "import keras\n"
+        "def net():\n"
+        "    print('building')\n"
+        "    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])\n"
+    )
+    assert run("explain", "noisy_source:net", "--json") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["batchnorms"] == [0, 0]
+    assert "building" in captured.err
+
+
 def test_bench_measures_against_the_reduction(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,12 +137,22 @@ def test_init_declares_the_models_that_are_there(
 ) -> None:
     (folder / "sub dir").mkdir()
     (folder / "wrong.keras").rename(folder / "sub dir" / "model.keras")
+    (folder / "con.keras").touch()
+    (folder / "two\nlines: #.keras").touch()
+    (folder / "artifacts").mkdir()
+    (folder / "artifacts" / "kito-manifest.json").touch()
+    (folder / "artifacts" / "reduced.keras").touch()
     assert run("init") == 0
     from pytest_kito.config import load_config
 
     config = load_config(folder / "kito.yaml")
-    assert [spec.name for spec in config.models] == ["model", "model_2"]
-    assert config.models[1].source == "sub dir/model.keras"
+    sources = {spec.name: spec.source for spec in config.models}
+    assert sources == {
+        "con_": "con.keras",
+        "model": "model.keras",
+        "model_2": "sub dir/model.keras",
+        "two_lines_": "two\nlines: #.keras",
+    }
     before = (folder / "kito.yaml").read_text()
     assert yaml.safe_load(before)["version"] == 1
     assert run("init") == 2
@@ -135,8 +183,30 @@ def test_merge_joins_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert json.loads((tmp_path / "all.json").read_text())["passed"] is False
     assert run("merge", paths[0], paths[0]) == 2
     assert "model 'x' is in" in capsys.readouterr().err
-    (tmp_path / "no.json").write_text("[]")
+    nothing_built = {**report("w", passed=False), "environment": None}
+    (tmp_path / "0.json").write_text(json.dumps(nothing_built))
+    capsys.readouterr()
+    assert run("merge", *paths[:2]) == 1
+    assert json.loads(capsys.readouterr().out)["environment"] == {"device_name": "b"}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        [],
+        {**report("x"), "schema_version": 2},
+        {**report("x"), "passed": "no"},
+        {**report("x"), "models": "name"},
+        {**report("x"), "models": ["name"]},
+        {**report("x"), "models": [{"name": []}]},
+    ],
+)
+def test_merge_refuses_what_is_no_report(
+    tmp_path: Path, broken: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "no.json").write_text(json.dumps(broken))
     assert run("merge", str(tmp_path / "no.json")) == 2
+    assert "no.json is no report" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -147,6 +217,9 @@ def test_merge_joins_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["explain", "model.keras", "--passes", "fold_everything"], "fold_everything"),
         (["reduce", "model.keras", "-o", "model.onnx"], "is a .keras file"),
         (["reduce", "model.keras", "-o", "no/where.keras"], "there is no directory no"),
+        (["reduce", "model.keras", "-o", "./model.keras"], "is the model itself"),
+        (["reduce", "model.keras", "-o", "folder.keras"], "is a directory"),
+        (["explain", "several_lines:net"], "ValueError: first second"),
         (["compare", "model.keras", "model.keras", "--data", "no.npz"], "there is no file no.npz"),
         (["verify", "."], "there is no kito-manifest.json"),
     ],
@@ -154,11 +227,19 @@ def test_merge_joins_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_wrong_use_is_one_line_and_code_2(
     folder: Path, args: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (folder / "folder.keras").mkdir()
+    (folder / "several_lines.py").write_text("def net(): raise ValueError('first\\nsecond')\n")
+    before = (folder / "model.keras").read_bytes()
     assert run(*args) == 2
     lines = capsys.readouterr().err.strip().splitlines()
-    assert lines[-1].startswith("kito: ")
-    assert message in lines[-1]
-    assert not any("Traceback" in line for line in lines)
+    assert len(lines) == 1
+    assert lines[0].startswith("kito: ")
+    assert message in lines[0]
+    assert (folder / "model.keras").read_bytes() == before
+
+
+def test_a_negative_tolerance_is_wrong_use(folder: Path) -> None:
+    assert run("compare", "model.keras", "model.keras", "--rtol", "-1") == 2
 
 
 def test_schema_and_version_need_no_keras() -> None:

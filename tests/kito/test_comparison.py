@@ -169,3 +169,9 @@ def test_kitos_own_comparison(capsys: pytest.CaptureFixture[str]) -> None:
     assert compare_two_models_results(softmax(), softmax(), 70, 40) == 0
     assert "70" in capsys.readouterr().out
     assert compare_two_models_results(softmax(), softmax(factor=2.0), 10) > 1e-4
+
+
+@pytest.mark.parametrize("wrong", [{"rtol": -1.0}, {"atol": float("nan")}, {"rtol": float("inf")}])
+def test_a_tolerance_is_a_number_of_0_or_more(wrong: dict[str, float]) -> None:
+    with pytest.raises(kito.KitoError, match="numbers of 0 or more"):
+        compare(softmax(), softmax(), **wrong)  # type: ignore[arg-type]
