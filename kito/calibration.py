@@ -2,25 +2,28 @@
 
 A freshly initialised BatchNormalization folds to nothing, and with arbitrary statistics a deep
 network forgets its input: its outputs hardly differ from sample to sample, so that every comparison
-passes. Here gamma and beta are random, and one forward pass in training mode with momentum 0 leaves
-in each BatchNormalization the statistics that training would have left.
+passes. Here gamma and beta are random, and one forward pass, in which each BatchNormalization is in
+training mode with momentum 0 and everything else in inference, leaves in it the statistics that
+training would have left.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
 from kito.graph import all_layers
-from kito.inputs import Inputs, call_arguments
+from kito.inputs import Inputs, batch_limit, call_arguments, samples_at_once
 
 # Betas that are seen in every output; their positive mean keeps most ReLUs in their linear part,
 # without which a network of 150 layers amplifies rounding until nothing else is seen.
 _BETA, _BIAS = (0.25, 0.5), 0.05
+_SAMPLES = 32
+"""Most samples of the calibrating pass, which holds every activation of the model."""
 
 
 def randomize_weights(model: Any, inputs: Inputs, seed: int = 0) -> None:
@@ -32,7 +35,7 @@ def randomize_weights(model: Any, inputs: Inputs, seed: int = 0) -> None:
 
     Args:
         model: a built model that the caller owns.
-        inputs: some samples, by input name.
+        inputs: some samples, by input name; of large ones only the first are used.
         seed: of the random numbers.
     """
     layers = all_layers(model)
@@ -43,8 +46,10 @@ def randomize_weights(model: Any, inputs: Inputs, seed: int = 0) -> None:
                 _draw(variable, rng)
     norms = [x for x in layers if isinstance(x, keras.layers.BatchNormalization)]
     if norms:
-        with _calibrating(layers, norms):
-            model(call_arguments(model, inputs), training=True)
+        count = batch_limit(model, samples_at_once(inputs, _SAMPLES))
+        few = {name: values[:count] for name, values in inputs.items()}
+        with _calibrating(norms):
+            model(call_arguments(model, few), training=False)
 
 
 def _own_variables(layer: Any) -> list[Any]:
@@ -81,21 +86,28 @@ def _fan_in(name: str, shape: tuple[int, ...]) -> int:
 
 
 @contextlib.contextmanager
-def _calibrating(layers: list[Any], norms: list[Any]) -> Iterator[None]:
-    """Inside, a pass in training mode leaves its statistics; nothing else of training happens."""
-    rates = [x for x in layers if isinstance(getattr(x, "rate", None), float)]
-    before = [(x, "rate", x.rate) for x in rates]
-    before += [(x, "momentum", x.momentum) for x in norms]
-    frozen = [x for x in norms if not x.trainable]
-    for layer in rates:
-        layer.rate = 0.0
+def _calibrating(norms: list[Any]) -> Iterator[None]:
+    """Inside, a pass in inference leaves its statistics in ``norms``.
+
+    A pass of the whole model in training mode would draw random numbers (dropout, noise,
+    augmentation), and the same seed would not give the same weights.
+    """
+    before = [(x, x.momentum, x.trainable) for x in norms]
     for layer in norms:
         layer.momentum = 0.0
         layer.trainable = True  # a frozen one would go on with the statistics that it has
+        layer.call = _in_training(layer.call)  # of this one layer, until it is deleted below
     try:
         yield
     finally:
-        for layer, key, value in before:
-            setattr(layer, key, value)
-        for layer in frozen:
-            layer.trainable = False
+        for layer, momentum, trainable in before:
+            del layer.call
+            layer.momentum = momentum
+            layer.trainable = trainable
+
+
+def _in_training(call: Callable[..., Any]) -> Callable[..., Any]:
+    def call_in_training(*args: Any, **kwargs: Any) -> Any:
+        return call(*args[:1], **{**kwargs, "training": True})
+
+    return call_in_training

@@ -17,8 +17,7 @@ import keras
 from keras import tree
 
 from kito.errors import UnsupportedModelError
-
-_PLAIN = (bool, int, float, str, type(None))
+from kito.twins import copy_trainable, find_loss, is_stock
 
 
 class LayerCopy:
@@ -56,6 +55,10 @@ class LayerCopy:
         if not self.wraps:
             self._skip_initializers()
         if hasattr(original, "save_assets"):
+            if is_stock(type(original)):  # the weights of words for "tf_idf", which are no weights
+                state: dict[str, Any] = {}
+                original.save_own_variables(state)
+                self.layer.load_own_variables(state)
             with tempfile.TemporaryDirectory() as folder:  # vocabularies are files, not weights
                 original.save_assets(folder)
                 self.layer.load_assets(folder)
@@ -85,8 +88,15 @@ class LayerCopy:
         if self.wraps:
             return  # the wrapped layer has its own copy
         del self.layer.add_weight
-        _check_attributes(self.original, self.layer, self.changes)
+        lost = find_loss(self.original, self.layer, self.changes)
+        if lost is not None:
+            raise UnsupportedModelError(
+                f"layer '{self.original.name}' ({type(self.original).__name__}) cannot be copied: "
+                f"its get_config() loses {lost} in a layer created from it. Return it in "
+                "get_config()"
+            )
         _copy_weights(self.original, self.layer, self.weights)
+        copy_trainable(self.original, self.layer)
 
 
 def is_float(dtype: Any) -> bool:
@@ -104,38 +114,39 @@ def _create(
     kind = type(original)
     errors: list[str] = []
     ways = [_plain_config, _live_config]
-    if _is_stock(kind):
+    if is_stock(kind):
         ways = [_live_config, _plain_config, _signature_config]
     for make_config in ways:
         try:
-            config = {**make_config(original, dtype), **changes}
-            if "name" in config or _is_stock(kind):
+            config = _without_live_layers({**make_config(original, dtype), **changes}, dtype)
+            if "name" in config or is_stock(kind):
                 config["name"] = name
             if inner is not None:
                 return kind(**{**config, "layer": inner})
-            with _scope(original, dtype):
+            with _scope(original):
                 layer = _factory(kind)(config)
             if layer.name != name:
                 layer.name = name
             return layer
         except Exception as error:  # whatever a custom layer's __init__ or from_config may raise
-            errors.append(f"{type(error).__name__}: {error}")
+            errors.append(f"{type(error).__name__}: {_brief(error)}")
     raise UnsupportedModelError(
         f"layer '{original.name}' ({kind.__name__}) cannot be created again from its "
         f"get_config(): {errors[0]}. Let get_config() return every argument of its __init__"
     )
 
 
-def _is_stock(kind: type) -> bool:
-    return kind.__module__.split(".")[0] == "keras"
+def _brief(error: Exception) -> str:
+    """One line; the ends of Keras' long messages say most."""
+    text = " ".join(str(error).split()).split(" Example:")[0].removesuffix(".")
+    return text if len(text) < 400 else f"{text[:200]} ... {text[-200:]}"
 
 
-def _factory(kind: Any) -> Callable[[dict[str, Any]], Any]:
+def _factory(kind: Any) -> Any:
     inherited = kind.from_config.__func__ is keras.Layer.from_config.__func__
-    if (inherited and _is_stock(kind)) or kind is keras.layers.Lambda:
+    if (inherited and is_stock(kind)) or kind is keras.layers.Lambda:
         return lambda config: kind(**config)
-    factory: Callable[[dict[str, Any]], Any] = kind.from_config
-    return factory
+    return kind.from_config
 
 
 def _plain_config(layer: Any, dtype: str | None) -> dict[str, Any]:
@@ -151,15 +162,20 @@ def _plain_config(layer: Any, dtype: str | None) -> dict[str, Any]:
 
 
 def _live_config(layer: Any, dtype: str | None) -> dict[str, Any]:
-    config = _plain_config(layer, dtype)
-    for key, value in config.items():
-        live = getattr(layer, key, None)
-        serialized = isinstance(value, dict) or (isinstance(value, str) and callable(live))
-        if key != "dtype" and live is not None and serialized and not _holds_layers(live):
-            config[key] = live
+    config = _with_live_objects(layer, _plain_config(layer, dtype))
     if "dtype" in config and dtype is None and not isinstance(layer, keras.layers.InputLayer):
         config["dtype"] = layer.dtype_policy
     return config
+
+
+def _with_live_objects(owner: Any, config: dict[str, Any]) -> dict[str, Any]:
+    found = dict(config)
+    for key, value in config.items():
+        live = getattr(owner, key, getattr(owner, f"_{key}", None))
+        serialized = isinstance(value, dict) or (isinstance(value, str) and callable(live))
+        if key != "dtype" and live is not None and serialized and not _holds_layers(live):
+            found[key] = live
+    return found
 
 
 def _signature_config(layer: Any, dtype: str | None) -> dict[str, Any]:
@@ -167,11 +183,31 @@ def _signature_config(layer: Any, dtype: str | None) -> dict[str, Any]:
 
     For a layer that holds, say, a regularizer that cannot tell its configuration.
     """
-    parameters = inspect.signature(type(layer).__init__).parameters.values()
-    named = [x.name for x in parameters if x.kind is x.POSITIONAL_OR_KEYWORD and x.name != "self"]
     policy = dtype if dtype and is_float(layer.compute_dtype) else layer.dtype_policy
-    config = {name: getattr(layer, name) for name in named}
-    return {**config, "trainable": layer.trainable, "dtype": policy}
+    return {**_arguments(layer), "trainable": layer.trainable, "dtype": policy}
+
+
+def _arguments(made: Any) -> dict[str, Any]:
+    parameters = inspect.signature(type(made).__init__).parameters.values()
+    named = [x.name for x in parameters if x.kind is x.POSITIONAL_OR_KEYWORD and x.name != "self"]
+    return {name: getattr(made, name) for name in named}
+
+
+def _without_live_layers(config: dict[str, Any], dtype: str | None) -> dict[str, Any]:
+    """Layers that a configuration holds as they are would be the original's: copy them."""
+    copies: dict[int, Any] = {}
+
+    def switch(x: Any) -> Any:
+        if not isinstance(x, keras.Layer):
+            return x
+        if id(x) not in copies:
+            copies[id(x)] = _create(x, x.name, {}, None, dtype)
+        return copies[id(x)]
+
+    return {
+        key: tree.map_structure(switch, value) if _holds_layers(value) else value
+        for key, value in config.items()
+    }
 
 
 def _holds_layers(value: Any) -> bool:
@@ -187,38 +223,54 @@ def _with_dtype(config: Any, dtype: str) -> Any:
     return [_with_dtype(x, dtype) for x in config] if isinstance(config, list) else config
 
 
-def _scope(layer: Any, dtype: str | None) -> Any:
+def _scope(layer: Any) -> Any:
     """Lets Keras find the classes and functions that the layer uses, registered or not."""
     custom: dict[str, Any] = {}
-    for value in [layer, *vars(layer).values()]:
-        for x in value if isinstance(value, list | tuple) else [value]:
-            if hasattr(x, "get_config") and not _is_stock(type(x)):
-                custom[type(x).__name__] = type(x)
-            elif callable(x) and hasattr(x, "__name__"):
-                custom[x.__name__] = x
+    seen: set[int] = set()
+
+    def visit(value: Any) -> None:
+        if isinstance(value, list | tuple):
+            for x in value:
+                visit(x)
+        elif hasattr(value, "get_config") and id(value) not in seen:
+            seen.add(id(value))
+            if not is_stock(type(value)):
+                custom[type(value).__name__] = type(value)
+            for x in vars(value).values():
+                visit(x)
+        elif callable(value) and hasattr(value, "__name__"):
+            custom[value.__name__] = value
+
+    visit(layer)
     return keras.saving.custom_object_scope(custom)
 
 
-def _check_attributes(original: Any, new: Any, changes: Mapping[str, Any]) -> None:
-    """A layer whose get_config() forgets an argument would silently compute something else."""
-    if _is_stock(type(original)):
-        return
-    for key, value in vars(original).items():
-        if key.startswith("_") or key in {"name", "built", *changes} or not _is_plain(value):
-            continue
-        other = getattr(new, key, None)
-        if _is_plain(other) and other != value and value == value:
-            raise UnsupportedModelError(
-                f"layer '{original.name}' ({type(original).__name__}) cannot be copied: its "
-                f"get_config() loses '{key}', which is {value!r} but {other!r} in a layer created "
-                f"from it. Return '{key}' in get_config()"
-            )
+def copy_metric(metric: Any) -> Any:
+    """A metric like ``metric``, with a state of its own; what is no ``keras.Metric`` as it is.
 
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(_is_plain(x) for x in value)
-    return isinstance(value, _PLAIN)
+    Raises:
+        UnsupportedModelError: the metric cannot be created from its configuration.
+    """
+    if not isinstance(metric, keras.Metric):
+        return metric
+    kind: Any = type(metric)
+    ways: list[Callable[[], Any]] = [
+        lambda: kind.from_config(metric.get_config()),
+        lambda: kind(**_with_live_objects(metric, metric.get_config())),
+        lambda: kind(**_arguments(metric)),
+    ]
+    errors: list[str] = []
+    for create in ways:
+        try:
+            with _scope(metric):
+                return create()
+        except Exception as error:  # whatever a custom metric may raise
+            errors.append(f"{type(error).__name__}: {_brief(error)}")
+    raise UnsupportedModelError(
+        f"metric '{metric.name}' ({kind.__name__}), which the model is compiled with, cannot be "
+        f"created again from its get_config(): {errors[0]}. Let get_config() return every "
+        "argument of its __init__"
+    )
 
 
 def _copy_weights(original: Any, new: Any, changed: Mapping[str, Any]) -> None:
@@ -230,7 +282,12 @@ def _copy_weights(original: Any, new: Any, changed: Mapping[str, Any]) -> None:
         for name, value in changed.items():
             variables[name].assign(value)
         return
-    pairs = list(zip(original.weights, new.weights, strict=False))
+    twins = {variable.name: variable for variable in new.weights}
+    names = [variable.name for variable in original.weights]
+    # A quantized layer makes them in another order when it is new.
+    named = len(twins) == len(new.weights) and sorted(names) == sorted(twins)
+    others = [twins[name] for name in names] if named else new.weights
+    pairs = list(zip(original.weights, others, strict=False))
     if len(original.weights) != len(new.weights) or any(a.shape != b.shape for a, b in pairs):
         raise UnsupportedModelError(
             f"layer '{original.name}' ({type(original).__name__}) cannot be copied: it has weights "
@@ -239,5 +296,5 @@ def _copy_weights(original: Any, new: Any, changed: Mapping[str, Any]) -> None:
         )
     for variable, twin in pairs:
         twin.assign(variable.value)
-    if hasattr(original, "finalize_state"):
+    if new.weights and hasattr(original, "finalize_state"):
         new.finalize_state()  # Normalization keeps what it computed from its weights

@@ -15,21 +15,20 @@ import numpy as np
 
 from kito.errors import UnsupportedModelError
 from kito.graph import layer_tensors, read_graph
-from kito.inputs import Inputs, batch_limit, batches, call_arguments
+from kito.inputs import Inputs, batch_limit, batches, call_arguments, renamed_inputs
 from kito.nodes import Node
 from kito.outputs import to_numpy
 
-_RTOL = 1e-3
 _SAMPLES = 2
 
 
-def first_departure(original: Any, reduced: Any, inputs: Inputs, rtol: float = _RTOL) -> str | None:
-    """The first layer of ``reduced`` that departs, on a few samples.
+def first_departure(original: Any, reduced: Any, inputs: Inputs, rtol: float) -> str | None:
+    """The first layer of ``reduced`` that departs, on the first few samples.
 
     Args:
         original: the model that is right.
         reduced: the model that differs.
-        inputs: samples, by input name.
+        inputs: samples, by the original's input names.
         rtol: difference to disregard, relative to each tensor's largest absolute value.
 
     Returns:
@@ -37,7 +36,7 @@ def first_departure(original: Any, reduced: Any, inputs: Inputs, rtol: float = _
     """
     try:
         batch = next(iter(batches(inputs, batch_limit(original, _SAMPLES))))
-        got = _outputs(reduced, batch)
+        got = _outputs(reduced, renamed_inputs(batch, original, reduced))
         expected = _outputs(original, batch)
         stands_for = _vanished(original, {name for name, _ in got})
         nodes = list(read_graph(reduced).nodes)

@@ -9,17 +9,18 @@ This is the only module that reads Keras' private attributes. It never decides w
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 from keras import tree
+from keras.src.backend import get_keras_mask
 from keras.src.models.functional import Functional
 
-from kito.copying import LayerCopy, is_float
+from kito.copying import LayerCopy, copy_metric, is_float
 from kito.errors import UnsupportedModelError
 from kito.nodes import Graph, Op, Tensor
+from kito.twins import copy_trainable
 
 
 def read_graph(model: Any) -> Graph:
@@ -43,7 +44,9 @@ def _read(model: Any, holder: Op | None, ops: dict[int, Op]) -> Graph:
     for call in _calls(core):
         args, kwargs = tree.map_structure(switch, (call.arguments.args, call.arguments.kwargs))
         node = graph.add(_op(call.operation, ops), args, kwargs, call.outputs)
-        tensors.update((id(old), new) for old, new in zip(call.outputs, node.outputs, strict=True))
+        for old, new in zip(call.outputs, node.outputs, strict=True):
+            tensors[id(old)] = new
+            new.mask = get_keras_mask(old)
     graph.inputs = tree.map_structure(switch, core._inputs_struct)
     graph.outputs = tree.map_structure(switch, core._outputs_struct)
     graph.output_names = [x._keras_history.operation.name for x in core.outputs]
@@ -157,7 +160,9 @@ class _Builder:
         return keras.Model(inputs, outputs, name=name)
 
     def _sequential(self, graph: Graph, name: str) -> Any:
-        model = keras.Sequential([self.layer(node.op) for node in graph.nodes], name=name)
+        # What makes the masks of its layers is in the graph, but not in the list of its layers.
+        ops = [node.op for node in graph.nodes if isinstance(node.op.layer, keras.Layer)]
+        model = keras.Sequential([self.layer(op) for op in ops], name=name)
         if not model.built:
             raise UnsupportedModelError(f"the copy of Sequential model '{name}' does not build")
         self._finish()
@@ -188,11 +193,13 @@ class _Builder:
         """Freeze what was frozen: the flag of a model, set, overwrites those of all its layers."""
         if forced or not graph.model.trainable:
             model.trainable, forced = graph.model.trainable, True
-        for op in {node.op.innermost: None for node in graph.nodes}:
+        for op in {node.op: None for node in graph.nodes}:
+            while op.inner is not None:
+                self.made[op].trainable, op = op.layer.trainable, op.inner
             if op.graph is not None:
                 self.restore_trainable(op.graph, self.made[op], forced)
             elif forced and isinstance(op.layer, keras.Layer):
-                self.made[op].trainable = op.layer.trainable
+                copy_trainable(op.layer, self.made[op])
 
 
 def _call(layer: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -219,7 +226,8 @@ def _keep_names(outputs: Any, names: list[str]) -> Any:
 
 def _fresh_operation(operation: Any, dtype: str | None) -> Any:
     """A copy of a ``keras.ops`` operation that knows no calls yet; it holds plain values only."""
-    fresh = copy.copy(operation)
+    fresh = object.__new__(type(operation))  # copy.copy() would go through its configuration
+    vars(fresh).update(vars(operation))
     fresh._inbound_nodes, fresh._outbound_nodes = [], []
     if dtype and type(fresh).__name__ == "Cast" and is_float(fresh.dtype):
         fresh.dtype = dtype  # such casts come from autocasting, and would lose the precision again
@@ -235,13 +243,10 @@ def _copy_compilation(original: Any, model: Any) -> None:
     if not getattr(original, "compiled", False) or not hasattr(original, "_compile_config"):
         return
 
-    def fresh(x: Any) -> Any:
-        return type(x).from_config(x.get_config()) if isinstance(x, keras.Metric) else x
-
     config = dict(original._compile_config.config)
     config["optimizer"] = keras.optimizers.SGD()
     for key in ("metrics", "weighted_metrics"):
-        config[key] = tree.map_structure(fresh, config.get(key))
+        config[key] = tree.map_structure(copy_metric, config.get(key))
     model.compile(**config)
 
 

@@ -32,7 +32,8 @@ def random_inputs(
     """Random samples for each input of ``model``, the same for the same seed.
 
     Float inputs are uniform in [low, high); integer inputs are uniform over what the Embedding that
-    takes them knows, otherwise 0 or 1; boolean inputs are tossed.
+    takes them knows, otherwise 0 or 1 (uint8, which is an image's: 0 to 255); boolean inputs are
+    tossed. Optional inputs are given too.
 
     Args:
         model: a built model.
@@ -44,8 +45,14 @@ def random_inputs(
         high: float inputs stay below it.
 
     Raises:
-        KitoError: an open size is not given, a given one does not fit, or an input holds strings.
+        KitoError: an open size is not given, a given one does not fit, an input holds strings, or
+            an argument is out of its range.
     """
+    if samples < 1 or seed < 0 or not -np.inf < low < high < np.inf:
+        raise KitoError(
+            f"random inputs take samples >= 1, seed >= 0 and low < high, both finite; got samples "
+            f"{samples}, seed {seed}, low {low}, high {high}"
+        )
     shapes = dict(shape or {})
     tensors = _tensors(model)
     unknown = [name for name in shapes if name not in tensors]
@@ -64,7 +71,8 @@ def random_inputs(
         if dtype == "bool":
             inputs[name] = rng.integers(0, 2, full).astype(bool)
         elif "int" in dtype:
-            inputs[name] = rng.integers(0, bounds.get(name, 2), full).astype(dtype)
+            most = 256 if dtype == "uint8" else 2
+            inputs[name] = rng.integers(0, bounds.get(name, most), full).astype(dtype)
         else:
             values = rng.uniform(low, high, full)
             inputs[name] = values.astype("float32" if dtype == "bfloat16" else dtype)
@@ -132,9 +140,43 @@ def batch_limit(model: Any, size: int) -> int:
     return int(fixed[0]) if fixed else size
 
 
+def samples_at_once(inputs: Inputs, most: int) -> int:
+    """How many samples, of ``most``, to hold at a time: what a network keeps grows with its inputs.
+
+    At least 8: eight images of 331 x 331 keep some 9 GB in NASNetLarge, the largest common network.
+    """
+    each = sum(int(values[0].size) for values in inputs.values())
+    return min(most, max(8, 1_000_000 // max(each, 1)))
+
+
+def renamed_inputs(inputs: Inputs, model: Any, other: Any) -> Inputs:
+    """Inputs of ``model`` under the names of ``other``, whose inputs match by name or by order.
+
+    Raises:
+        KitoError: the two models differ in the number of inputs.
+    """
+    names, others = list(_tensors(model)), list(_tensors(other))
+    if len(names) != len(others):
+        raise KitoError(f"'{model.name}' takes the inputs {names}, '{other.name}' takes {others}")
+    if set(names) == set(others):
+        return inputs
+    pairs = zip(names, others, strict=True)
+    return {twin: inputs[name] for name, twin in pairs if name in inputs}
+
+
 def call_arguments(model: Any, batch: Inputs) -> Any:
-    """A batch in the structure that ``model(...)`` takes: one array, a list or a dict."""
-    flat = [batch[name] for name in input_names(model)]
+    """A batch in the structure that ``model(...)`` takes: one array, a list or a dict.
+
+    An optional input that the batch leaves out is None.
+
+    Raises:
+        KitoError: the batch leaves out another one.
+    """
+    names = input_names(model)
+    missing = [name for name in names if name not in batch and name not in _optional(model)]
+    if missing:
+        raise KitoError(f"'{model.name}' takes the inputs {names}, the batch has {list(batch)}")
+    flat = [batch.get(name) for name in names]
     return (
         flat[0] if isinstance(model, keras.Sequential) else tree.pack_sequence_as(model.input, flat)
     )
@@ -149,6 +191,10 @@ def _tensors(model: Any) -> dict[str, Any]:
             "not built. Build it with keras.Input and keras.Model(inputs, outputs)"
         )
     return dict(zip(input_names(model), tensors, strict=True))
+
+
+def _optional(model: Any) -> set[str]:
+    return {x.name for x in model.layers if getattr(x, "optional", False)}
 
 
 def _sizes(name: str, wanted: Sequence[int | None], given: Sequence[int] | None) -> tuple[int, ...]:
@@ -166,6 +212,8 @@ def _sizes(name: str, wanted: Sequence[int | None], given: Sequence[int] | None)
             f"inputs.shape for input '{name}' is {list(given)}, the model takes {list(wanted)} "
             "(without the batch, None for any size)"
         )
+    if any(size < 1 for size in given):
+        raise KitoError(f"inputs.shape for input '{name}' is {list(given)}: sizes are 1 or more")
     return tuple(given)
 
 
@@ -221,13 +269,20 @@ def _check(model: Any, inputs: Any) -> Inputs:
         if len(names) > 1:
             raise KitoError(f"one input given, the model takes {len(names)}: {names}")
         given = {names[0]: one}
-    missing, unknown = [x for x in names if x not in given], [x for x in given if x not in names]
+    optional = _optional(model)
+    given = {name: x for name, x in given.items() if x is not None or name not in optional}
+    missing = [x for x in names if x not in given and x not in optional]
+    unknown = [x for x in given if x not in names]
     if missing or unknown:
         raise KitoError(
             f"the inputs are named {list(given)}, the model's are {names}: "
             f"missing {missing}, unknown {unknown}"
         )
-    checked = {name: _check_one(name, tensor, given[name]) for name, tensor in tensors.items()}
+    checked = {
+        name: _check_one(name, tensor, given[name])
+        for name, tensor in tensors.items()
+        if name in given
+    }
     counts = {name: len(values) for name, values in checked.items()}
     if len(set(counts.values())) > 1:
         raise KitoError(f"the inputs differ in the number of samples: {counts}")
@@ -261,7 +316,10 @@ def _check_one(name: str, tensor: Any, given: Any) -> np.ndarray:
         raise KitoError(f"input '{name}' is of dtype {values.dtype}, the model takes {dtype}")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise KitoError(f"input '{name}' holds NaN or infinity")
-    cast = values.astype(target)
-    if target.kind in "iu" and not np.array_equal(cast, values):
+    with np.errstate(over="ignore"):
+        cast = values.astype(target)
+    if target.kind == "f" and not np.isfinite(cast).all():
+        raise KitoError(f"input '{name}' holds values beyond the range of {dtype}")
+    if target.kind in "biu" and not np.array_equal(cast, values):
         raise KitoError(f"input '{name}' holds values that {dtype} cannot")
     return cast

@@ -17,13 +17,19 @@ from keras import tree
 
 
 class Tensor:
-    """One tensor of a graph: output ``index`` of the call ``node``."""
+    """One tensor of a graph: output ``index`` of the call ``node``.
 
-    __slots__ = ("dtype", "index", "node", "shape", "users")
+    Attributes:
+        users: the calls that take it, one entry a use: a call that takes it twice is in it twice.
+        mask: what Keras hands on with it to the layers that heed masks; None where nothing.
+    """
+
+    __slots__ = ("dtype", "index", "mask", "node", "shape", "users")
 
     def __init__(self, node: Node, index: int, shape: tuple[int | None, ...], dtype: str) -> None:
         self.node, self.index, self.shape, self.dtype = node, index, shape, dtype
-        self.users: list[Node] = []  # one entry a use: a call that takes it twice is in here twice
+        self.users: list[Node] = []
+        self.mask: Any = None
 
 
 class Op:
@@ -110,6 +116,11 @@ class Node:
         return first if isinstance(first, Tensor) else None
 
     @property
+    def changes_mask(self) -> bool:
+        """Whether its result has another mask than its data: it makes, takes or drops one."""
+        return self.data is None or any(x.mask is not self.data.mask for x in self.outputs)
+
+    @property
     def is_input(self) -> bool:
         """Whether it stands for an input of the model."""
         return isinstance(self.op.layer, keras.layers.InputLayer)
@@ -172,7 +183,7 @@ class Graph:
         def walk(graph: Graph) -> Iterator[Graph]:
             if graph not in seen:
                 seen.add(graph)
-                for node in graph.nodes:
+                for node in list(graph.nodes):  # a pass may edit it meanwhile, from the inside
                     inside = node.op.innermost.graph
                     if inside is not None:
                         yield from walk(inside)
@@ -226,8 +237,10 @@ class Graph:
 
     def give_own_copy(self, node: Node) -> None:
         """Let ``node`` call a copy of its op, so that a change of it stays at this call."""
-        taken, old = {other.op.name for other in self.nodes}, node.op
-        number = next(i for i in range(1, len(taken) + 2) if f"{old.name}_{i}" not in taken)
+        old = node.op
+        # A name of an output comes back, whichever layer makes the output in the end.
+        taken = {x.op.name for x in self.nodes if x is not node} | set(self.output_names)
+        names = [old.name, *(f"{old.name}_{i}" for i in range(1, len(taken) + 1))]
         old.nodes.remove(node)
-        node.op = old.copy(f"{old.name}_{number}")
+        node.op = old.copy(next(name for name in names if name not in taken))
         node.op.nodes = [node]

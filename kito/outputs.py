@@ -8,13 +8,30 @@ import keras
 import numpy as np
 from keras import tree
 
-from kito.inputs import Inputs, call_arguments
+from kito.errors import KitoError
+from kito.graph import output_names
+from kito.importing import describe
+from kito.inputs import Inputs, call_arguments, sample_count
+
+
+def _call(model: Any, batch: Inputs) -> Any:
+    """What one call in inference returns, in the model's own structure."""
+    try:
+        return model(call_arguments(model, batch), training=False)
+    except Exception as error:  # whatever a layer or the backend may raise
+        shapes = {name: values.shape for name, values in batch.items()}
+        raise KitoError(
+            f"model '{model.name}' fails on inputs of shapes {shapes}: {describe(error)}"
+        ) from error
 
 
 def run(model: Any, batch: Inputs) -> list[np.ndarray]:
-    """The flat outputs of one call in inference."""
-    results = model(call_arguments(model, batch), training=False)
-    return [to_numpy(x) for x in tree.flatten(results)]
+    """The flat outputs of one call in inference.
+
+    Raises:
+        KitoError: the model cannot be run on this batch.
+    """
+    return [to_numpy(x) for x in tree.flatten(_call(model, batch))]
 
 
 def to_numpy(tensor: Any) -> np.ndarray:
@@ -26,19 +43,63 @@ def to_numpy(tensor: Any) -> np.ndarray:
     return np.asarray(tensor)
 
 
+def output_pairs(
+    original: Any, reduced: Any, batch: Inputs, twin: Inputs
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """(name, original's values, reduced model's values) of each output of one batch.
+
+    Args:
+        original: the model that is right by definition.
+        reduced: the model to judge.
+        batch: samples by the original's input names.
+        twin: the same by the reduced model's.
+
+    Raises:
+        KitoError: a model cannot be run, the outputs differ in structure, names or shapes, or the
+            first axis of one does not hold the samples.
+    """
+    first, second = _call(original, batch), _call(reduced, twin)
+    paths = [[path for path, _ in tree.flatten_with_path(x)] for x in (first, second)]
+    names, others = output_names(original), output_names(reduced)
+    cannot = f"'{original.name}' and '{reduced.name}' cannot be compared: their outputs"
+    if paths[0] != paths[1]:
+        raise KitoError(f"{cannot} are structured as {paths[0]} and {paths[1]}")
+    # Keys of a dict say which output is which, and so does being the only one.
+    if len(names) > 1 and not isinstance(first, dict) and names != others:
+        raise KitoError(f"{cannot} are named {names} and {others}; name their layers alike")
+    a, b = ([to_numpy(x) for x in tree.flatten(results)] for results in (first, second))
+    if any(x.shape != y.shape for x, y in zip(a, b, strict=True)):
+        raise KitoError(
+            f"{cannot} have the shapes {[x.shape for x in a]} and {[x.shape for x in b]}"
+        )
+    for name, values in zip(names, a, strict=True):
+        _check_samples(name, values, batch)
+    return list(zip(names, a, b, strict=True))
+
+
+def _check_samples(name: str, values: np.ndarray, batch: Inputs) -> None:
+    count = sample_count(batch)
+    if values.ndim == 0 or len(values) != count:
+        raise KitoError(
+            f"output '{name}' has the shape {values.shape} for {count} samples: its first axis "
+            "must hold the samples. Leave the output out of the model that is compared"
+        )
+
+
 class Difference:
     """How one output of two models differs, over all batches; the memory of one sample is enough.
 
     Attributes:
         max_abs, mean_abs: of the difference.
         scale: largest absolute value of the first model's.
+        worst: the sample of the largest difference.
         integral: the output holds integers or booleans.
         faulty: what is wrong with the values, such as NaN; else empty.
     """
 
     def __init__(self) -> None:
         self.max_abs = self.scale = self._sum = 0.0
-        self._count = 0
+        self._count = self._seen = self.worst = 0
         self._low: np.ndarray | None = None
         self._high: np.ndarray | None = None
         self.integral = False
@@ -48,21 +109,26 @@ class Difference:
         """Take in one batch: the original's output and the reduced one's, of one shape."""
         self.integral = a.dtype.kind in "biu"
         for values, whose in ((a, "the original"), (b, "the reduced model")):
-            wrong = 0 if self.integral else int(np.sum(~np.isfinite(values)))
+            wrong = 0 if values.dtype.kind in "biu" else int(np.sum(~np.isfinite(values)))
             if wrong and not self.faulty:
                 self.faulty = f"{wrong} of {values.size} values of {whose} are NaN or infinite"
+        if self.integral != (b.dtype.kind in "biu") and not self.faulty:
+            self.faulty = f"the original's are {a.dtype}, the reduced model's {b.dtype}"
         if self.faulty:
             return
         wide = a.astype(np.float64)
         difference = np.abs(wide - b)
-        self.max_abs = max(self.max_abs, float(np.max(difference, initial=0.0)))
+        largest = float(np.max(difference, initial=0.0))
+        if largest > self.max_abs:
+            self.max_abs = largest
+            self.worst = self._seen + int(difference.argmax()) // (difference.size // len(wide))
         self._sum += float(np.sum(difference))
         self._count += difference.size
+        self._seen += len(wide)
         self.scale = max(self.scale, float(np.max(np.abs(wide), initial=0.0)))
-        if len(wide):
-            low, high = wide.min(axis=0), wide.max(axis=0)
-            self._low = low if self._low is None else np.minimum(self._low, low)
-            self._high = high if self._high is None else np.maximum(self._high, high)
+        low, high = wide.min(axis=0), wide.max(axis=0)
+        self._low = low if self._low is None else np.minimum(self._low, low)
+        self._high = high if self._high is None else np.maximum(self._high, high)
 
     @property
     def mean_abs(self) -> float:
@@ -75,22 +141,3 @@ class Difference:
         if self._low is None or self._high is None:
             return 0.0
         return float(np.max(self._high - self._low, initial=0.0))
-
-
-class Squares:
-    """The RMS of an error relative to the RMS of the truth, over batches and outputs."""
-
-    def __init__(self) -> None:
-        self._errors: list[float] = []
-        self._truth: list[float] = []
-
-    def add(self, truth: np.ndarray, values: np.ndarray) -> None:
-        """Take in one output of one batch."""
-        exact = truth.astype(np.float64)
-        self._errors.append(float(np.sum((exact - values) ** 2)))
-        self._truth.append(float(np.sum(exact**2)))
-
-    def relative(self) -> float:
-        """sqrt(sum of squared errors / sum of squares)."""
-        total = sum(self._truth)
-        return float(np.sqrt(sum(self._errors) / total)) if total else float("inf")

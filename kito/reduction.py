@@ -106,22 +106,21 @@ def reduce(
     """
     start = time.perf_counter()
     check_model(model, "reduce()")
-    if isinstance(passes, str) or not all(name in _RUN for name in passes):
-        wrong = passes if isinstance(passes, str) else [x for x in passes if x not in _RUN]
+    listed = isinstance(passes, Sequence) and not isinstance(passes, str)
+    if not listed or not all(name in PASSES for name in passes):
+        wrong = [x for x in passes if x not in PASSES] if listed else passes
         raise KitoError(f"passes: {wrong!r} is not a sequence of names out of {', '.join(PASSES)}")
     if target not in _TARGETS:
         raise KitoError(f"target: {target!r} is not one of {', '.join(_TARGETS)}")
     graph = read_graph(model)
     rewrites: list[Rewrite] = []
-    kept: dict[str, Kept] = {}
+    kept: list[Kept] = []
     for name in passes:
         outcome = _RUN[name](graph)
         rewrites += outcome.rewrites
-        kept = {item.layer: item for item in outcome.kept} or kept
+        kept = kept if outcome.kept is None else outcome.kept
     reduced = build_model(graph)
-    return Reduction(
-        model, reduced, tuple(rewrites), tuple(kept.values()), time.perf_counter() - start
-    )
+    return Reduction(model, reduced, tuple(rewrites), tuple(kept), time.perf_counter() - start)
 
 
 def reduce_keras_model(model: Any, verbose: bool = False) -> Any:

@@ -35,7 +35,7 @@ class Kept:
 
 @dataclass
 class Outcome:
-    """What one pass did to one model."""
+    """What one pass did to one model; ``kept`` is None where the pass judges no affine."""
 
     rewrites: list[Rewrite] = field(default_factory=list)
-    kept: list[Kept] = field(default_factory=list)
+    kept: list[Kept] | None = None

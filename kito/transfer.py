@@ -188,21 +188,24 @@ def transfer_of(op: Op) -> Transfer:
     found = _TRANSFERS.get(kind)
     if found is not None:
         return found
-    parent = known_parent(op)
+    parent = next((base for base in type(op.layer).__mro__[1:] if base in _TRANSFERS), None)
     return _NOTHING if parent is None else _Subclass(parent)
-
-
-def known_parent(op: Op) -> type | None:
-    """The registered type that the op's layer is a subclass of, if it is one."""
-    return next((base for base in type(op.layer).__mro__[1:] if base in _TRANSFERS), None)
 
 
 class _Subclass(Transfer):
     def __init__(self, parent: type) -> None:
         self.parent = parent
 
+    def affine(self, op: Op, rank: int) -> Affine | None:
+        if issubclass(self.parent, layers.BatchNormalization):
+            raise self._refusal(op)
+        return None
+
     def absorb_following(self, op: Op, affine: Affine, rank: int) -> Change:
-        raise Refused(
+        raise self._refusal(op)
+
+    def _refusal(self, op: Op) -> Refused:
+        return Refused(
             f"'{op.name}' is a {op.type_name}, a subclass of {self.parent.__name__} that may "
             "compute anything; kito.register() can teach what it does"
         )

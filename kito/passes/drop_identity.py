@@ -6,8 +6,9 @@ Identity: ``layer(x, training=False) = x``, for
 - ``Random*`` augmentation, likewise, except ``RandomCrop``, which crops in inference too;
 - ``Activation("linear")``, ``Identity``, ``ActivityRegularization``.
 
-It holds only where the call casts nothing (the dtype of the result is that of the input), is not
-made with ``training=True``, and does not name an output of the model.
+It holds only where the call casts nothing (the dtype of the result is that of the input), leaves
+the mask of its input alone, is not made with ``training=True``, and does not name an output of the
+model.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def _may_go(graph: Graph, node: Node) -> bool:
     if source is None or len(node.outputs) != 1 or node.runs_training:
         return False
     result = node.outputs[0]
-    if source.dtype != result.dtype or source.shape != result.shape:
+    if source.dtype != result.dtype or source.shape != result.shape or node.changes_mask:
         return False
     if not graph.is_output(result):
         return True

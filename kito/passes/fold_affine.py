@@ -17,9 +17,10 @@ from collections.abc import Callable
 from keras import layers
 
 from kito.affine import Affine, Refused
+from kito.graph import all_layers
 from kito.nodes import Graph, Node, Op, Tensor
 from kito.rewrites import Kept, Outcome, Rewrite
-from kito.transfer import Change, known_parent, transfer_of
+from kito.transfer import Change, transfer_of
 
 _KITO_TYPES = (
     layers.Conv1D,
@@ -56,7 +57,7 @@ def _as_kito(producer: Node) -> None:
 
 def _fold(graph: Graph, pass_name: str, allow: Allow) -> Outcome:
     outcome = Outcome()
-    kept: dict[str, Kept] = {}
+    kept: dict[object, Kept] = {}  # by what is kept: names are not unique in nested models
     for inner in graph.graphs():
         for node in list(inner.nodes):
             if node not in inner.nodes:
@@ -64,10 +65,11 @@ def _fold(graph: Graph, pass_name: str, allow: Allow) -> Outcome:
             try:
                 affine = _affine(node)
                 if affine is None:
+                    kept.update(_closed(node.op.innermost))
                     continue
                 into = _fold_one(inner, node, affine, allow)
             except Refused as refusal:
-                kept.setdefault(node.op.name, Kept(node.op.name, str(refusal)))
+                kept.setdefault(node.op.innermost, Kept(node.op.name, str(refusal)))
             else:
                 outcome.rewrites.append(Rewrite(pass_name, (node.op.name,), into))
     outcome.kept = list(kept.values())
@@ -80,15 +82,18 @@ def _affine(node: Node) -> Affine | None:
     source = node.data
     if source is None or not isinstance(op.layer, layers.Layer) or op.graph is not None:
         return None
-    if (
-        known_parent(op) is layers.BatchNormalization
-        and type(op.layer) is not layers.BatchNormalization
-    ):
-        raise Refused(
-            f"'{op.name}' is a {op.type_name}, a subclass of BatchNormalization that may compute "
-            "anything; kito.register() can teach what it does"
-        )
     return transfer_of(op).affine(op, len(source.shape))
+
+
+def _closed(op: Op) -> dict[object, Kept]:
+    """The normalizations inside a layer that is no graph to us."""
+    if op.graph is not None or not isinstance(op.layer, layers.Layer):
+        return {}
+    return {
+        (op, layer): Kept(layer.name, f"it is inside '{op.name}' ({op.type_name}), a closed layer")
+        for layer in all_layers(op.layer)
+        if isinstance(layer, layers.BatchNormalization)
+    }
 
 
 def _fold_one(graph: Graph, node: Node, affine: Affine, allow: Allow) -> str:
@@ -118,6 +123,8 @@ def _match(node: Node, affine: Affine, allow: Allow) -> tuple[Node, Change]:
     if producer.is_input:
         raise Refused(f"it reads the input '{producer.op.name}'; there is no layer before it")
     _check_alone(node.graph, producer, source)
+    if node.changes_mask:
+        raise Refused("it is called with a mask of its own, which layers after it may heed")
     if node.outputs[0].dtype != source.dtype:
         raise Refused(f"it returns {node.outputs[0].dtype}, '{producer.op.name}' {source.dtype}")
     allow(producer)

@@ -54,6 +54,8 @@ def small() -> Any:
     [
         ({"passes": ["fold_affine", "melt"]}, r"passes: \['melt'\].*drop_identity, fold_affine"),
         ({"passes": "fold_affine"}, r"passes: 'fold_affine' is not a sequence"),
+        ({"passes": None}, r"passes: None is not a sequence"),
+        ({"passes": [["fold_affine"]]}, r"passes: \[\['fold_affine'\]\] is not"),
         ({"target": "tpu"}, r"target: 'tpu' is not one of any, cpu, gpu"),
     ],
 )

@@ -68,3 +68,30 @@ def test_integer_weights_stay() -> None:
     model = keras.Model(text, L.Dense(2)(L.Flatten()(L.Embedding(9, 3)(text))))
     randomize_weights(model, random_inputs(model, samples=4))
     assert np.isfinite(outputs(model)).all()
+
+
+@pytest.mark.parametrize(
+    "layer", [L.GaussianNoise(0.9), L.RandomTranslation(0.4, 0.4), L.Dropout(0.5)]
+)
+def test_nothing_random_of_training_takes_part(layer: Any) -> None:
+    image = keras.Input((8, 8, 3), name="image")
+    x = L.BatchNormalization(name="norm")(layer(L.Conv2D(4, 3)(image)))
+    model = keras.Model(image, L.GlobalAveragePooling2D()(x))
+    statistics = []
+    for _ in range(2):
+        randomize_weights(model, random_inputs(model, samples=8), seed=1)
+        statistics.append(model.get_layer("norm").get_weights())
+    assert all(np.array_equal(a, b) for a, b in zip(*statistics, strict=True))
+
+
+def test_a_frozen_backbone_called_in_inference_is_calibrated() -> None:
+    image = keras.Input((8, 8, 3), name="image")
+    inner = keras.Input((8, 8, 3))
+    base = keras.Model(inner, L.BatchNormalization(name="norm")(L.Conv2D(4, 3)(inner)))
+    base.trainable = False
+    model = keras.Model(image, L.GlobalAveragePooling2D()(base(image, training=False)))
+    randomize_weights(model, random_inputs(model, samples=8))
+    norm = base.get_layer("norm")
+    assert np.all(norm.get_weights()[3] != 1)
+    assert not norm.trainable
+    assert "call" not in vars(norm)

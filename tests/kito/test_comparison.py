@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import kito
+from kito.calibration import randomize_weights
 from kito.comparison import compare, compare_two_models_results
+from kito.inputs import random_inputs
 
 L = keras.layers
 
@@ -175,3 +177,105 @@ def test_kitos_own_comparison(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_tolerance_is_a_number_of_0_or_more(wrong: dict[str, float]) -> None:
     with pytest.raises(kito.KitoError, match="numbers of 0 or more"):
         compare(softmax(), softmax(), **wrong)  # type: ignore[arg-type]
+
+
+def copied(model: Any) -> Any:
+    other = keras.models.clone_model(model)
+    other.set_weights(model.get_weights())
+    return other
+
+
+def test_an_output_of_large_values_hides_no_other() -> None:
+    x = image = keras.Input((16,), name="image")
+    for _ in range(3):
+        x = L.Dense(256, activation="relu")(x)
+    large = L.Dense(100, name="large", kernel_initializer=keras.initializers.RandomNormal(0, 1e3))
+    model = keras.Model(image, [large(x), L.Dense(5, name="small")(x)])
+    wrong = copied(model)
+    wrong.get_layer("small").set_weights(
+        [w * 1.002 for w in model.get_layer("small").get_weights()]
+    )
+    found = compare(model, wrong)
+    assert not found.passed
+    assert found.outputs["large"].passed
+    assert found.error_vs_float64 is not None
+    assert found.error_vs_float64[1] == pytest.approx(2e-3, rel=0.1)  # of the output that is wrong
+
+
+def test_every_sample_counts_and_the_one_that_is_wrong_is_looked_into() -> None:
+    image = keras.Input((4,), name="image")
+    y = L.Dense(8, name="first")(image)
+    original = keras.Model(image, L.Dense(8, name="last")(y))
+    rare = keras.ops.where(image[:, :1] > 5, y * 1.5, y)
+    wrong = keras.Model(image, L.Dense(8, name="last")(L.Identity(name="first_")(rare)))
+    wrong.set_weights(original.get_weights())
+    samples = np.random.default_rng(0).random((64, 4), "float32")
+    samples[50] = 10
+    found = compare(original, wrong, samples)
+    assert not found.passed
+    assert found.first_departure == "last"
+    assert compare(original, wrong, samples[:50]).passed
+
+
+def test_outputs_are_structured_and_named_alike() -> None:
+    image = keras.Input((4,), name="image")
+    a, b = L.Dense(3, name="a")(image), L.Dense(3, name="b")(image)
+    model = keras.Model(image, a)
+    for other in ([a, b], {"a": a}):
+        with pytest.raises(kito.KitoError, match="structured as"):
+            compare(model, keras.Model(image, other))
+    with pytest.raises(kito.KitoError, match=r"\['a', 'b'\] and \['b', 'a'\]"):
+        compare(keras.Model(image, [a, b]), keras.Model(image, [b, a]))
+    with pytest.raises(kito.KitoError, match="first axis must hold the samples"):
+        compare(keras.Model(image, keras.ops.mean(a)), keras.Model(image, keras.ops.mean(a)))
+
+
+def test_labels_are_not_compared_with_scores() -> None:
+    image = keras.Input((16,), name="image")
+    scores = softmax(10)(image)
+    labels = keras.Model(image, keras.ops.argmax(scores, axis=-1))
+    found = compare(labels, keras.Model(image, keras.ops.max(scores, axis=-1)))
+    assert not found.passed
+    assert "float32" in found.reason
+
+
+def test_inputs_of_other_names_match_by_order() -> None:
+    def unnamed() -> Any:
+        image = keras.Input((4,))
+        return keras.Model(image, L.Dense(3, kernel_initializer="ones")(image))
+
+    assert compare(unnamed(), unnamed()).passed
+    assert compare_two_models_results(unnamed(), unnamed(), 5) == 0
+    a, b = keras.Input((4,)), keras.Input((4,))
+    with pytest.raises(kito.KitoError, match="takes the inputs"):
+        compare(unnamed(), keras.Model([a, b], a + b))
+
+
+def test_a_model_that_fails_on_its_inputs_is_named() -> None:
+    words = keras.Input((4,), dtype="int32", name="words")
+    model = keras.Model(words, L.Embedding(5, 2)(words), name="reader")
+    with pytest.raises(kito.KitoError, match=r"model 'reader' fails on inputs of shapes.*\(2, 4\)"):
+        compare(model, model, np.full((2, 4), 9))
+
+
+def test_against_float64_errors_below_rounding_are_not_weighed() -> None:
+    """A few outputs of a small network: their errors are random numbers, and so is the ratio."""
+    image = keras.Input((8, 8, 3), name="image")
+    x = L.ReLU()(L.BatchNormalization()(L.Conv2D(4, 3)(image)))
+    model = keras.Model(image, L.Dense(1)(L.GlobalAveragePooling2D()(x)))
+    for seed in range(8):
+        randomize_weights(model, random_inputs(model, samples=8), seed=seed)
+        assert compare(model, kito.reduce(model).model, samples=8, reference="float64").passed
+
+
+def test_a_small_departure_is_found_too() -> None:
+    original, wrong = softmax(depth=3), softmax(depth=3)
+    layer = wrong.get_layer("hidden_1")
+    layer.set_weights([w * 1.0005 for w in layer.get_weights()])
+    assert compare(original, wrong).first_departure == "hidden_1"
+
+
+def test_nan_is_the_largest_difference() -> None:
+    broken = softmax()
+    broken.set_weights([w * np.nan for w in broken.get_weights()])
+    assert np.isnan(compare_two_models_results(softmax(), broken, 10))

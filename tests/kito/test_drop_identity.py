@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
-from kito_models import assert_same, randomize
+from kito_models import assert_same, feed, outputs, randomize
 
 import kito
 
@@ -90,3 +91,14 @@ def test_a_mask_is_passed_on_where_a_dropout_was() -> None:
     reduction = kito.reduce(model)
     assert reduction.rewrites
     assert_same(model, reduction.model)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not support masking")
+def test_what_takes_a_mask_away_stays() -> None:
+    x = keras.Input((6, 3))
+    model = randomize(keras.Model(x, L.GRU(3)(L.RandomBrightness(0.1)(L.Masking(0.0)(x)))))
+    reduction = kito.reduce(model)
+    assert not reduction.rewrites
+    steps = feed(model)[0]
+    steps[:, 3:] = 0
+    assert np.array_equal(outputs(model, [steps])[0], outputs(reduction.model, [steps])[0])

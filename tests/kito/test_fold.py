@@ -11,6 +11,7 @@ import pytest
 from kito_models import assert_same, randomize
 
 import kito
+from kito.graph import all_layers
 
 L = keras.layers
 Make = Callable[[], Any]
@@ -204,6 +205,42 @@ def test_a_layer_shared_between_a_model_and_its_nested_one() -> None:
     reduction = kito.reduce(model)
     assert reduction.batchnorms == (1, 0)
     assert_same(model, reduction.model)
+
+
+@pytest.mark.parametrize("inner_first", [True, False])
+def test_a_layer_and_its_normalization_in_a_model_and_in_its_nested_one(inner_first: bool) -> None:
+    conv, norm = L.Conv2D(4, 3, padding="same"), L.BatchNormalization()
+    inside = keras.Input((7, 8, 4))
+    inner = keras.Model(inside, L.ReLU()(norm(conv(inside))))
+    x = image = keras.Input((7, 8, 4))
+    x = norm(conv(inner(x))) if inner_first else inner(norm(conv(x)))
+    model = randomize(keras.Model(image, L.Activation("tanh")(x)))
+    reduction = kito.reduce(model)
+    assert reduction.batchnorms == (1, 0)
+    assert sum(layer is L.Conv2D for layer in map(type, all_layers(reduction.model))) == 1
+    assert_same(model, reduction.model)
+
+
+def test_the_copy_of_a_shared_layer_takes_no_name_that_an_output_needs() -> None:
+    x = keras.Input((7, 8, 4))
+    conv = L.Conv2D(4, 3, name="conv")
+    results = [L.BatchNormalization(name=f"conv_{i}")(conv(x * float(i))) for i in (1, 2)]
+    model = randomize(keras.Model(x, [*results, L.ReLU(name="end")(conv(x))]))
+    reduction = kito.reduce(model)
+    assert reduction.batchnorms == (2, 0)
+    assert reduction.model.output_names == ["conv_1", "conv_2", "end"]
+    assert_same(model, reduction.model)
+
+
+def test_a_copy_keeps_its_name_where_nothing_else_has_it() -> None:
+    dense = L.Dense(4, name="dense")
+    inside = keras.Input((4,))
+    inner = keras.Model(inside, L.ReLU()(L.BatchNormalization()(dense(inside))), name="inner")
+    x = keras.Input((4,))
+    model = randomize(keras.Model(x, L.ReLU()(L.BatchNormalization()(dense(inner(x))))))
+    reduced = kito.reduce(model).model
+    assert reduced.get_layer("dense") is not reduced.get_layer("inner").get_layer("dense")
+    assert_same(model, reduced)
 
 
 @pytest.mark.parametrize("norm_distributed", [True, False])

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from kito.errors import KitoError
-from kito.inputs import batches, call_arguments, random_inputs, resolve_inputs
+from kito.inputs import (
+    batches,
+    call_arguments,
+    random_inputs,
+    renamed_inputs,
+    resolve_inputs,
+    samples_at_once,
+)
 
 L = keras.layers
 
@@ -102,6 +109,7 @@ def test_whatever_is_given_is_taken(tmp_path: Path) -> None:
         (np.array([["a", "b"]]), "input 'x' is of dtype <U1, the model takes float32"),
         ([[1, 2], [3]], "input 'x' is no array"),
         (np.zeros((0, 2)), "hold no samples"),
+        (np.full((3, 2), 1e300), "input 'x' holds values beyond the range of float32"),
         (lambda: None, "returned None"),
         (lambda: 1 / 0, "raised ZeroDivisionError"),
     ],
@@ -152,3 +160,57 @@ def test_call_arguments_have_the_models_structure() -> None:
     assert call_arguments(keras.Model({"b": b, "a": a}, y), batch)["b"][0] == 1
     plain = keras.Sequential([keras.Input((1,), name="a"), L.Dense(1)])
     assert call_arguments(plain, {"a": batch["a"]}) is batch["a"]
+    with pytest.raises(KitoError, match=r"takes the inputs \['a'\], the batch has \['b'\]"):
+        call_arguments(plain, {"b": batch["b"]})
+
+
+@pytest.mark.parametrize("wrong", [{"samples": 0}, {"seed": -1}, {"low": 2.0}, {"high": np.inf}])
+def test_random_inputs_have_sensible_arguments(wrong: dict[str, Any]) -> None:
+    with pytest.raises(KitoError, match="random inputs take samples >= 1"):
+        random_inputs(one(), **wrong)
+
+
+def test_bytes_are_those_of_an_image_and_booleans_are_two() -> None:
+    image = keras.Input((8, 8, 3), dtype="uint8", name="image")
+    assert random_inputs(keras.Model(image, L.Rescaling(1 / 255)(image)))["image"].max() > 200
+    flag = keras.Input((2,), dtype="bool", name="flag")
+    model = keras.Model(flag, keras.ops.cast(flag, "float32"))
+    assert resolve_inputs(model, [[0, 1], [1, 1]])["flag"].all(axis=1).tolist() == [False, True]
+    with pytest.raises(KitoError, match="'flag' holds values that bool cannot"):
+        resolve_inputs(model, np.array([[0, 7]]))
+
+
+@keras.saving.register_keras_serializable("tests")
+class AddIfGiven(keras.layers.Layer):  # type: ignore[misc]
+    def call(self, x: Any, y: Any = None) -> Any:
+        return x if y is None else x + y
+
+    def compute_output_shape(self, x_shape: Any, y_shape: Any = None) -> Any:
+        return x_shape
+
+
+def test_optional_inputs_may_be_left_out() -> None:
+    a, b = keras.Input((2,), name="a"), keras.Input((2,), name="b", optional=True)
+    model = keras.Model([a, b], AddIfGiven()(a, b))
+    values = np.ones((3, 2))
+    for given, expected in [({"a": values}, 1), ([values, None], 1), ([values, values], 2)]:
+        fed = resolve_inputs(model, given)
+        assert np.all(np.asarray(model(call_arguments(model, fed))) == expected)
+    assert list(random_inputs(model)) == ["a", "b"]
+    with pytest.raises(KitoError, match=r"missing \['a'\]"):
+        resolve_inputs(model, {"b": values})
+
+
+def test_another_models_names() -> None:
+    fed = random_inputs(two(), samples=2)
+    assert renamed_inputs(fed, two(), two()) is fed
+    image, words = keras.Input((4, 4, 3), name="i"), keras.Input((5,), dtype="int32", name="w")
+    assert renamed_inputs(fed, two(), keras.Model([image, words], image))["w"] is fed["words"]
+    with pytest.raises(KitoError, match=r"takes the inputs \['image', 'words'\].* takes \['i'\]"):
+        renamed_inputs(fed, two(), keras.Model(image, image))
+
+
+def test_fewer_large_samples_at_once() -> None:
+    assert samples_at_once({"x": np.zeros((1, 16))}, 32) == 32
+    assert samples_at_once({"x": np.zeros((1, 224, 224, 3))}, 32) == 8
+    assert samples_at_once({"x": np.zeros((1, 224, 224, 3))}, 4) == 4

@@ -149,6 +149,67 @@ def test_mixed_precision_folds_where_it_fits() -> None:
     assert_same(model, reduction.model, rtol=5e-3)
 
 
+def test_normalizations_of_one_name_are_each_accounted_for() -> None:
+    def block(name: str) -> Any:
+        inside = keras.Input((6, 6, 4))
+        return keras.Model(inside, norm()(L.ReLU(name="relu")(inside)), name=name)
+
+    reduction = kito.reduce(build(lambda x: block("second")(block("first")(x))))
+    assert reduction.batchnorms == (2, 2)
+    assert [kept.layer for kept in reduction.kept] == ["bn", "bn"]
+
+
+def test_a_normalization_at_several_places_is_one_that_is_kept() -> None:
+    shared = norm()
+    model = build(lambda x: L.ReLU()(shared(L.ReLU()(shared(L.ReLU()(x))))))
+    assert [kept.layer for kept in kito.reduce(model).kept] == ["bn"]
+
+
+def test_a_distributed_subclass_of_a_normalization() -> None:
+    model = build(lambda x: L.ReLU()(L.TimeDistributed(MyNorm(name="bn"))(L.Dense(3)(x))))
+    [kept] = kito.reduce(model).kept
+    assert "'bn' is a MyNorm, a subclass of BatchNormalization" in kept.reason
+
+
+class Block(keras.layers.Layer):
+    """A layer of the user's that hides a normalization."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.conv, self.norm = L.Conv2D(4, 3), norm()
+
+    def call(self, x: Any) -> Any:
+        return self.norm(self.conv(x))
+
+
+def test_a_normalization_inside_a_closed_layer() -> None:
+    block = Block(name="block")
+    model = build(lambda x: L.ReLU()(block(block(x))))
+    reduction = kito.reduce(model)
+    assert reduction.batchnorms == (1, 1)
+    assert reduction.kept == (kito.Kept("bn", "it is inside 'block' (Block), a closed layer"),)
+    assert_same(model, reduction.model)
+
+
+def test_what_a_later_pass_folds_is_not_kept() -> None:
+    model = build(lambda x: L.ReLU()(norm()(L.Dense(3)(x))))
+    reduction = kito.reduce(model, passes=("fold_batchnorm", "fold_affine", "drop_identity"))
+    assert reduction.batchnorms == (1, 0)
+    assert not reduction.kept
+
+
+def test_a_mask_of_its_own_that_later_layers_heed() -> None:
+    steps, heeded = keras.Input((6, 4)), keras.Input((6,), dtype="bool")
+    x = norm()(L.Dense(4)(steps), mask=heeded)
+    # Of another dtype, so that Keras does not record the mask with the call.
+    model = randomize(keras.Model([steps, heeded], L.GRU(3, dtype="mixed_float16")(x)))
+    reduction = kito.reduce(model)
+    assert "a mask of its own" in reduction.kept[0].reason
+    values = np.random.default_rng(0).normal(size=(3, 6, 4)).astype("float32")
+    inputs = [values, np.arange(6)[None] < np.array([[2], [3], [6]])]
+    assert np.array_equal(np.asarray(model(inputs)), np.asarray(reduction.model(inputs)))
+
+
 class Twice(keras.layers.Layer):
     """A layer of the user's: a kernel of its own that is applied twice as strongly."""
 
@@ -172,6 +233,23 @@ def test_a_users_layer_can_be_taught() -> None:
     model = build(lambda x: L.ReLU()(norm()(Twice(name="twice")(x))))
     assert "no affine can be folded into 'twice' (Twice)" in kito.reduce(model).kept[0].reason
     kito.register(Twice, TwiceTransfer())
+    reduction = kito.reduce(model)
+    assert reduction.batchnorms == (1, 0)
+    assert_same(model, reduction.model)
+
+
+def test_a_subclass_that_was_taught_is_no_stranger() -> None:
+    class Plain(L.BatchNormalization):
+        pass
+
+    class Same(kito.Transfer):
+        def affine(self, op: Any, rank: int) -> Any:
+            gamma, beta, mean, variance = op.layer.get_weights()
+            epsilon = op.layer.epsilon
+            return kito.Affine.from_normalization(mean, variance, gamma, beta, epsilon, rank - 1)
+
+    kito.register(Plain, Same())
+    model = build(lambda x: L.ReLU()(Plain()(L.Conv2D(4, 3)(x))))
     reduction = kito.reduce(model)
     assert reduction.batchnorms == (1, 0)
     assert_same(model, reduction.model)

@@ -1,0 +1,127 @@
+"""Rounding or wrongness: two models held against the original in float64.
+
+Deep networks amplify the rounding of float32, so a right fold can exceed a tolerance. Its error
+against the truth is then like the original's own, while that of a wrong fold is orders of magnitude
+larger. This is judged for each output by itself: one of large values would hide another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kito.errors import KitoError
+from kito.graph import copy_model
+from kito.inputs import Inputs, batch_limit, batches, renamed_inputs
+from kito.outputs import run
+
+RMS_RATIO = 1.5
+"""How many times the original's own RMS error the reduced model's may be, against float64."""
+_PEAK_RATIO = 10.0
+"""The same of the largest errors, which differ more: an error in few places hardly shows in RMS."""
+_UNQUESTIONED = {"float32": 1e-6, "mixed": 1e-4}
+"""Below it, relative to the truth, the ratio of two errors is that of two random numbers."""
+_NO_TRUTH = {"float32": 1e-2, "mixed": 0.3}
+"""Above it, the float64 run is no truth about the original."""
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The errors of one output against the original in float64.
+
+    Attributes:
+        rms: RMS errors relative to the RMS of the truth, (original, reduced).
+        peak: largest errors relative to the largest value of the truth, (original, reduced).
+        mixed: whether the original computes in float16 or bfloat16.
+    """
+
+    rms: tuple[float, float]
+    peak: tuple[float, float]
+    mixed: bool
+
+    @property
+    def problem(self) -> str:
+        """Why the reduced model's errors are more than rounding; empty if they are not."""
+        kind = "mixed" if self.mixed else "float32"
+        if not self.rms[0] <= _NO_TRUTH[kind]:
+            return (
+                f"the original in float64 is {self.rms[0]:.3g} away from itself, which rounding "
+                "does not explain: it cannot serve as a reference"
+            )
+        for (own, other), ratio, what in (
+            (self.rms, RMS_RATIO, "relative RMS"),
+            (self.peak, _PEAK_RATIO, "largest relative"),
+        ):
+            if not other <= max(ratio * own, _UNQUESTIONED[kind]):
+                return (
+                    f"against the original in float64, the reduced model's {what} error is "
+                    f"{other:.3g}, the original's own {own:.3g}; at most {ratio:g} times that is "
+                    "rounding"
+                )
+        return ""
+
+
+def errors_vs_float64(
+    original: Any, reduced: Any, inputs: Inputs, batch_size: int, mixed: bool
+) -> list[Errors]:
+    """The errors of each output, in the model's order, over all samples.
+
+    Args:
+        original: the model that is right by definition.
+        reduced: the model to judge.
+        inputs: samples, by the original's input names.
+        batch_size: samples per call.
+        mixed: whether the original computes in float16 or bfloat16.
+
+    Raises:
+        KitoError: the original cannot be copied to float64, or not run in it.
+    """
+    truth = copy_model(original, dtype="float64")
+    own: list[_Sum] = []
+    other: list[_Sum] = []
+    size = batch_limit(original, max(batch_size // 2, 1))  # its tensors are twice as large
+    renamed = renamed_inputs(inputs, original, reduced)
+    for batch, twin in zip(batches(inputs, size), batches(renamed, size), strict=True):
+        exact, first, second = run(truth, batch), run(original, batch), run(reduced, twin)
+        if any(t.shape != a.shape for t, a in zip(exact, first, strict=True)):
+            raise KitoError("its outputs have other shapes in float64")
+        own = own or [_Sum() for _ in exact]
+        other = other or [_Sum() for _ in exact]
+        for i, t in enumerate(exact):
+            own[i].add(t, first[i])
+            other[i].add(t, second[i])
+    return [
+        Errors((a.rms, b.rms), (a.peak, b.peak), mixed) for a, b in zip(own, other, strict=True)
+    ]
+
+
+class _Sum:
+    """The RMS and the largest of an error, relative to those of the truth, over batches."""
+
+    def __init__(self) -> None:
+        self._squares = self._truth = self._largest = self._scale = 0.0
+
+    def add(self, truth: np.ndarray, values: np.ndarray) -> None:
+        exact = truth.astype(np.float64)
+        error = np.abs(exact - values)
+        self._squares += float(np.sum(error**2))
+        self._truth += float(np.sum(exact**2))
+        # np.maximum, unlike max, lets NaN through; NaN is within no limit.
+        self._largest = float(np.maximum(self._largest, np.max(error, initial=0.0)))
+        self._scale = max(self._scale, float(np.max(np.abs(exact), initial=0.0)))
+
+    @property
+    def rms(self) -> float:
+        return float(np.sqrt(_ratio(self._squares, self._truth)))
+
+    @property
+    def peak(self) -> float:
+        return _ratio(self._largest, self._scale)
+
+
+def _ratio(error: float, truth: float) -> float:
+    if truth:
+        return error / truth
+    return 0.0 if error == 0 else float("inf")
