@@ -79,6 +79,10 @@ class Op:
                 return np.asarray(variable.numpy())
         return None
 
+    def setting(self, name: str, default: Any = None) -> Any:
+        """A constructor argument, as passes left it; ``default`` where the layer has none."""
+        return self.config.get(name, getattr(self.layer, name, default))
+
     def change(self, weights: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> None:
         """Give it other weights (by variable name) and constructor arguments."""
         tensors = {key: keras.ops.convert_to_tensor(x) for key, x in weights.items()}
@@ -111,9 +115,16 @@ class Node:
 
     @property
     def data(self) -> Tensor | None:
-        """The tensor that the call transforms: its first positional argument, or ``inputs``."""
+        """The tensor that the call transforms: its first positional argument, or ``inputs``.
+
+        Of an operation with a constant before the tensor, such as ``2.0 * x``, the tensor.
+        """
         first = self.args[0] if self.args else self.kwargs.get("inputs")
-        return first if isinstance(first, Tensor) else None
+        if isinstance(first, Tensor):
+            return first
+        inputs = self.inputs
+        alone = len(inputs) == 1 and not isinstance(self.op.layer, keras.layers.Layer)
+        return inputs[0] if alone else None
 
     @property
     def changes_mask(self) -> bool:
@@ -202,12 +213,12 @@ class Graph:
         """Whether ``tensor`` is an output of the model."""
         return any(x is tensor for x in tree.flatten(self.outputs))
 
-    def bypass(self, node: Node) -> None:
-        """Take ``node`` out: who used its output uses the tensor that it transformed.
+    def bypass(self, node: Node, source: Tensor | None = None) -> None:
+        """Take ``node`` out: who used its output uses ``source``, by default what it transformed.
 
         Calls that nobody needs any more, such as one that only made a mask for it, go as well.
         """
-        source, target = node.data, node.outputs[0]
+        source, target = source or node.data, node.outputs[0]
         assert source is not None
         assert len(node.outputs) == 1
 
@@ -235,12 +246,37 @@ class Graph:
                 del self.nodes[node]
                 node.args, node.kwargs = (), {}
 
+    def set_operands(self, node: Node, operands: Tensor | list[Tensor]) -> None:
+        """Let ``node`` take these tensors as its only argument."""
+        before = node.inputs
+        node.args, node.kwargs = (operands,), {}
+        for tensor in node.inputs:
+            tensor.users.append(node)
+        for tensor in before:
+            tensor.users.remove(node)
+            self._remove_unused(tensor.node)
+
+    def call_layer(self, node: Node, layer: Any, operands: Tensor | list[Tensor]) -> None:
+        """Let ``node`` call ``layer``, which is new, on ``operands``.
+
+        Where another layer has its name, it gets another.
+        """
+        old = node.op
+        old.nodes.remove(node)
+        same = layer.name == old.name and not old.nodes
+        node.op = Op(layer, old.name if same else self._free_name(layer.name, node))
+        node.op.nodes = [node]
+        self.set_operands(node, operands)
+
     def give_own_copy(self, node: Node) -> None:
         """Let ``node`` call a copy of its op, so that a change of it stays at this call."""
         old = node.op
+        old.nodes.remove(node)
+        node.op = old.copy(self._free_name(old.name, node))
+        node.op.nodes = [node]
+
+    def _free_name(self, name: str, node: Node) -> str:
         # A name of an output comes back, whichever layer makes the output in the end.
         taken = {x.op.name for x in self.nodes if x is not node} | set(self.output_names)
-        names = [old.name, *(f"{old.name}_{i}" for i in range(1, len(taken) + 1))]
-        old.nodes.remove(node)
-        node.op = old.copy(next(name for name in names if name not in taken))
-        node.op.nodes = [node]
+        names = [name, *(f"{name}_{i}" for i in range(1, len(taken) + 1))]
+        return next(name for name in names if name not in taken)

@@ -11,7 +11,7 @@ import keras
 
 from kito.errors import KitoError, UnsupportedModelError
 from kito.graph import all_layers, build_model, read_graph
-from kito.nodes import Graph
+from kito.nodes import Graph, Op
 from kito.passes import drop_identity, fold_affine
 from kito.passes.names import DEFAULT_PASSES, PASSES
 from kito.rewrites import Kept, Outcome, Rewrite
@@ -37,6 +37,8 @@ class Reduction:
         layers: number of layers, nested ones included, (before, after).
         parameters: number of weights' elements, (before, after).
         batchnorms: number of BatchNormalization layers, (before, after).
+        precomputed: how many of those that are gone could not be folded: a ``Rescaling`` does the
+            work of each, with vectors that are computed once.
     """
 
     original: Any
@@ -44,6 +46,7 @@ class Reduction:
     rewrites: tuple[Rewrite, ...]
     kept: tuple[Kept, ...]
     seconds: float
+    precomputed: int = 0
     layers: tuple[int, int] = field(init=False)
     parameters: tuple[int, int] = field(init=False)
     batchnorms: tuple[int, int] = field(init=False)
@@ -114,13 +117,21 @@ def reduce(
         raise KitoError(f"target: {target!r} is not one of {', '.join(_TARGETS)}")
     graph = read_graph(model)
     rewrites: list[Rewrite] = []
-    kept: list[Kept] = []
+    kept: dict[Any, Kept] = {}
+    precomputed: list[Op] = []
     for name in passes:
         outcome = _RUN[name](graph)
         rewrites += outcome.rewrites
+        precomputed += outcome.precomputed
         kept = kept if outcome.kept is None else outcome.kept
+    # What one pass could not do, another may have done after it.
+    still = tuple(
+        x for key, x in kept.items() if (key[0] if isinstance(key, tuple) else key).sites()
+    )
+    left = sum(bool(op.sites()) for op in precomputed)
     reduced = build_model(graph)
-    return Reduction(model, reduced, tuple(rewrites), tuple(kept), time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Reduction(model, reduced, tuple(rewrites), still, seconds, left)
 
 
 def reduce_keras_model(model: Any, verbose: bool = False) -> Any:

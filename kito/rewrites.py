@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
+
+from kito.nodes import Op
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,15 @@ class Kept:
 
 @dataclass
 class Outcome:
-    """What one pass did to one model; ``kept`` is None where the pass judges no affine."""
+    """What one pass did to one model.
+
+    Attributes:
+        rewrites: what it did.
+        kept: what it could not do, by the op that is still there, or (op, layer inside of it); None
+            where the pass judges no affine.
+        precomputed: the ops that do the work of a BatchNormalization that is no more.
+    """
 
     rewrites: list[Rewrite] = field(default_factory=list)
-    kept: list[Kept] | None = None
+    kept: dict[Any, Kept] | None = None
+    precomputed: list[Op] = field(default_factory=list)

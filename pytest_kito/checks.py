@@ -51,7 +51,8 @@ def check_reduction(run: ModelRun) -> dict[str, Any]:
         ],
         "kept": [asdict(x) for x in reduction.kept],
     }
-    before, after = reduction.batchnorms
+    # One that became a Rescaling has not been folded.
+    before, after = reduction.batchnorms[0], reduction.batchnorms[1] + reduction.precomputed
     problems = []
     if spec.min_folded is not None and before - after < spec.min_folded:
         problems.append(

@@ -1,56 +1,16 @@
 """Drop what does nothing in inference.
 
-Identity: ``layer(x, training=False) = x``, for
-
-- the Dropout family and the noise layers, which act in training only;
-- ``Random*`` augmentation, likewise, except ``RandomCrop``, which crops in inference too;
-- ``Activation("linear")``, ``Identity``, ``ActivityRegularization``.
-
-It holds only where the call casts nothing (the dtype of the result is that of the input), leaves
+Identity: ``layer(x, training=False) = x``, for the layers that :mod:`kito.identities` lists. It
+holds only where the call casts nothing (the dtype of the result is that of the input), leaves
 the mask of its input alone, is not made with ``training=True``, and does not name an output of the
 model.
 """
 
 from __future__ import annotations
 
-import keras
-from keras import layers
-
+from kito.identities import is_identity
 from kito.nodes import Graph, Node
 from kito.rewrites import Outcome, Rewrite
-
-_NAMES = (
-    "Dropout",
-    "SpatialDropout1D",
-    "SpatialDropout2D",
-    "SpatialDropout3D",
-    "AlphaDropout",
-    "GaussianDropout",
-    "GaussianNoise",
-    "Identity",
-    "ActivityRegularization",
-    "RandomBrightness",
-    "RandomColorDegeneration",
-    "RandomColorJitter",
-    "RandomContrast",
-    "RandomElasticTransform",
-    "RandomErasing",
-    "RandomFlip",
-    "RandomGaussianBlur",
-    "RandomGrayscale",
-    "RandomHue",
-    "RandomInvert",
-    "RandomPerspective",
-    "RandomPosterization",
-    "RandomRotation",
-    "RandomSaturation",
-    "RandomSharpness",
-    "RandomShear",
-    "RandomTranslation",
-    "RandomZoom",
-)
-# Not every Keras 3 has them all.
-_IDENTITIES = frozenset(getattr(layers, name) for name in _NAMES if hasattr(layers, name))
 
 
 def run(graph: Graph) -> Outcome:
@@ -61,18 +21,11 @@ def run(graph: Graph) -> Outcome:
         if inner.runs_training:
             continue
         for node in list(inner.nodes):
-            if _is_identity(node) and _may_go(inner, node):
+            if is_identity(node.op.innermost.layer) and _may_go(inner, node):
                 inner.bypass(node)
                 dropped[node.op.name] = None
     outcome.rewrites = [Rewrite("drop_identity", (name,)) for name in dropped]
     return outcome
-
-
-def _is_identity(node: Node) -> bool:
-    layer = node.op.innermost.layer
-    if type(layer) is layers.Activation:
-        return layer.activation is keras.activations.linear
-    return type(layer) in _IDENTITIES
 
 
 def _may_go(graph: Graph, node: Node) -> bool:

@@ -1,26 +1,39 @@
-"""Fold per-channel affines into the layers around them.
+"""Fold per-channel affines into the layers around them, near or far.
 
-Identity, for a layer that is linear but for its bias, and ``A(x) = s * x + t`` per output channel:
-``A(W x + b) = (s W) x + (s b + t)``, so the layer with kernel ``s W`` and bias ``s b + t`` does the
-work of both. BatchNormalization in inference is such an ``A`` with
-``s = gamma / sqrt(moving_variance + epsilon)`` and ``t = beta - s * moving_mean``.
+Identity, for a layer that is linear but for its bias, and ``A(x) = s * x + t`` per channel:
+``A(W x + b) = (s W) x + (s b + t)`` after it, and ``W A(x) + b = (W s) x + (b + W t)`` before it.
+BatchNormalization in inference is such an ``A``, with
+``s = gamma / sqrt(moving_variance + epsilon)`` and ``t = beta - s * moving_mean``. Between ``A``
+and the layer there may be what lets ``A`` through.
 
-It holds only where nobody else sees ``W x + b``. A layer that is called at several places is
-changed itself only if all its calls are followed by the same affine; otherwise a call that is gets
-a copy of its own.
+Each affine goes, whole, up or down; else with its scale one way and its shift the other; else one
+of the two goes, where the other can stay as a ``Rescaling``; else another affine takes it in. What
+is left of a BatchNormalization becomes a ``Rescaling`` with its two vectors.
+
+``A = s * x + t = s * (x + t / s)``: the scale is first, and nearer to what comes before; or the
+shift is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import numpy as np
 from keras import layers
 
 from kito.affine import Affine, Refused
 from kito.graph import all_layers
-from kito.nodes import Graph, Node, Op, Tensor
+from kito.nodes import Graph, Node, Op
 from kito.rewrites import Kept, Outcome, Rewrite
-from kito.transfer import Change, transfer_of
+from kito.transfer import transfer_of
+from kito.travel import (
+    Affines,
+    Journey,
+    check_holds,
+    check_movable,
+    check_size,
+    is_normalization,
+)
 
 _KITO_TYPES = (
     layers.Conv1D,
@@ -31,58 +44,238 @@ _KITO_TYPES = (
     layers.SeparableConv2D,
 )
 
-Allow = Callable[[Node], None]  # raises Refused for a producer that is not wanted
+Part = Affine | None
 
 
 def run(graph: Graph) -> Outcome:
     """Fold every affine of ``graph``, and of the models nested in it, that can be folded."""
-    return _fold(graph, "fold_affine", lambda producer: None)
+    folding = _Folding(graph, "fold_affine", _judge)
+    folding.run()
+    folding.precompute()
+    return folding.outcome
 
 
 def run_batchnorm(graph: Graph) -> Outcome:
     """Fold as KITO 1.0.5 did: BatchNormalization after a convolution that is called once."""
-    return _fold(graph, "fold_batchnorm", _as_kito)
+    folding = _Folding(graph, "fold_batchnorm", _judge_as_kito)
+    folding.run()
+    return folding.outcome
 
 
-def _as_kito(producer: Node) -> None:
-    if type(producer.op.layer) not in _KITO_TYPES:
-        raise Refused(
-            f"fold_batchnorm does not fold into '{producer.op.name}' ({producer.op.type_name})"
-        )
-    if len(producer.op.sites()) > 1:
-        raise Refused(
-            f"fold_batchnorm leaves '{producer.op.name}' alone: it is called several times"
-        )
+class _Folding:
+    """One run over a graph.
+
+    Args:
+        graph: the outermost graph.
+        pass_name: for the rewrites.
+        judge: takes one affine away if it can, and returns the name of who has it then; raises
+            Refused with the reason why not; None where the call is not its business.
+    """
+
+    def __init__(
+        self, graph: Graph, pass_name: str, judge: Callable[[Affines, Node], _Verdict | None]
+    ) -> None:
+        self.graph, self.pass_name, self.judge = graph, pass_name, judge
+        self.affines = Affines()
+        self.outcome = Outcome()
+        self.kept: dict[object, Kept] = {}  # by what is kept: names repeat in nested models
+        self.gone_parts: dict[Op, list[str]] = {}
+
+    def run(self) -> None:
+        """Sweep until nothing moves: what one affine leaves may free the way of another."""
+        moved = True
+        while moved:
+            moved = False
+            self.kept.clear()
+            for inner in self.graph.graphs():
+                for node in list(inner.nodes):
+                    while node in inner.nodes and self._visit(node):
+                        moved = True
+        self.outcome.kept = self.kept
+
+    def _visit(self, node: Node) -> bool:
+        """Whether something was done."""
+        op = node.op.innermost
+        name = node.op.name
+        try:
+            verdict = self.judge(self.affines, node)
+        except Refused as refusal:
+            reason = "; ".join([*self.gone_parts.get(op, []), str(refusal)])
+            self.kept.setdefault(op, Kept(name, reason))
+            return False
+        if verdict is None:
+            self.kept.update(_closed(op))
+            return False
+        if verdict.gone:
+            self.outcome.rewrites.append(Rewrite(self.pass_name, (name,), verdict.into))
+        else:
+            part = f"its {verdict.part} went into {verdict.into}"
+            self.gone_parts.setdefault(op, []).append(part)
+        return True
+
+    def precompute(self) -> None:
+        """Let ``Rescaling`` layers do what is left, with vectors that are computed once."""
+        for inner in self.graph.graphs():
+            for node in list(inner.nodes):
+                old = node.op.innermost
+                if old in self.kept and (is_normalization(node) or node in self.affines.altered):
+                    self._precompute(inner, node)
+
+    def _precompute(self, graph: Graph, node: Node) -> None:
+        old = node.op.innermost
+        try:
+            affine = self.affines.of(node)
+            if affine is None:
+                return
+            check_movable(node)
+            check_holds(node, affine)
+        except Refused:
+            return
+        source = node.data
+        assert source is not None
+        graph.call_layer(node, _rescaling(node, affine), source)
+        kept = self.kept.pop(old)
+        if isinstance(old.layer, layers.BatchNormalization):
+            self.outcome.precomputed.append(node.op)
+            kept = Kept(kept.layer, f"{kept.reason}; a Rescaling has its two vectors now")
+        self.kept[node.op] = kept
 
 
-def _fold(graph: Graph, pass_name: str, allow: Allow) -> Outcome:
-    outcome = Outcome()
-    kept: dict[object, Kept] = {}  # by what is kept: names are not unique in nested models
-    for inner in graph.graphs():
-        for node in list(inner.nodes):
-            if node not in inner.nodes:
-                continue  # folded together with another call of its producer
-            try:
-                affine = _affine(node)
-                if affine is None:
-                    kept.update(_closed(node.op.innermost))
-                    continue
-                into = _fold_one(inner, node, affine, allow)
-            except Refused as refusal:
-                kept.setdefault(node.op.innermost, Kept(node.op.name, str(refusal)))
-            else:
-                outcome.rewrites.append(Rewrite(pass_name, (node.op.name,), into))
-    outcome.kept = list(kept.values())
-    return outcome
+class _Verdict:
+    """What was done about an affine.
+
+    Attributes:
+        into: who has it, or its part, now.
+        part: which part went, None where it is gone as a whole.
+    """
+
+    def __init__(self, into: str | None, part: str | None = None) -> None:
+        self.into, self.part, self.gone = into, part, part is None
 
 
-def _affine(node: Node) -> Affine | None:
-    """The affine that the call is, None where it is none; Refused where it may be another."""
-    op = node.op
-    source = node.data
-    if source is None or not isinstance(op.layer, layers.Layer) or op.graph is not None:
+def _judge(affines: Affines, node: Node) -> _Verdict | None:
+    scaled = _scaled_operand(affines, node)
+    if scaled is not None:
+        return scaled
+    affine = affines.of(node)
+    if affine is None:
         return None
-    return transfer_of(op).affine(op, len(source.shape))
+    check_movable(node)
+    if affine.axis == 0:
+        raise Refused("it works along the batch")
+    if not affine.cost and not node.graph.is_output(node.outputs[0]):
+        node.graph.bypass(node)
+        return _Verdict(None)
+    reasons = []
+    for compose in (False, True):
+        for up, down, rest, part in _options(affine):
+            if rest is not None and compose:
+                continue
+            try:
+                into = _go(affines, node, up, down, rest, compose)
+            except Refused as refusal:
+                whole = part is None and (up is None or down is None)
+                reasons += [str(refusal)] if whole and not compose else []
+            else:
+                return _Verdict(into, part)
+    raise Refused("; and it cannot go down: ".join(dict.fromkeys(reasons)))
+
+
+def _options(affine: Affine) -> Iterator[tuple[Part, Part, Part, str | None]]:
+    """What goes up, what goes down, what stays, and the name of the part that went."""
+    yield affine, None, None, None
+    yield None, affine, None, None
+    if affine.cost < 2:
+        return
+    scale, shift = affine.only_scale(), affine.only_shift()
+    yield scale, shift, None, None
+    yield scale, None, shift, "scale"
+    yield None, shift, scale, "shift"
+    try:
+        first = affine.shift_first()
+    except Refused:
+        return
+    yield first, scale, None, None
+    yield None, scale, first, "scale"
+    yield first, None, scale, "shift"
+
+
+def _go(
+    affines: Affines, node: Node, up: Part, down: Part, rest: Part, compose: bool
+) -> str | None:
+    """Take a call away, with all other calls of its layer if they can all go, or alone."""
+    if rest is not None:
+        check_holds(node, rest)
+    together = list(dict.fromkeys([node, *node.op.nodes]))
+    groups = [together, [node]] if len(together) > 1 else [[node]]
+    for group in groups:
+        journey = Journey(affines, compose)
+        try:
+            for member in group:
+                _plan(journey, member, up, down)
+        except Refused:
+            if group is groups[-1]:
+                raise
+            continue
+        into = journey.plan.carry_out(affines)
+        for member in group:
+            if rest is None:
+                member.graph.bypass(member)
+            else:
+                affines.alter(member, rest)
+        break
+    return into
+
+
+def _plan(journey: Journey, node: Node, up: Part, down: Part) -> None:
+    check_movable(node)
+    source, result = node.data, node.outputs[0]
+    assert source is not None
+    if node.graph.is_output(result) and len(node.op.sites()) > 1:
+        raise Refused("it names an output of the model, and is called elsewhere too")
+    journey.start(node)
+    if up is not None:
+        journey.up(source, up)
+    if down is not None:
+        check_size(node, down)
+        journey.down(result, down)
+
+
+def _scaled_operand(affines: Affines, node: Node) -> _Verdict | None:
+    """A scaled sum becomes a plain one where its scale goes up from its operand."""
+    found = transfer_of(node.op).scaled_operand(node.op)
+    if found is None:
+        return None
+    index, affine = found
+    operands = node.inputs
+    if len(operands) != 2 or node.kwargs:
+        return None
+    journey = Journey(affines)
+    journey.start(node)
+    journey.up(operands[index], affine)
+    into = journey.plan.carry_out(affines)
+    plain = layers.Add(name=node.op.name, dtype=node.op.layer.dtype_policy)
+    node.graph.call_layer(node, plain, operands)
+    return _Verdict(into, "scale")
+
+
+def _judge_as_kito(affines: Affines, node: Node) -> _Verdict | None:
+    affine = affines.of(node) if is_normalization(node) else None
+    if affine is None:
+        return None
+    check_movable(node)
+    source = node.data
+    assert source is not None
+    journey = Journey(affines, direct=True)
+    _plan(journey, node, affine, None)
+    producer = source.node.op
+    if type(producer.layer) not in _KITO_TYPES:
+        raise Refused(f"fold_batchnorm does not fold into '{producer.name}' ({producer.type_name})")
+    if len(producer.sites()) > 1:
+        raise Refused(f"fold_batchnorm leaves '{producer.name}' alone: it is called several times")
+    into = journey.plan.carry_out(affines)
+    node.graph.bypass(node)
+    return _Verdict(into)
 
 
 def _closed(op: Op) -> dict[object, Kept]:
@@ -96,78 +289,16 @@ def _closed(op: Op) -> dict[object, Kept]:
     }
 
 
-def _fold_one(graph: Graph, node: Node, affine: Affine, allow: Allow) -> str:
-    """Fold the call ``node`` into the call before it; returns the name of the layer that has it."""
-    producer, change = _match(node, affine, allow)
-    sites = producer.op.innermost.sites()
-    followers = [_follower(site, node.op) for site in sites]
-    if len(sites) > 1 and not _all_alike(followers, affine, allow):
-        graph.give_own_copy(producer)
-        followers = [node]
-    producer.op.innermost.change(change.weights, change.config)
-    for follower in followers:
-        assert follower is not None
-        follower.graph.bypass(follower)
-    return producer.op.name
+def _rescaling(node: Node, affine: Affine) -> layers.Layer:
+    """A layer of the same name that is ``affine`` in float32."""
+    rank = len(node.outputs[0].shape)
+    behind = 0 if affine.axis is None else rank - 1 - affine.axis
 
+    def constant(vector: np.ndarray) -> float | np.ndarray:
+        if np.all(vector == vector[0]):
+            return float(np.float32(vector[0]))
+        return vector.astype(np.float32).reshape(-1, *[1] * behind)
 
-def _match(node: Node, affine: Affine, allow: Allow) -> tuple[Node, Change]:
-    """The call that can absorb ``node``, and its change; raises Refused with the reason."""
-    source = node.data
-    assert source is not None
-    producer = source.node
-    if node.runs_training:
-        raise Refused("it is called with training=True, and normalizes by the batch then")
-    if node.graph.runs_training:
-        raise Refused(f"model '{node.graph.model.name}' around it is called with training=True")
-    if producer.is_input:
-        raise Refused(f"it reads the input '{producer.op.name}'; there is no layer before it")
-    _check_alone(node.graph, producer, source)
-    if node.changes_mask:
-        raise Refused("it is called with a mask of its own, which layers after it may heed")
-    if node.outputs[0].dtype != source.dtype:
-        raise Refused(f"it returns {node.outputs[0].dtype}, '{producer.op.name}' {source.dtype}")
-    allow(producer)
-    if node.graph.is_output(node.outputs[0]) and len(node.op.sites()) > 1:
-        raise Refused("it names an output of the model, and is called elsewhere too")
-    change = _absorb(producer.op, affine, source)
-    return producer, change
-
-
-def _absorb(op: Op, affine: Affine, source: Tensor) -> Change:
-    if not isinstance(op.layer, layers.Layer):
-        raise Refused(f"no affine can be folded into the operation '{op.name}' ({op.type_name})")
-    if op.graph is not None:
-        raise Refused(f"it follows model '{op.name}', whose inside other places may use")
-    return transfer_of(op).absorb_following(op, affine, len(source.shape))
-
-
-def _check_alone(graph: Graph, producer: Node, source: Tensor) -> None:
-    if graph.is_output(source):
-        raise Refused(f"the result of '{producer.op.name}' before it is an output of the model")
-    if len(source.users) > 1:
-        others = ", ".join(dict.fromkeys(f"'{user.op.name}'" for user in source.users))
-        raise Refused(
-            f"the result of '{producer.op.name}' is used {len(source.users)} times: {others}"
-        )
-
-
-def _follower(site: Node, op: Op) -> Node | None:
-    """The only call that uses the result of ``site``, if it is a call of ``op``."""
-    users = site.outputs[0].users if len(site.outputs) == 1 else []
-    return users[0] if len(users) == 1 and users[0].op is op else None
-
-
-def _all_alike(followers: list[Node | None], affine: Affine, allow: Allow) -> bool:
-    """Whether each call of a layer is followed by the same affine, and each could be folded."""
-    for follower in followers:
-        if follower is None:
-            return False
-        try:
-            other = _affine(follower)
-            if other is None or not other.same_as(affine):
-                return False
-            _match(follower, other, allow)
-        except Refused:
-            return False
-    return True
+    return layers.Rescaling(
+        constant(affine.scale), constant(affine.shift), name=node.op.name, dtype="float32"
+    )

@@ -87,7 +87,7 @@ def test_every_kind_of_normalization(center: bool, scale: bool, epsilon: float) 
 
 def test_channels_first() -> None:
     model = chain(
-        (4, 7, 8), L.Conv2D(6, 3, data_format="channels_first"), L.BatchNormalization(axis=1)
+        (4, 7, 9), L.Conv2D(6, 3, data_format="channels_first"), L.BatchNormalization(axis=1)
     )
     conv = kito.reduce(model).model.layers[1]
     kernel, bias = (np.asarray(w, np.float64) for w in model.layers[1].get_weights())

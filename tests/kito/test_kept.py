@@ -155,7 +155,8 @@ def test_normalizations_of_one_name_are_each_accounted_for() -> None:
         return keras.Model(inside, norm()(L.ReLU(name="relu")(inside)), name=name)
 
     reduction = kito.reduce(build(lambda x: block("second")(block("first")(x))))
-    assert reduction.batchnorms == (2, 2)
+    assert reduction.batchnorms == (2, 0)
+    assert reduction.precomputed == 2
     assert [kept.layer for kept in reduction.kept] == ["bn", "bn"]
 
 

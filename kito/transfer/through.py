@@ -1,0 +1,229 @@
+"""Layers with one input that let an affine through: ``layer(A(x)) = B(layer(x))``.
+
+- Average pooling, up-sampling, cropping and resizing give weighted means with weights that sum to
+  one (with ``padding="same"`` Keras averages real elements only), and ``mean(s * x + t) =
+  s * mean(x) + t``: any ``A`` along the channels passes as it is.
+- ``max(s * x + t) = s * max(x) + t`` where ``s >= 0``.
+- Zero padding: ``pad(s * x) = s * pad(x)``; a shift would have to stop at the border.
+- ``relu(s * x) = s * relu(x)`` where ``s > 0``; the same for LeakyReLU and PReLU.
+- What does nothing in inference lets all pass.
+- What moves elements only (Flatten, Reshape, Permute, RepeatVector) lets all pass, with the axis
+  followed: each element's scale and shift move with it.
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from typing import Any
+
+import numpy as np
+from keras import layers
+
+from kito.affine import Affine, Refused
+from kito.identities import IDENTITIES, is_identity
+from kito.nodes import Op
+from kito.transfer.base import (
+    HOMOGENEOUS,
+    NotCarried,
+    Shape,
+    Site,
+    Transfer,
+    check_only_scale,
+    check_positive,
+    provide,
+)
+
+_LARGEST_SPREAD = 1 << 22
+"""Elements of a tensor whose layout is followed one by one."""
+
+
+class Through(Transfer, abc.ABC):
+    """Lets affines pass both ways; derived classes say which, and what becomes of them."""
+
+    @abc.abstractmethod
+    def passed(self, op: Op, affine: Affine, site: Site, up: bool) -> Affine:
+        """What comes out at the other side; raises Refused."""
+
+    def carry_up(self, op: Op, affine: Affine, site: Site) -> list[dict[int, Affine]]:
+        return [{0: self.passed(op, affine, site, up=True)}]
+
+    def carry_down(self, op: Op, index: int, affine: Affine, site: Site) -> Affine:
+        return self.passed(op, affine, site, up=False)
+
+
+class Pooling(Through):
+    """Layers that combine elements of one channel, each output a weighted mean of some."""
+
+    def passed(self, op: Op, affine: Affine, site: Site, up: bool) -> Affine:
+        self.check(op, affine)
+        shape, other = (site.output, site.inputs[0]) if up else (site.inputs[0], site.output)
+        if affine.axis is None:
+            return affine
+        if affine.axis != self.channel_axis(op, shape):
+            raise Refused(
+                f"it works on axis {affine.axis}; '{op.name}' combines elements along that axis"
+            )
+        return affine.on_axis(self.channel_axis(op, other))
+
+    def check(self, op: Op, affine: Affine) -> None:
+        """Raise Refused for an affine that cannot pass."""
+
+    def channel_axis(self, op: Op, shape: Shape) -> int:
+        """The axis of the channels in a tensor of that shape, before or after the layer."""
+        first = getattr(op.layer, "data_format", "channels_last") == "channels_first"
+        return 1 if first else len(shape) - 1
+
+
+class Maximum(Pooling):
+    """The largest of some elements of one channel."""
+
+    def check(self, op: Op, affine: Affine) -> None:
+        check_positive(affine, f"'{op.name}' takes maxima", zero=True)
+
+
+class Interpolation(Pooling):
+    """Weights that sum to one, where the layer's settings make them so."""
+
+    def check(self, op: Op, affine: Affine) -> None:
+        layer = op.layer
+        method = getattr(layer, "interpolation", "nearest")
+        if method not in ("nearest", "bilinear"):
+            raise Refused(f"'{op.name}' interpolates by '{method}'")
+        if getattr(layer, "pad_to_aspect_ratio", False) or getattr(layer, "antialias", False):
+            raise Refused(f"'{op.name}' pads to the aspect ratio, or smooths")
+
+
+class Padding(Pooling):
+    """Zeros around the input."""
+
+    def check(self, op: Op, affine: Affine) -> None:
+        check_only_scale(affine, f"'{op.name}' pads with zeros, which its shift must not reach")
+
+
+class Homogeneous(Through):
+    """Elementwise ``f`` with ``f(s * x) = s * f(x)`` for positive s."""
+
+    def passed(self, op: Op, affine: Affine, site: Site, up: bool) -> Affine:
+        layer: Any = op.layer
+        if getattr(layer, "max_value", None) is not None or getattr(layer, "threshold", 0):
+            raise Refused(f"'{op.name}' cuts off at fixed values")
+        check_positive(affine, f"'{op.name}' ({op.type_name}) is not linear")
+        check_only_scale(affine, f"'{op.name}' ({op.type_name}) lets no shift pass")
+        return affine
+
+
+class Activation(Homogeneous):
+    """``Activation``: as the layer of that name where that is one of these."""
+
+    def passed(self, op: Op, affine: Affine, site: Site, up: bool) -> Affine:
+        if is_identity(op.layer):
+            return affine
+        if op.layer.activation not in HOMOGENEOUS:
+            called = getattr(op.layer.activation, "__name__", type(op.layer.activation).__name__)
+            raise NotCarried(f"'{op.name}' applies '{called}', which lets no affine pass")
+        return super().passed(op, affine, site, up)
+
+
+class Nothing(Through):
+    """Layers that do nothing in inference."""
+
+    def passed(self, op: Op, affine: Affine, site: Site, up: bool) -> Affine:
+        return affine
+
+
+class Layout(Through, abc.ABC):
+    """Layers that put the same elements elsewhere."""
+
+    def passed(self, op: Op, affine: Affine, site: Site, up: bool) -> Affine:
+        if affine.axis is None:
+            return affine
+        start, end = (site.output, site.inputs[0]) if up else (site.inputs[0], site.output)
+        return self.follow(op, affine, start, end, up)
+
+    @abc.abstractmethod
+    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, up: bool) -> Affine:
+        """The affine in the layout of shape ``end``, of one in that of ``start``."""
+
+
+class Permute(Layout):
+    """Axis i of the result is axis ``dims[i - 1]`` of the input."""
+
+    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, up: bool) -> Affine:
+        order = (0, *op.layer.dims)
+        assert affine.axis is not None
+        return affine.on_axis(order[affine.axis] if up else order.index(affine.axis))
+
+
+class RepeatVector(Layout):
+    """(batch, channels) becomes (batch, n, channels)."""
+
+    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, up: bool) -> Affine:
+        if affine.axis != len(start) - 1:
+            raise Refused(f"it works on axis {affine.axis}, along which '{op.name}' repeats")
+        return affine.on_axis(len(end) - 1)
+
+
+class Reshape(Layout):
+    """Elements in row-major order under another shape."""
+
+    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, up: bool) -> Affine:
+        return _reshaped(op, affine, start[1:], end[1:])
+
+
+class Flatten(Layout):
+    """As Reshape; with channels first, Keras moves the channels to the end before."""
+
+    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, up: bool) -> Affine:
+        if op.layer.data_format != "channels_first" or len(end if up else start) < 3:
+            return _reshaped(op, affine, start[1:], end[1:])
+        if up:
+            moved = (end[0], *end[2:], end[1])
+            there = _reshaped(op, affine, start[1:], moved[1:])
+            last = there.axis == len(moved) - 1
+            return there.on_axis(1 if last or there.axis is None else there.axis + 1)
+        assert affine.axis is not None
+        moved = (start[0], *start[2:], start[1])
+        there = affine.on_axis(len(start) - 1 if affine.axis == 1 else affine.axis - 1)
+        return _reshaped(op, there, moved[1:], end[1:])
+
+
+def _reshaped(op: Op, affine: Affine, start: Shape, end: Shape) -> Affine:
+    """Follow every element from its place in ``start`` to that in ``end``, without the batch."""
+    if any(n is None for n in (*start, *end)):
+        raise Refused(f"'{op.name}' reshapes a tensor of open size")
+    full = tuple(n for n in start if n is not None)
+    if math.prod(full) > _LARGEST_SPREAD:
+        raise Refused(f"'{op.name}' reshapes more elements than are followed one by one")
+    assert affine.axis is not None
+    broad = [1] * len(full)
+    broad[affine.axis - 1] = len(affine.scale)
+
+    def spread(vector: Any) -> Any:
+        return np.broadcast_to(vector.reshape(broad), full).reshape(end)
+
+    scale, shift = spread(affine.scale), spread(affine.shift)
+    for axis in reversed(range(len(end))):  # the channels are last in most tensors
+        vectors = [np.moveaxis(x, axis, 0).reshape(x.shape[axis], -1) for x in (scale, shift)]
+        if all(np.array_equal(x, np.broadcast_to(x[:, :1], x.shape)) for x in vectors):
+            return Affine.of(vectors[0][:, 0], vectors[1][:, 0], axis + 1, affine.adds)
+    raise Refused(f"'{op.name}' reshapes its channels so that they lie on several axes")
+
+
+def _each(name: str, dimensions: str = "123") -> list[type]:
+    return [getattr(layers, name.replace("*", x)) for x in dimensions]
+
+
+provide(Pooling(), *_each("AveragePooling*D"), *_each("GlobalAveragePooling*D"))
+provide(Maximum(), *_each("MaxPooling*D"), *_each("GlobalMaxPooling*D"))
+provide(Pooling(), *_each("Cropping*D"))
+provide(Interpolation(), *_each("UpSampling*D"), layers.Resizing)
+provide(Padding(), *_each("ZeroPadding*D"))
+provide(Homogeneous(), layers.ReLU, layers.LeakyReLU, layers.PReLU)
+provide(Homogeneous(), "ops.nn.Relu", "ops.nn.LeakyRelu")
+provide(Activation(), layers.Activation)
+provide(Nothing(), *(IDENTITIES - {layers.Activation}))
+provide(Permute(), layers.Permute)
+provide(RepeatVector(), layers.RepeatVector)
+provide(Reshape(), layers.Reshape)
+provide(Flatten(), layers.Flatten)
