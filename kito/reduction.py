@@ -12,13 +12,22 @@ import keras
 from kito.errors import KitoError, UnsupportedModelError
 from kito.graph import all_layers, build_model, read_graph
 from kito.nodes import Graph, Op
-from kito.passes import drop_identity, fold_affine
+from kito.passes import (
+    absorb_padding,
+    collapse_linear,
+    drop_identity,
+    fold_affine,
+    merge_branches,
+)
 from kito.passes.names import DEFAULT_PASSES, PASSES
 from kito.rewrites import Kept, Outcome, Rewrite
 
 _RUN: dict[str, Callable[[Graph], Outcome]] = {
     "drop_identity": drop_identity.run,
     "fold_affine": fold_affine.run,
+    "absorb_padding": absorb_padding.run,
+    "merge_branches": merge_branches.run,
+    "collapse_linear": collapse_linear.run,
     "fold_batchnorm": fold_affine.run_batchnorm,
 }
 _TARGETS = ("any", "cpu", "gpu")

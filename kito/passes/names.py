@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-DEFAULT_PASSES: tuple[str, ...] = ("drop_identity", "fold_affine")
+DEFAULT_PASSES: tuple[str, ...] = (
+    "drop_identity",
+    "fold_affine",
+    "absorb_padding",
+    "merge_branches",
+    "collapse_linear",
+)
 """What :func:`kito.reduce` runs, in order."""
 
 PASSES: tuple[str, ...] = (*DEFAULT_PASSES, "fold_batchnorm")

@@ -195,6 +195,8 @@ class Equation:
         made = [x for x in kernel if x in output]
         if len(made) != 1 or made[0] in data or not set(kernel) - {made[0]} <= set(data):
             raise Refused(f"'{op.name}' computes '{text}', which has not one axis of channels")
+        if "." in output.partition(made[0])[2]:
+            raise Refused(f"'{op.name}' computes '{text}', where a bias would have open axes")
         if op.setting("bias_axes") not in (None, made[0]):
             raise Refused(f"'{op.name}' has a bias along '{op.setting('bias_axes')}'")
         return cls(data, kernel, output, made[0])
@@ -203,6 +205,10 @@ class Equation:
     def summed(self) -> str:
         """The axes of the kernel that are summed over."""
         return self.kernel.replace(self.made, "")
+
+    def as_bias(self, vector: Array) -> Array:
+        """``vector`` in the shape of the layer's bias: axes of 1 follow that of the channels."""
+        return vector.reshape([-1] + [1] * (len(self.output) - 1 - self.output.index(self.made)))
 
     def spread(self, vector: Array, letter: str) -> Array:
         """``vector`` shaped to multiply the kernel along the axis ``letter``."""
@@ -233,7 +239,8 @@ class EinsumDense(Kernel):
         bias = op.weight("bias")
         if bias is None and not (affine.shifts or affine.adds):
             return Change(weights)
-        weights["bias"] = map_bias(bias, affine, kernel.dtype, dtype)
+        flat = None if bias is None else bias.reshape(-1)
+        weights["bias"] = equation.as_bias(map_bias(flat, affine, kernel.dtype, dtype))
         return Change(weights, {"bias_axes": equation.made})
 
     def absorb_preceding(self, op: Op, affine: Affine, rank: int) -> Change:
@@ -255,7 +262,8 @@ class EinsumDense(Kernel):
             return Change(weights)
         weighted = kernel.astype(np.float64) * equation.spread(affine.shift, letter)
         over = tuple(equation.kernel.index(x) for x in summed)
-        weights["bias"] = add_to_bias(op, np.asarray(weighted.sum(axis=over)), kernel.dtype)
+        response = np.asarray(weighted.sum(axis=over))
+        weights["bias"] = equation.as_bias(add_to_bias(op, response, kernel.dtype))
         return Change(weights, {"bias_axes": equation.made})
 
 
@@ -270,7 +278,7 @@ def add_to_bias(op: Op, response: Array, dtype: np.dtype[Any]) -> Array:
     """The bias of the layer, zeros where there is none, with ``response`` added."""
     bias = op.weight("bias")
     with np.errstate(all="ignore"):
-        total = response if bias is None else bias.astype(np.float64) + response
+        total = response if bias is None else bias.astype(np.float64).reshape(-1) + response
         out = np.asarray(total.astype(dtype))
     check_range(out, "bias", op.layer.compute_dtype)
     return out

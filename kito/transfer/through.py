@@ -25,7 +25,6 @@ from kito.identities import IDENTITIES, is_identity
 from kito.nodes import Op
 from kito.transfer.base import (
     HOMOGENEOUS,
-    NotCarried,
     Shape,
     Site,
     Transfer,
@@ -105,8 +104,7 @@ class Homogeneous(Through):
     """Elementwise ``f`` with ``f(s * x) = s * f(x)`` for positive s."""
 
     def passed(self, op: Op, affine: Affine, site: Site, up: bool) -> Affine:
-        layer: Any = op.layer
-        if getattr(layer, "max_value", None) is not None or getattr(layer, "threshold", 0):
+        if op.setting("max_value") is not None or op.setting("threshold"):
             raise Refused(f"'{op.name}' cuts off at fixed values")
         check_positive(affine, f"'{op.name}' ({op.type_name}) is not linear")
         check_only_scale(affine, f"'{op.name}' ({op.type_name}) lets no shift pass")
@@ -121,7 +119,7 @@ class Activation(Homogeneous):
             return affine
         if op.layer.activation not in HOMOGENEOUS:
             called = getattr(op.layer.activation, "__name__", type(op.layer.activation).__name__)
-            raise NotCarried(f"'{op.name}' applies '{called}', which lets no affine pass")
+            raise Refused(f"'{op.name}' applies '{called}', which lets no affine pass")
         return super().passed(op, affine, site, up)
 
 
