@@ -78,6 +78,8 @@ class Reduction:
             rows.append((name, *(f"{value:,}" for value in getattr(self, name))))
         lines = [f"{self.original.name}: reduced in {self.seconds:.2f} s"]
         lines += [f"  {name:<12}{before:>14}{after:>14}" for name, before, after in rows]
+        if self.precomputed:
+            lines.append(f"  {self.precomputed} of the batchnorms are a Rescaling now")
         names = list(dict.fromkeys(rewrite.pass_name for rewrite in self.rewrites))
         for name in names:
             done = [rewrite for rewrite in self.rewrites if rewrite.pass_name == name]

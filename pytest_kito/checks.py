@@ -44,6 +44,7 @@ def check_reduction(run: ModelRun) -> dict[str, Any]:
         "layers": list(reduction.layers),
         "parameters": list(reduction.parameters),
         "batchnorms": list(reduction.batchnorms),
+        "precomputed": reduction.precomputed,
         "seconds": reduction.seconds,
         "rewrites": [
             {"pass_name": x.pass_name, "layers": list(x.layers), "into": x.into}

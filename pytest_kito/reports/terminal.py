@@ -60,9 +60,10 @@ def _reduction(model: ModelResult) -> tuple[str, str, str]:
     if data is None:
         return "", "", ""
     layers, norms, parameters = data["layers"], data["batchnorms"], data["parameters"]
+    left = norms[1] + data["precomputed"]  # a Rescaling in its place is no fold
     return (
         f"{layers[0]}→{layers[1]}",
-        f"{norms[0]}→{norms[1]}",
+        f"{norms[0]}→{left}",
         f"{_short(parameters[0])}→{_short(parameters[1])}",
     )
 

@@ -141,6 +141,7 @@ def test_a_subclass() -> None:
     stays(lambda x: MyConv(4, 3)(L.ZeroPadding2D(1)(x)))
 
 
+@pytest.mark.filterwarnings("ignore:Layer '(zero_padding|conv)1d")  # which drop the mask
 def test_a_masked_sequence() -> None:
     steps = keras.Input((8, 3))
     padded = L.ZeroPadding1D(1)(L.Masking()(steps))
