@@ -1,7 +1,8 @@
 """A small model repository, for tests that run pytest inside pytest.
 
 pytest forgets the modules that such an inner run imported, and TensorFlow cannot be imported twice
-in one process: it is imported here, before.
+in one process: it is imported here, before. So is the core, or a layer that one inner run registers
+would be looked up in the registry of another.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from textwrap import dedent
 import keras
 import pytest
 
+import kito.reduction
+
 assert keras.backend.backend()
+assert kito.reduce
 
 MODELS = '''
 import keras
