@@ -260,6 +260,8 @@ class Journey:
         if op.innermost.graph is not None:
             verb = "feeds" if before else "follows"
             raise Refused(f"it {verb} model '{op.name}', whose inside other places may use")
+        if node.graph.is_output(node.outputs[0]) and len(op.innermost.sites()) > 1:
+            raise Refused(f"'{op.name}' names an output of the model, and is called elsewhere too")
         source = node.data
         if before:
             assert source is not None

@@ -756,3 +756,13 @@ def test_many_joins_end_in_time() -> None:
     reduction = reduce(model)
     assert reduction.seconds < 20
     assert_same(model, reduction.model)
+
+
+def test_a_shared_layer_that_names_an_output() -> None:
+    conv = L.Conv2D(4, 3, padding="same", name="conv")
+    image = keras.Input(IMAGE)
+    x = L.ReLU()(conv(image))
+    model = randomize(keras.Model(image, conv(x * POSITIVE)))
+    reduction = reduce(model)
+    assert reduction.model.output_names == ["conv"]
+    assert_same(model, reduction.model)
