@@ -45,6 +45,31 @@ def _application(name: str, **kwargs: Any) -> Callable[[int], keras.Model]:
     return build
 
 
+@dataclass(frozen=True)
+class Reach:
+    """What the default passes leave of a network that is not in the table."""
+
+    name: str
+    build: Callable[[int], keras.Model]
+    precomputed: int = 0
+    """BatchNormalization layers that become a Rescaling, where some gammas are negative."""
+    kept: int = 0
+    """Affines of any kind that stay, those included."""
+    high: float = 255.0
+    """The largest value of the input images: most of these networks scale their input."""
+
+
+OTHERS: tuple[Reach, ...] = (
+    Reach("mobilenet_v3_small", _application("MobileNetV3Small"), kept=1),
+    Reach("mobilenet_v3_large", _application("MobileNetV3Large"), kept=1),
+    Reach("efficientnet_b0", _application("EfficientNetB0")),
+    Reach("efficientnet_v2_b0", _application("EfficientNetV2B0"), kept=1),
+    Reach("resnet50_v2", _application("ResNet50V2"), precomputed=17, kept=17, high=1.0),
+)
+
+PRECOMPUTED = {"densenet121": 62, "densenet169": 86, "densenet201": 102}
+"""The same for networks of the table: the normalizations of the dense blocks' sums; else 0."""
+
 NETWORKS: tuple[Network, ...] = (
     Network("mobilenet", _application("MobileNet"), 27, 4_253_864, 4_221_032),
     Network("mobilenet_v2", _application("MobileNetV2", alpha=1.4), 52, 6_156_712, 6_084_808),
