@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kito.reduction import Reduction, reduce, reduce_keras_model
     from kito.rewrites import Kept, Rewrite
     from kito.timing import SpeedupEstimate, measure_speedup
-    from kito.transfer import Change, Transfer, register
+    from kito.transfer import Change, Site, Transfer, register
 
 _HOME = {
     "Affine": "affine",
@@ -29,6 +29,7 @@ _HOME = {
     "Reduction": "reduction",
     "Refused": "affine",
     "Rewrite": "rewrites",
+    "Site": "transfer",
     "SpeedupEstimate": "timing",
     "Transfer": "transfer",
     "compare": "comparison",
@@ -50,6 +51,7 @@ __all__ = [
     "Reduction",
     "Refused",
     "Rewrite",
+    "Site",
     "SpeedupEstimate",
     "Transfer",
     "UnsupportedModelError",

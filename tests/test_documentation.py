@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kito.passes.names import PASSES
 from pytest_kito.schema import (
     EquivalenceSpec,
     InputsSpec,
@@ -63,3 +64,14 @@ def test_readme_names_exactly_the_keys_of_a_model() -> None:
     body = text.split("\n## kito.yaml\n")[1].split("\n## ")[0]
     documented = set(re.findall(r"^\| `(\w+)` \|", body, re.MULTILINE))
     assert documented == {field.alias or name for name, field in ModelKeys.model_fields.items()}
+
+
+def test_the_worked_example_of_register_works() -> None:
+    text = (ROOT / "docs" / "rewrites.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.+?)```", text, re.DOTALL)
+    exec(compile(code, "rewrites.md", "exec"), {"__name__": "rewrites"})
+
+
+def test_every_pass_is_explained() -> None:
+    text = (ROOT / "docs" / "rewrites.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(r"^\| `(\w+)` \|", text.split("\n## ")[0], re.MULTILINE)) == PASSES
