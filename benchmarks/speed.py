@@ -82,7 +82,9 @@ def build(network: str) -> keras.Model:
         zf_unet = importlib.import_module("zoo.zf_unet")
         model = zf_unet.build(size=224)
     else:
-        model = getattr(keras.applications, network)(weights=None)
+        # The sizes of MobileNetV3 are open by default.
+        fixed = {"input_shape": (224, 224, 3)} if network.startswith("MobileNetV3") else {}
+        model = getattr(keras.applications, network)(weights=None, **fixed)
     randomize_weights(model, random_inputs(model, samples=4, seed=1, high=255.0), seed=2)
     return model
 

@@ -97,7 +97,7 @@ def check_linear(node: Node, but_activation: bool = False) -> None:
     check_plain(op)
     activation = op.setting("activation")
     linear = activation is None or activation is keras.activations.linear
-    if not linear and not but_activation:
+    if not linear and (not but_activation or isinstance(activation, layers.Layer)):
         raise Refused(f"'{op.name}' has an activation")
     if len(op.sites()) > 1:
         raise Refused(f"'{op.name}' is called at several places")

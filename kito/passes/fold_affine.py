@@ -206,8 +206,11 @@ def _go(
     """Take a call away, with all other calls of its layer if they can all go, or alone."""
     if rest is not None:
         check_holds(node, rest)
-    together = list(dict.fromkeys([node, *node.op.nodes]))
-    groups = [together, [node]] if len(together) > 1 else [[node]]
+    own = affines.of(node)
+    assert own is not None
+    # The others may have their channels on another axis, or a part of them may be gone.
+    others = [x for x in node.op.nodes if (its := affines.of(x)) is not None and its.same_as(own)]
+    groups = [others, [node]] if len(others) > 1 else [[node]]
     for group in groups:
         journey = Journey(affines, compose)
         try:
@@ -248,8 +251,8 @@ def _scaled_operand(affines: Affines, node: Node) -> _Verdict | None:
         return None
     index, affine = found
     operands = node.inputs
-    if len(operands) != 2 or node.kwargs:
-        return None
+    if len({x.shape for x in operands}) > 1 or any(x.mask is not None for x in operands):
+        raise Refused("it adds tensors of different shapes, or drops a mask")
     journey = Journey(affines)
     journey.start(node)
     journey.up(operands[index], affine)

@@ -81,6 +81,10 @@ TWO: dict[str, tuple[tuple[int, ...], Rest]] = {
     "depthwise, window": (IMAGE, lambda x: L.Conv2D(3, 1)(L.DepthwiseConv2D(3)(x))),
     "between": ((9,), lambda x: L.Dense(3)(L.Softmax()(L.Dense(20)(x)))),
     "called twice": ((9,), lambda x: twice(L.Dense(9), x)),
+    "a layer for an activation": (
+        (9,),
+        lambda x: L.Dense(3, activation=L.LeakyReLU())(L.Dense(20)(x)),
+    ),
     "a cast": ((9,), lambda x: L.Dense(3, dtype="float64")(L.Dense(20)(x))),
 }
 

@@ -766,3 +766,13 @@ def test_a_shared_layer_that_names_an_output() -> None:
     reduction = reduce(model)
     assert reduction.model.output_names == ["conv"]
     assert_same(model, reduction.model)
+
+
+def test_a_shared_normalization_of_tensors_of_different_rank() -> None:
+    shared = L.Rescaling(MIXED.tolist(), SHIFT.tolist())
+    line, image = keras.Input((6, 4)), keras.Input((6, 4, 4))
+    turned = L.Permute((1, 3, 2))(shared(L.Activation("tanh")(image)))
+    ends = [L.Dense(3)(shared(L.Activation("tanh")(line))), L.Dense(2)(turned)]
+    model = randomize(keras.Model([line, image], ends))
+    reduction = reduce(model)
+    assert_same(model, reduction.model)
