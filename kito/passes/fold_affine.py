@@ -16,6 +16,7 @@ shift is.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -117,22 +118,19 @@ class _Folding:
         """Let ``Rescaling`` layers do what is left, with vectors that are computed once."""
         for inner in self.graph.graphs():
             for node in list(inner.nodes):
-                old = node.op.innermost
-                if old in self.kept and (is_normalization(node) or node in self.affines.altered):
+                if node in self.affines.altered:
                     self._precompute(inner, node)
+                elif is_normalization(node) and node.op.innermost in self.kept:
+                    with contextlib.suppress(Refused):  # else it stays as it is
+                        self._precompute(inner, node)
 
     def _precompute(self, graph: Graph, node: Node) -> None:
-        old = node.op.innermost
-        try:
-            affine = self.affines.of(node)
-            if affine is None:
-                return
-            check_movable(node)
-            check_holds(node, affine)
-        except Refused:
-            return
-        source = node.data
+        old, source = node.op.innermost, node.data
+        check_movable(node)
+        affine = self.affines.of(node)
+        assert affine is not None
         assert source is not None
+        check_holds(node, affine)
         graph.call_layer(node, _rescaling(node, affine), source)
         kept = self.kept.pop(old)
         if isinstance(old.layer, layers.BatchNormalization):
@@ -259,7 +257,7 @@ def _scaled_operand(affines: Affines, node: Node) -> _Verdict | None:
     into = journey.plan.carry_out(affines)
     plain = layers.Add(name=node.op.name, dtype=node.op.layer.dtype_policy)
     node.graph.call_layer(node, plain, operands)
-    return _Verdict(into, "scale")
+    return _Verdict(into)
 
 
 def _judge_as_kito(affines: Affines, node: Node) -> _Verdict | None:

@@ -665,6 +665,7 @@ def test_a_scaled_residual(free: bool) -> None:
     reduction = reduce(model)
     assert isinstance(reduction.model.get_layer("scaled"), L.Add if free else kind)
     assert [kept.layer for kept in reduction.kept] == ([] if free else ["scaled"])
+    assert bool(reduction.rewrites) is free
     assert_same(model, reduction.model)
 
 
