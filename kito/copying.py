@@ -32,7 +32,7 @@ class LayerCopy:
         original: Any,
         name: str,
         changes: Mapping[str, Any],
-        weights: Mapping[str, Any],
+        weights: Mapping[str, Any | None],
         inner: Any = None,
         dtype: str | None = None,
     ) -> None:
@@ -42,7 +42,8 @@ class LayerCopy:
             original: the layer to copy.
             name: the name of the copy.
             changes: constructor arguments that differ from the original's.
-            weights: tensors, by variable name, that differ from the original's.
+            weights: tensors, by variable name, that differ from the original's; None for one that
+                the copy has not.
             inner: the layer that the copy shall wrap, where the original is a wrapper.
             dtype: replaces the original's dtype policy where that is a float one.
 
@@ -275,12 +276,11 @@ def copy_metric(metric: Any) -> Any:
 
 def _copy_weights(original: Any, new: Any, changed: Mapping[str, Any]) -> None:
     if changed:
+        values = {**{x.name: x.value for x in original.weights}, **changed}
         variables = {variable.name: variable for variable in new.weights}
-        for variable in original.weights:
-            if variable.name not in changed:
-                variables[variable.name].assign(variable.value)
-        for name, value in changed.items():
-            variables[name].assign(value)
+        for name, value in values.items():
+            if value is not None:
+                variables[name].assign(value)
         return
     twins = {variable.name: variable for variable in new.weights}
     names = [variable.name for variable in original.weights]

@@ -42,8 +42,9 @@ class Op:
         graph: the inside, where ``layer`` is a functional or Sequential model.
         inner: what ``layer`` wraps, where it is a ``TimeDistributed``.
         holders: the wrappers that have it as their ``inner``.
-        weights: new values that passes gave it, by variable name; tensors of the backend, because
-            variables share the memory of those, while they would copy arrays.
+        weights: new values that passes gave it, by variable name, None for one that is no more;
+            tensors of the backend, because variables share the memory of those, while they would
+            copy arrays.
         config: constructor arguments that passes changed.
     """
 
@@ -73,7 +74,8 @@ class Op:
     def weight(self, name: str) -> np.ndarray | None:
         """The value of the variable of this name, as passes left it; None where there is none."""
         if name in self.weights:
-            return np.asarray(self.weights[name])
+            value = self.weights[name]
+            return None if value is None else np.asarray(value)
         for variable in self.layer.weights:
             if variable.name == name:
                 return np.asarray(variable.numpy())
@@ -83,10 +85,10 @@ class Op:
         """A constructor argument, as passes left it; ``default`` where the layer has none."""
         return self.config.get(name, getattr(self.layer, name, default))
 
-    def change(self, weights: Mapping[str, np.ndarray], config: Mapping[str, Any]) -> None:
+    def change(self, weights: Mapping[str, np.ndarray | None], config: Mapping[str, Any]) -> None:
         """Give it other weights (by variable name) and constructor arguments."""
-        tensors = {key: keras.ops.convert_to_tensor(x) for key, x in weights.items()}
-        self.weights.update(tensors)
+        for name, value in weights.items():
+            self.weights[name] = None if value is None else keras.ops.convert_to_tensor(value)
         self.config.update(config)
 
     def copy(self, name: str) -> Op:

@@ -86,7 +86,7 @@ class Reduction:
             lines.append(f"{name}: {len(done)} rewrites")
             for rewrite in done:
                 into = f" -> {rewrite.into}" if rewrite.into else ""
-                lines.append(f"  {', '.join(rewrite.layers)}{into}")
+                lines.append(f"  {', '.join(rewrite.layers) or 'a bias'}{into}")
         if self.kept:
             lines.append(f"kept: {len(self.kept)}")
             lines += [f"  {kept.layer}: {kept.reason}" for kept in self.kept]

@@ -14,7 +14,7 @@ class Rewrite:
 
     Attributes:
         pass_name: the pass.
-        layers: names of the layers that disappeared.
+        layers: names of the layers that disappeared; none where only a bias did.
         into: name of the layer that does their work now; None where there was no work.
     """
 

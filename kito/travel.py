@@ -136,10 +136,17 @@ class Journey:
         affines: the calls that are affines.
         compose: whether another affine on the way may take it in.
         direct: whether only the call before it may absorb it.
+        biased: whether only layers that have a bias already may get another.
     """
 
-    def __init__(self, affines: Affines, compose: bool = False, direct: bool = False) -> None:
-        self.affines, self.compose, self.direct = affines, compose, direct
+    def __init__(
+        self,
+        affines: Affines,
+        compose: bool = False,
+        direct: bool = False,
+        biased: bool = False,
+    ) -> None:
+        self.affines, self.compose, self.direct, self.biased = affines, compose, direct, biased
         self.plan = Plan()
         self._steps = 0
 
@@ -272,6 +279,8 @@ class Journey:
             change = transfer_of(op).absorb_following(op, affine, len(shape))
         if "bias" in change.weights:
             _check_bias_axis(op.innermost, shape)
+            if self.biased and op.innermost.weight("bias") is None:
+                raise Refused(f"'{op.name}' has no bias")
         self.plan.changes[node] = (affine, before, change)
 
 

@@ -8,7 +8,8 @@ and the layer there may be what lets ``A`` through.
 
 Each affine goes, whole, up or down; else with its scale one way and its shift the other; else one
 of the two goes, where the other can stay as a ``Rescaling``; else another affine takes it in. What
-is left of a BatchNormalization becomes a ``Rescaling`` with its two vectors.
+is left of a BatchNormalization becomes a ``Rescaling`` with its two vectors. A bias travels like a
+shift where that makes one fewer: ``(U x + a) + (V y + b) = U x + (V y + (a + b))``.
 
 ``A = s * x + t = s * (x + t / s)``: the scale is first, and nearer to what comes before; or the
 shift is.
@@ -53,6 +54,7 @@ def run(graph: Graph) -> Outcome:
     folding = _Folding(graph, "fold_affine", _judge)
     folding.run()
     folding.precompute()
+    folding.move_biases()
     return folding.outcome
 
 
@@ -113,6 +115,17 @@ class _Folding:
             part = f"its {verdict.part} went into {verdict.into}"
             self.gone_parts.setdefault(op, []).append(part)
         return True
+
+    def move_biases(self) -> None:
+        """Let a bias that another one can take in go: of two that feed a sum, say."""
+        for inner in self.graph.graphs():
+            for node in list(inner.nodes):
+                try:
+                    into = _move_bias(self.affines, node)
+                except Refused:
+                    continue
+                if into is not None:
+                    self.outcome.rewrites.append(Rewrite(self.pass_name, (), into))
 
     def precompute(self) -> None:
         """Let ``Rescaling`` layers do what is left, with vectors that are computed once."""
@@ -258,6 +271,24 @@ def _scaled_operand(affines: Affines, node: Node) -> _Verdict | None:
     plain = layers.Add(name=node.op.name, dtype=node.op.layer.dtype_policy)
     node.graph.call_layer(node, plain, operands)
     return _Verdict(into)
+
+
+def _move_bias(affines: Affines, node: Node) -> str | None:
+    """The names of the layers that add the bias of this one now; None where it has none."""
+    op, source = node.op, node.data
+    if source is None or op.innermost.graph is not None or len(op.innermost.sites()) > 1:
+        return None
+    result = node.outputs[0]
+    shift = transfer_of(op).own_shift(op, len(result.shape))
+    if shift is None or op.layer.compute_dtype != result.dtype:
+        return None
+    check_size(node, shift)
+    journey = Journey(affines, biased=True)
+    journey.start(node)
+    journey.down(result, shift)
+    into = journey.plan.carry_out(affines)
+    op.innermost.change({"bias": None}, {"use_bias": False})
+    return into
 
 
 def _judge_as_kito(affines: Affines, node: Node) -> _Verdict | None:

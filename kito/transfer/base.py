@@ -72,6 +72,13 @@ class Transfer:
         """For a sum of two tensors that scales one of them first: which one, and its affine."""
         return None
 
+    def own_shift(self, op: Op, rank: int) -> Affine | None:
+        """The bias that the layer adds last, on an output of ``rank`` axes; None where it has none.
+
+        It is dropped by ``use_bias=False``, so that another layer can have it.
+        """
+        return None
+
     def absorb_following(self, op: Op, affine: Affine, rank: int) -> Change:
         """The change that makes the layer compute ``affine(layer(x))``.
 

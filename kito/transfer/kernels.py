@@ -75,6 +75,16 @@ class Kernel(Transfer):
         weights["bias"] = map_bias(bias, affine, kernel.dtype, dtype)
         return Change(weights, {"use_bias": True})
 
+    def own_shift(self, op: Op, rank: int) -> Affine | None:
+        bias = op.weight("bias")
+        if bias is None or op.setting("use_bias") is None:
+            return None
+        try:
+            check_absorbs(op, Affine.of(1.0, 1.0, None))
+        except Refused:
+            return None
+        return Affine.of(1.0, bias, self.channel_axis(op, rank))
+
     # ---- before --------------------------------------------------------------------------------
 
     def absorb_preceding(self, op: Op, affine: Affine, rank: int) -> Change:

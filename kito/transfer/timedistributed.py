@@ -44,6 +44,11 @@ class TimeDistributed(Transfer):
         affine = transfer.affine_at(inner, _without_time(shape))
         return None if affine is None else _outside(affine)
 
+    def own_shift(self, op: Op, rank: int) -> Affine | None:
+        inner, transfer = _inner(op)
+        shift = transfer.own_shift(inner, rank - 1)
+        return None if shift is None else _outside(shift)
+
     def absorb_following(self, op: Op, affine: Affine, rank: int) -> Change:
         inner, transfer = _inner(op)
         return transfer.absorb_following(inner, _inside(op, affine), rank - 1)
