@@ -819,7 +819,7 @@ FEWER: dict[str, tuple[tuple[int, ...], int, Rest]] = {
     "einsum": (
         LINE,
         1,
-        lambda x: L.Dense(4)(x) + L.EinsumDense("abc,cd->abd", (None, 4), bias_axes="d")(x),
+        lambda x: L.Dense(4)(x) + L.EinsumDense("abc,cd->abd", (9, 4), bias_axes="d")(x),
     ),
 }  # fmt: skip
 
