@@ -24,6 +24,7 @@ import numpy as np
 from keras import layers
 
 from kito.affine import Affine, Refused
+from kito.equal_terms import replace_equal_sums
 from kito.graph import all_layers
 from kito.nodes import Graph, Node, Op
 from kito.rewrites import Kept, Outcome, Rewrite
@@ -52,6 +53,8 @@ Part = Affine | None
 def run(graph: Graph) -> Outcome:
     """Fold every affine of ``graph``, and of the models nested in it, that can be folded."""
     folding = _Folding(graph, "fold_affine", _judge)
+    for inner in graph.graphs():
+        folding.outcome.rewrites += replace_equal_sums(inner, "fold_affine")
     folding.run()
     folding.precompute()
     folding.move_biases()
@@ -280,7 +283,7 @@ def _move_bias(affines: Affines, node: Node) -> str | None:
         return None
     result = node.outputs[0]
     shift = transfer_of(op).own_shift(op, len(result.shape))
-    if shift is None or op.layer.compute_dtype != result.dtype:
+    if shift is None or not shift.shifts or op.layer.compute_dtype != result.dtype:
         return None
     check_size(node, shift)
     journey = Journey(affines, biased=True)
