@@ -439,6 +439,36 @@ REFUSED: dict[str, tuple[tuple[int, ...], Rest, str]] = {
         lambda x: L.EinsumDense("abc,cd->ad", 5, name="sums")(bn()(bent(x))),
         "no sum over its kernel",
     ),
+    "another built-in activation": (
+        IMAGE,
+        lambda x: scale(POSITIVE)(L.Conv2D(4, 3, activation="sigmoid", name="conv")(x)),
+        "'conv' applies its activation 'sigmoid' before it",
+    ),
+    "an active einsum": (
+        LINE,
+        lambda x: bn()(L.EinsumDense("abc,cd->abd", (None, 4), activation="gelu", name="d")(x)),
+        "'d' applies its activation 'gelu' before it",
+    ),
+    "einsum with two channel axes, the first": (
+        LINE,
+        lambda x: bn(axis=2)(L.EinsumDense("abc,cde->abde", (None, 2, 3), name="heads")(x)),
+        "'heads' computes 'abc,cde->abde'",
+    ),
+    "einsum with a bias along two axes": (
+        LINE,
+        lambda x: bn()(L.EinsumDense("abc,cd->abd", (9, 4), bias_axes="bd", name="d")(x)),
+        "'d' has a bias along 'bd'",
+    ),
+    "einsum that multiplies": (
+        LINE,
+        lambda x: bn()(L.EinsumDense("abc,c->abc", (9, 4), name="d")(x)),
+        "'d' computes 'abc,c->abc'",
+    ),
+    "einsum with open axes behind": (
+        IMAGE,
+        lambda x: bn(axis=1)(L.EinsumDense("ab...,bc->ac...", 5, name="d")(x)),
+        "a bias would have open axes",
+    ),
     "several axes normalized": (
         IMAGE,
         lambda x: bn()(L.LayerNormalization(axis=[1, 2, 3], name="norm")(x)),
@@ -915,3 +945,24 @@ def test_a_sum_of_equal_terms_that_names_an_output() -> None:
     reduction = reduce(model)
     assert reduction.model.output_names == ["sum"]
     assert_same(model, reduction.model)
+
+
+@pytest.mark.parametrize("how", ["quantize", "lora"])
+def test_quantized_and_lora_layers_below(how: str) -> None:
+    dense = L.Dense(8, name="dense")
+    model = build((16,), lambda x: dense(bn()(bent(x))))
+    if how == "quantize":
+        dense.quantize("int8")
+    else:
+        dense.enable_lora(2)
+    reduction = reduce(model)
+    assert ("quantized (int8)" if how == "quantize" else "LoRA") in reduction.kept[0].reason
+    assert_same(model, reduction.model)
+
+
+def test_a_bias_that_would_overflow() -> None:
+    model = build((4,), lambda x: L.Dense(3, name="dense")(bn()(bent(x))))
+    gamma, beta, mean, variance = model.get_layer("bn").get_weights()
+    model.get_layer("bn").set_weights([gamma, beta + 1e30, mean, variance])
+    model.get_layer("dense").set_weights([np.full((4, 3), 1e20, "float32"), np.zeros(3)])
+    assert "the folded bias would hold" in reduce(model).kept[0].reason
