@@ -439,6 +439,23 @@ REFUSED: dict[str, tuple[tuple[int, ...], Rest, str]] = {
         lambda x: L.EinsumDense("abc,cd->ad", 5, name="sums")(bn()(bent(x))),
         "no sum over its kernel",
     ),
+    "relu, only a shift": (
+        IMAGE,
+        lambda x: L.ReLU(name="relu")(L.Conv2D(4, 3)(x)) + SHIFT,
+        "'relu' (ReLU) lets no shift pass",
+    ),
+    "resizing that smooths": (
+        IMAGE,
+        lambda x: bn()(L.Resizing(5, 5, antialias=True, name="up")(L.Dense(4)(x))),
+        "or smooths",
+    ),
+    "a sum of tensors of different rank": (
+        IMAGE,
+        lambda x: bn()(
+            L.Add(name="sum")([L.Conv2D(4, 3)(x), L.Dense(4)(L.GlobalAveragePooling2D()(x))])
+        ),
+        "'sum' joins tensors of 2 and 4 axes",
+    ),
     "another built-in activation": (
         IMAGE,
         lambda x: scale(POSITIVE)(L.Conv2D(4, 3, activation="sigmoid", name="conv")(x)),
@@ -966,3 +983,28 @@ def test_a_bias_that_would_overflow() -> None:
     model.get_layer("bn").set_weights([gamma, beta + 1e30, mean, variance])
     model.get_layer("dense").set_weights([np.full((4, 3), 1e20, "float32"), np.zeros(3)])
     assert "the folded bias would hold" in reduce(model).kept[0].reason
+
+
+def test_one_call_of_a_normalization_trains() -> None:
+    shared = bn()
+    model = build(
+        IMAGE,
+        lambda x: [shared(L.Conv2D(4, 3)(x)), shared(L.Conv2D(4, 3)(bent(x)), training=True)],
+    )
+    reduction = reduce(model)
+    assert [x.layers for x in reduction.rewrites] == [("bn",)]
+    assert "training=True" in reduction.kept[0].reason
+    assert_same(model, reduction.model)
+
+
+def test_a_shared_normalization_that_names_an_output() -> None:
+    shared = bn()
+    image = keras.Input(IMAGE)
+    ends = [shared(L.Conv2D(4, 3)(image)), L.Softmax()(shared(bent(image)))]
+    model = randomize(keras.Model(image, ends))
+    reduction = reduce(model)
+    assert "it names an output of the model, and is called elsewhere too" in (
+        reduction.kept[0].reason
+    )
+    assert reduction.model.output_names == model.output_names
+    assert_same(model, reduction.model)
