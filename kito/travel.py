@@ -17,7 +17,7 @@ from keras import layers
 from kito.affine import LARGEST_SHIFT, Affine, Refused, check_range
 from kito.nodes import Graph, Node, Op, Tensor
 from kito.transfer import Change, Site, transfer_of
-from kito.transfer.base import NotCarried
+from kito.transfer.base import NotCarried, check_bias_axis
 
 _LONGEST = 2000
 """Calls that one journey may look at: alternatives multiply where joins follow each other."""
@@ -278,19 +278,10 @@ class Journey:
         else:
             change = transfer_of(op).absorb_following(op, affine, len(shape))
         if "bias" in change.weights:
-            _check_bias_axis(op.innermost, shape)
+            check_bias_axis(op.innermost, shape)
             if self.biased and op.innermost.weight("bias") is None:
                 raise Refused(f"'{op.name}' has no bias")
         self.plan.changes[node] = (affine, before, change)
-
-
-def _check_bias_axis(op: Op, shape: tuple[int | None, ...]) -> None:
-    """Keras on TensorFlow adds a bias along the last axis wherever that has as many elements."""
-    first = getattr(op.layer, "data_format", None) == "channels_first" and len(shape) > 2
-    if first and keras.config.backend() == "tensorflow" and shape[-1] in (None, shape[1]):
-        raise Refused(
-            f"'{op.name}' has channels first, and Keras may add its bias along the last axis"
-        )
 
 
 def _check_alone(graph: Graph, tensor: Tensor) -> None:

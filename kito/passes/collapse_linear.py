@@ -24,6 +24,7 @@ from kito.affine import Refused, check_range
 from kito.convolutions import DENSE, DEPTHWISE, check_linear, is_channels_first, windows
 from kito.nodes import Graph, Node, Op
 from kito.rewrites import Outcome, Rewrite
+from kito.transfer.base import check_bias_axis
 from kito.transfer.kernels import window_sum
 
 Array = np.ndarray[Any, Any]
@@ -57,6 +58,8 @@ def _collapse(graph: Graph, second: Node) -> Rewrite | None:
     try:
         check_linear(first)
         check_linear(second, but_activation=True)
+        if any(x.op.weight("bias") is not None for x in (first, second)):
+            check_bias_axis(second.op, second.outputs[0].shape)
         if _into_first(first.op, second.op):
             data.shape = second.outputs[0].shape
             graph.bypass(second)

@@ -40,7 +40,7 @@ from kito.convolutions import (
 from kito.nodes import Graph, Node, Tensor
 from kito.passes.absorb_padding import zeros_before
 from kito.rewrites import Outcome, Rewrite
-from kito.transfer.base import keras_name
+from kito.transfer.base import check_bias_axis, keras_name
 from kito.travel import Affines, check_movable
 
 Array = np.ndarray[Any, Any]
@@ -263,6 +263,8 @@ def _put(node: Node, branches: list[Branch]) -> bool:
         bias = np.sum(biases, axis=0).astype(kernel.dtype) if biases else None
     weights = {"kernel": kernel} if bias is None else {"kernel": kernel, "bias": bias}
     try:
+        if bias is not None:
+            check_bias_axis(op, node.outputs[0].shape)
         for name, values in weights.items():
             check_range(values, name, op.layer.compute_dtype)
     except Refused:

@@ -134,6 +134,18 @@ def check_plain(op: Op) -> None:
         raise Refused(f"'{op.name}' has LoRA enabled: merge it into the kernel first")
 
 
+def check_bias_axis(op: Op, shape: Shape) -> None:
+    """Raise Refused where Keras may add a bias to a result of ``shape`` along a wrong axis.
+
+    On TensorFlow it takes the last axis wherever that has as many elements as the bias.
+    """
+    first = getattr(op.layer, "data_format", None) == "channels_first" and len(shape) > 2
+    if first and keras.config.backend() == "tensorflow" and shape[-1] in (None, shape[1]):
+        raise Refused(
+            f"'{op.name}' has channels first, and Keras may add its bias along the last axis"
+        )
+
+
 def check_absorbs(op: Op, affine: Affine) -> None:
     """Raise Refused where no layer, of whatever type, could absorb ``affine`` after it."""
     check_plain(op)

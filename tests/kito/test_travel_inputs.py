@@ -181,3 +181,24 @@ def test_channels_first_flatten_is_followed() -> None:
     assert reduction.batchnorms == (1, 0)
     assert not reduction.kept
     assert_same(model, reduction.model)
+
+
+@pytest.mark.parametrize("width, rewritten", [(4, False), (7, True)])
+def test_channels_first_branches_where_keras_mistakes_the_bias(width: int, rewritten: bool) -> None:
+    image = keras.Input((4, 9, width))
+    three = L.Conv2D(4, 3, padding="same", use_bias=False, **FIRST)(image)
+    model = keras.Model(image, L.Add()([three, L.BatchNormalization(axis=1)(image)]))
+    reduction = kito.reduce(randomize(model), passes=("merge_branches",))
+    assert bool(reduction.rewrites) is rewritten
+    assert_same_compiled(model, reduction.model)
+
+
+@pytest.mark.parametrize("width, rewritten", [(8, False), (7, True)])
+def test_channels_first_pairs_where_keras_mistakes_the_bias(width: int, rewritten: bool) -> None:
+    image = keras.Input((4, 9, width))
+    model = keras.Model(
+        image, L.Conv2D(8, 1, use_bias=False, **FIRST)(L.Conv2D(20, 1, **FIRST)(image))
+    )
+    reduction = kito.reduce(randomize(model), passes=("collapse_linear",))
+    assert bool(reduction.rewrites) is rewritten
+    assert_same_compiled(model, reduction.model)
