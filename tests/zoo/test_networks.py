@@ -41,7 +41,17 @@ def test_folds_as_in_the_table(network: Network) -> None:
     assert reduction.parameters == (network.parameters_before, network.parameters_after)
 
 
-@each_network
+SLOW = {"densenet169", "densenet201", "resnet152", "nasnet_large", "deeplab_xception"}
+"""Larger sisters of networks that are compared every time: half a minute each."""
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param(x, marks=pytest.mark.slow if x.name in SLOW else (), id=x.name)
+        for x in NETWORKS
+    ],
+)
 def test_computes_the_same(network: Network) -> None:
     model = network.build(network.numeric_size)
     inputs = random_inputs(model, samples=SAMPLES, seed=1)
