@@ -190,7 +190,8 @@ class Journey:
                         self.up(operands[i], affine)
                 return
             except Refused as reason:
-                self.plan, refusal = before, refusal or reason
+                # Its traceback would keep this frame, and every kernel that was tried, alive.
+                self.plan, refusal = before, refusal or reason.with_traceback(None)
         raise refusal or Refused("there is nothing beside it that could take it")
 
     # ---- down ----------------------------------------------------------------------------------
@@ -214,7 +215,7 @@ class Journey:
                 self._absorb(user, affine, before=True)
                 return
             except Refused as reason:
-                refusal = reason
+                refusal = reason.with_traceback(None)  # as in _take
         else:
             refusal = Refused(f"'{user.op.name}' ({user.op.type_name}) takes it beside its data")
         transfer = transfer_of(user.op)
