@@ -134,6 +134,10 @@ class Affine:
         """``y = x + shift``."""
         return replace(self, scale=np.ones_like(self.scale))
 
+    def negated(self) -> Affine:
+        """``y = x - shift``, which takes ``y = x + shift`` away again."""
+        return replace(self.only_shift(), shift=-self.shift)
+
     def shift_first(self) -> Affine:
         """``y = x + shift / scale``: what comes before :meth:`only_scale` to give this map.
 

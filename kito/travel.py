@@ -11,74 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import keras
-import numpy as np
-from keras import layers
 
-from kito.affine import LARGEST_SHIFT, Affine, Refused, check_range
-from kito.nodes import Graph, Node, Op, Tensor
+from kito.affine import Affine, Refused
+from kito.movable import Affines, check_holds, check_movable
+from kito.nodes import Node, Op, Tensor
 from kito.transfer import Change, Site, transfer_of
 from kito.transfer.base import NotCarried, check_bias_axis
 
 _LONGEST = 2000
 """Calls that one journey may look at: alternatives multiply where joins follow each other."""
-
-
-class Affines:
-    """The calls that are affines, as passes left them."""
-
-    def __init__(self) -> None:
-        self._known: dict[Node, Affine | None] = {}
-        self.altered: set[Node] = set()
-
-    def of(self, node: Node) -> Affine | None:
-        """The affine that the call is; None where it is none.
-
-        Raises:
-            Refused: it may be one, or may not.
-        """
-        if node not in self._known:
-            op = node.op
-            is_model = op.innermost.graph is not None
-            alone = node.data is not None and len(node.outputs) == 1
-            self._known[node] = (
-                transfer_of(op).affine_of_call(node) if alone and not is_model else None
-            )
-        return self._known[node]
-
-    def alter(self, node: Node, affine: Affine) -> None:
-        """From now on the call is another affine; :func:`check_holds` has been asked."""
-        self._known[node] = affine
-        self.altered.add(node)
-
-
-def check_movable(node: Node) -> None:
-    """Raise Refused where the call cannot be taken away, whatever is around it."""
-    source, result = node.data, node.outputs[0]
-    assert source is not None
-    if node.runs_training:
-        raise Refused("it is called with training=True, and normalizes by the batch then")
-    if node.graph.runs_training:
-        raise Refused(f"model '{node.graph.model.name}' around it is called with training=True")
-    if node.changes_mask:
-        raise Refused("it is called with a mask of its own, which layers after it may heed")
-    if result.dtype != source.dtype or result.shape != source.shape:
-        raise Refused(
-            f"it returns {result.dtype} of shape {result.shape}, from {source.dtype} of shape "
-            f"{source.shape}"
-        )
-
-
-def check_holds(node: Node, affine: Affine) -> None:
-    """Raise Refused where no ``Rescaling`` could do the work of ``affine`` at this call."""
-    name = node.op.name
-    if len(node.op.sites()) > 1:
-        raise Refused(f"'{name}' is called at several places")
-    if node.outputs[0].dtype != "float32":
-        raise Refused(f"'{name}' computes in {node.outputs[0].dtype}")
-    if keras.config.image_data_format() != "channels_last":
-        raise Refused("Rescaling moves the axis of its arrays where images have channels first")
-    for what, vector in (("scale", affine.scale), ("shift", affine.shift)):
-        check_range(np.asarray(vector), what, "float32")
 
 
 @dataclass
@@ -137,6 +78,8 @@ class Journey:
         compose: whether another affine on the way may take it in.
         direct: whether only the call before it may absorb it.
         biased: whether only layers that have a bias already may get another.
+        streams: whether a shift may pass a tensor that others use too, which take it away again:
+            a residual stream, say, ``(x + t) + (f(x) - t)``.
     """
 
     def __init__(
@@ -145,8 +88,10 @@ class Journey:
         compose: bool = False,
         direct: bool = False,
         biased: bool = False,
+        streams: bool = False,
     ) -> None:
-        self.affines, self.compose, self.direct, self.biased = affines, compose, direct, biased
+        self.affines, self.compose, self.direct = affines, compose, direct
+        self.biased, self.streams = biased, streams
         self.plan = Plan()
         self._steps = 0
 
@@ -156,13 +101,19 @@ class Journey:
 
     # ---- up ------------------------------------------------------------------------------------
 
-    def up(self, tensor: Tensor, affine: Affine) -> None:
-        """Plan for ``tensor`` to hold ``affine`` of what it holds now; raises Refused."""
-        node, graph = tensor.node, tensor.node.graph
+    def up(self, tensor: Tensor, affine: Affine, user: Node) -> None:
+        """Plan for ``tensor`` to hold ``affine`` of what it holds now, for ``user``.
+
+        Its other users, if any, are to take that away again; raises Refused.
+        """
+        node = tensor.node
         if node.is_input:
             raise Refused(f"it reads the input '{node.op.name}'; there is no layer before it")
-        _check_alone(graph, tensor)
+        others = self._others(tensor, affine, user)
         self._see(node)
+        for other in others:
+            self._see(other)
+            self._into(other, tensor, affine.negated())
         if self._rests(node, affine, before=False):
             return
         try:
@@ -177,9 +128,21 @@ class Journey:
             except NotCarried:
                 raise refusal from None
             _check_carries(node, operands)
-        self._take(ways, operands)
+        self._take(ways, operands, node)
 
-    def _take(self, ways: list[dict[int, Affine]], operands: list[Tensor]) -> None:
+    def _others(self, tensor: Tensor, affine: Affine, user: Node) -> list[Node]:
+        """Who else uses ``tensor``; raises Refused where nobody else may."""
+        name = tensor.node.op.name
+        if tensor.node.graph.is_output(tensor):
+            raise Refused(f"the result of '{name}' before it is an output of the model")
+        others = [x for x in dict.fromkeys(tensor.users) if x is not user]
+        once = len(others) == len(tensor.users) - 1
+        if others and not (once and self.streams and not affine.scales):
+            names = ", ".join(dict.fromkeys(f"'{x.op.name}'" for x in tensor.users))
+            raise Refused(f"the result of '{name}' is used {len(tensor.users)} times: {names}")
+        return others
+
+    def _take(self, ways: list[dict[int, Affine]], operands: list[Tensor], user: Node) -> None:
         """Go up the first of these ways that can be gone; raises Refused with the first reason."""
         refusal: Refused | None = None
         for way in ways:
@@ -187,7 +150,7 @@ class Journey:
             try:
                 for i, affine in way.items():
                     if affine.cost or affine.adds:
-                        self.up(operands[i], affine)
+                        self.up(operands[i], affine, user)
                 return
             except Refused as reason:
                 # Its traceback would keep this frame, and every kernel that was tried, alive.
@@ -232,7 +195,7 @@ class Journey:
         if across:
             before = self.plan.copy()
             try:
-                self._take(across, operands)
+                self._take(across, operands, user)
                 return
             except Refused:
                 self.plan = before
@@ -285,15 +248,6 @@ class Journey:
         self.plan.changes[node] = (affine, before, change)
 
 
-def _check_alone(graph: Graph, tensor: Tensor) -> None:
-    name = tensor.node.op.name
-    if graph.is_output(tensor):
-        raise Refused(f"the result of '{name}' before it is an output of the model")
-    if len(tensor.users) > 1:
-        others = ", ".join(dict.fromkeys(f"'{user.op.name}'" for user in tensor.users))
-        raise Refused(f"the result of '{name}' is used {len(tensor.users)} times: {others}")
-
-
 def _site(node: Node) -> tuple[Site, list[Tensor]]:
     """Where a call may let something through: its shapes, and the tensors that it takes."""
     if node.op.innermost.graph is not None or len(node.outputs) != 1:
@@ -311,19 +265,3 @@ def _check_carries(node: Node, operands: list[Tensor]) -> None:
         raise Refused(f"'{name}' is called with training=True")
     if any(x.dtype != dtype for x in operands):
         raise Refused(f"'{name}' returns {dtype}, and takes other dtypes")
-
-
-def is_normalization(node: Node) -> bool:
-    """Whether the call is one of a BatchNormalization."""
-    return isinstance(node.op.innermost.layer, layers.BatchNormalization)
-
-
-def check_size(node: Node, affine: Affine) -> None:
-    """Raise Refused where a shift is so large that moving it down would lose digits.
-
-    ``W (x + t)`` sums what is left after the addition, ``W x + W t`` sums large terms that cancel.
-    BatchNormalization itself is computed as ``s * x + t``, and loses as much where it is.
-    """
-    if not is_normalization(node) and not np.all(np.abs(affine.shift) <= LARGEST_SHIFT):
-        largest = float(np.max(np.abs(affine.shift)))
-        raise Refused(f"its shift, up to {largest:.3g}, would cost digits after a kernel")

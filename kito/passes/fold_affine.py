@@ -26,17 +26,18 @@ from keras import layers
 from kito.affine import Affine, Refused
 from kito.equal_terms import replace_equal_sums
 from kito.graph import all_layers
-from kito.nodes import Graph, Node, Op
-from kito.rewrites import Kept, Outcome, Rewrite
-from kito.transfer import transfer_of
-from kito.travel import (
+from kito.movable import (
     Affines,
-    Journey,
     check_holds,
     check_movable,
     check_size,
+    fits_stream,
     is_normalization,
 )
+from kito.nodes import Graph, Node, Op
+from kito.rewrites import Kept, Outcome, Rewrite
+from kito.transfer import transfer_of
+from kito.travel import Journey
 
 _KITO_TYPES = (
     layers.Conv1D,
@@ -202,16 +203,18 @@ def _options(affine: Affine) -> Iterator[tuple[Part, Part, Part, str | None]]:
     if affine.cost < 2:
         return
     scale, shift = affine.only_scale(), affine.only_shift()
-    yield scale, shift, None, None
-    yield scale, None, shift, "scale"
-    yield None, shift, scale, "shift"
     try:
         first = affine.shift_first()
     except Refused:
-        return
-    yield first, scale, None, None
-    yield None, scale, first, "scale"
-    yield first, None, scale, "shift"
+        first = None
+    yield scale, shift, None, None
+    if first is not None:
+        yield first, scale, None, None
+    yield scale, None, shift, "scale"
+    yield None, shift, scale, "shift"
+    if first is not None:
+        yield None, scale, first, "scale"
+        yield first, None, scale, "shift"
 
 
 def _go(
@@ -226,7 +229,8 @@ def _go(
     others = [x for x in node.op.nodes if (its := affines.of(x)) is not None and its.same_as(own)]
     groups = [others, [node]] if len(others) > 1 else [[node]]
     for group in groups:
-        journey = Journey(affines, compose)
+        streams = up is not None and all(fits_stream(affines, x, up) for x in group)
+        journey = Journey(affines, compose, streams=streams)
         try:
             for member in group:
                 _plan(journey, member, up, down)
@@ -252,7 +256,7 @@ def _plan(journey: Journey, node: Node, up: Part, down: Part) -> None:
         raise Refused("it names an output of the model, and is called elsewhere too")
     journey.start(node)
     if up is not None:
-        journey.up(source, up)
+        journey.up(source, up, node)
     if down is not None:
         check_size(node, down)
         journey.down(result, down)
@@ -269,7 +273,7 @@ def _scaled_operand(affines: Affines, node: Node) -> _Verdict | None:
         raise Refused("it adds tensors of different shapes, or drops a mask")
     journey = Journey(affines)
     journey.start(node)
-    journey.up(operands[index], affine)
+    journey.up(operands[index], affine, node)
     into = journey.plan.carry_out(affines)
     plain = layers.Add(name=node.op.name, dtype=node.op.layer.dtype_policy)
     node.graph.call_layer(node, plain, operands)

@@ -37,11 +37,11 @@ from kito.convolutions import (
     regroup,
     windows,
 )
+from kito.movable import Affines, check_movable
 from kito.nodes import Graph, Node, Tensor
 from kito.passes.absorb_padding import zeros_before
 from kito.rewrites import Outcome, Rewrite
 from kito.transfer.base import check_bias_axis, keras_name
-from kito.travel import Affines, check_movable
 
 Array = np.ndarray[Any, Any]
 

@@ -55,6 +55,8 @@ class Reach:
     """BatchNormalization layers that become a Rescaling, where some gammas are negative."""
     kept: int = 0
     """Affines of any kind that stay, those included."""
+    positive: bool = False
+    """Whether all gammas are made positive."""
     high: float = 255.0
     """The largest value of the input images: most of these networks scale their input."""
 
@@ -65,6 +67,15 @@ OTHERS: tuple[Reach, ...] = (
     Reach("efficientnet_b0", _application("EfficientNetB0")),
     Reach("efficientnet_v2_b0", _application("EfficientNetV2B0"), kept=1),
     Reach("resnet50_v2", _application("ResNet50V2"), precomputed=17, kept=17, high=1.0),
+    # Its first shift cannot cross the zero padding before the max pooling.
+    Reach(
+        "resnet50_v2_positive",
+        _application("ResNet50V2"),
+        precomputed=1,
+        kept=1,
+        positive=True,
+        high=1.0,
+    ),
 )
 
 PRECOMPUTED = {"densenet121": 62, "densenet169": 86, "densenet201": 102}

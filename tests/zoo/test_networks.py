@@ -69,11 +69,21 @@ def test_reaches(network: Reach) -> None:
     model = network.build(128)
     inputs = random_inputs(model, samples=SAMPLES, seed=1, high=network.high)
     randomize_weights(model, next(batches(inputs, BATCH)), seed=2)
+    if network.positive:
+        make_gammas_positive(model, inputs)
     reduction = kito.reduce(model)
 
     assert reduction.batchnorms[1] == 0
     assert (reduction.precomputed, len(reduction.kept)) == (network.precomputed, network.kept)
     check_outputs(model, [reduction.model], inputs)
+
+
+def make_gammas_positive(model: keras.Model, inputs: Inputs) -> None:
+    """And leave the statistics of the network that it is then."""
+    for norm in (x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)):
+        norm.gamma.assign(np.abs(norm.gamma.numpy()))
+        norm.momentum = 0.0
+    model(call_arguments(model, next(batches(inputs, BATCH))), training=True)
 
 
 def check_outputs(model: keras.Model, reduced: list[keras.Model], inputs: Inputs) -> None:
@@ -118,10 +128,7 @@ def test_twelve_active_convolutions_before_their_normalizations(pool: str) -> No
     inputs = random_inputs(model, samples=SAMPLES, seed=1)
     randomize_weights(model, next(batches(inputs, BATCH)), seed=2)
     if pool == "max":  # of negated values it would be another
-        for norm in (x for x in model.layers if isinstance(x, layers.BatchNormalization)):
-            norm.gamma.assign(np.abs(norm.gamma.numpy()))
-            norm.momentum = 0.0
-        model(call_arguments(model, next(batches(inputs, BATCH))), training=True)
+        make_gammas_positive(model, inputs)
     reduction = kito.reduce(model)
 
     assert reduction.batchnorms == (12, 0)
