@@ -18,6 +18,7 @@ import numpy as np
 
 from kito.graph import all_layers
 from kito.inputs import Inputs, batch_limit, call_arguments, samples_at_once
+from kito.views import functional_view
 
 # Betas that are seen in every output; their positive mean keeps most ReLUs in their linear part,
 # without which a network of 150 layers amplifies rounding until nothing else is seen.
@@ -38,6 +39,7 @@ def randomize_weights(model: Any, inputs: Inputs, seed: int = 0) -> None:
         inputs: some samples, by input name; of large ones only the first are used.
         seed: of the random numbers.
     """
+    model = functional_view(model)
     layers = all_layers(model)
     rng = np.random.default_rng(seed)
     for layer in layers:

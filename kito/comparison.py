@@ -31,6 +31,7 @@ from kito.inputs import (
 )
 from kito.outputs import Difference, output_pairs
 from kito.rounding import Errors, errors_vs_float64
+from kito.views import functional_views
 
 Tolerance = tuple[float | None, float | None]
 """(rtol, atol); None is the default."""
@@ -155,6 +156,7 @@ def compare(
             outputs differ in structure, names or shapes, a model cannot be run on the inputs, or
             there are fewer than two samples.
     """
+    original, reduced = functional_views(original, reduced)
     fed = resolve_inputs(original, inputs, samples=samples, seed=seed)
     if sample_count(fed) < 2:
         raise KitoError("one sample cannot show that outputs depend on the input: give two or more")
@@ -313,6 +315,7 @@ def compare_two_models_results(
     """
     if test_number < 1 or max_batch < 1:
         raise KitoError("test_number and max_batch must be at least 1")
+    m1, m2 = functional_views(m1, m2)
     size = min(max_batch, samples_at_once(random_inputs(m1, samples=1), 256))
     size = batch_limit(m1, size)
     largest = 0.0

@@ -1,15 +1,16 @@
-"""A Keras model -> :class:`~kito.nodes.Graph`, and Graph -> a Keras model.
+"""What Keras keeps to itself: a model's calls, and what a layer calls when it is called.
 
-``read_graph`` walks a functional or Sequential model once. ``build_model`` makes a new model in one
-sweep: every layer is created once, called in topological order, and given its weights once, so it
-costs O(nodes + weights). The model that was read is never touched.
+``read_graph`` walks a functional or Sequential model once. ``trace`` calls a layer with symbolic
+tensors, and reads what it does with them. :mod:`kito.building` makes a model of such a graph.
+Nothing that is read is changed.
 
 This is the only module that reads Keras' private attributes. It never decides what to rewrite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -17,10 +18,12 @@ from keras import tree
 from keras.src.backend import get_keras_mask
 from keras.src.models.functional import Functional
 
-from kito.copying import LayerCopy, copy_metric, is_float
 from kito.errors import UnsupportedModelError
 from kito.nodes import Graph, Op, Tensor
-from kito.twins import copy_trainable
+from kito.untouched import left_as_they_were
+
+Ops = dict[int, Op]
+"""The op of each layer, by the layer's id."""
 
 
 def read_graph(model: Any) -> Graph:
@@ -33,27 +36,33 @@ def read_graph(model: Any) -> Graph:
     return _read(model, None, {})
 
 
-def _read(model: Any, holder: Op | None, ops: dict[int, Op]) -> Graph:
-    graph = Graph(model, holder)
+def _read(model: Any, holder: Op | None, ops: Ops) -> Graph:
     core = _core(model)
+    graph = Graph(model, holder)
+    switch = _read_calls(graph, _calls(core), ops)
+    graph.inputs = tree.map_structure(switch, core._inputs_struct)
+    graph.outputs = tree.map_structure(switch, core._outputs_struct)
+    graph.output_names = [producer_name(x) for x in core.outputs]
+    for tensor in tree.flatten(graph.inputs):
+        if tensor.node not in graph.nodes:  # an input that nothing uses still is one
+            graph.nodes[tensor.node] = None
+    return graph
+
+
+def _read_calls(graph: Graph, calls: Iterable[Any], ops: Ops) -> Callable[[Any], Any]:
+    """Append Keras' calls to ``graph``; returns what switches their tensors for ours."""
     tensors: dict[int, Tensor] = {}
 
     def switch(x: Any) -> Any:
         return tensors[id(x)] if isinstance(x, keras.KerasTensor) else x
 
-    for call in _calls(core):
+    for call in calls:
         args, kwargs = tree.map_structure(switch, (call.arguments.args, call.arguments.kwargs))
         node = graph.add(_op(call.operation, ops), args, kwargs, call.outputs)
         for old, new in zip(call.outputs, node.outputs, strict=True):
             tensors[id(old)] = new
             new.mask = get_keras_mask(old)
-    graph.inputs = tree.map_structure(switch, core._inputs_struct)
-    graph.outputs = tree.map_structure(switch, core._outputs_struct)
-    graph.output_names = [x._keras_history.operation.name for x in core.outputs]
-    for tensor in tree.flatten(graph.inputs):
-        if tensor.node not in graph.nodes:  # an input that nothing uses still is one
-            graph.nodes[tensor.node] = None
-    return graph
+    return switch
 
 
 def _core(model: Any) -> Any:
@@ -70,12 +79,12 @@ def _core(model: Any) -> Any:
         return model
     raise UnsupportedModelError(
         f"model '{name}' is a subclassed model ({kind.__name__}): what its call() computes cannot "
-        "be read as a graph. Write it with the functional API, keras.Model(inputs, outputs), or "
-        "reduce the functional models inside it one by one"
+        "be read as a graph. Write it with the functional API, keras.Model(inputs, outputs)"
     )
 
 
-def _is_readable(layer: Any) -> bool:
+def is_readable(layer: Any) -> bool:
+    """Whether :func:`read_graph` can read it."""
     if not isinstance(layer, keras.Model):
         return False
     try:
@@ -94,7 +103,7 @@ def _op(layer: Any, ops: dict[int, Op]) -> Op:
     op = ops.get(id(layer))
     if op is None:
         op = ops[id(layer)] = Op(layer, layer.name)
-        if _is_readable(layer):
+        if is_readable(layer):
             op.graph = _read(layer, op, ops)
         elif type(layer) is keras.layers.TimeDistributed:
             op.inner = _op(layer.layer, ops)
@@ -102,166 +111,177 @@ def _op(layer: Any, ops: dict[int, Op]) -> Op:
     return op
 
 
-def build_model(graph: Graph, dtype: str | None = None) -> Any:
-    """A new Keras model of ``graph``; ``dtype`` replaces every float dtype of the model.
+def trace(layer: Any, args: Any, kwargs: dict[str, Any], ops: Ops) -> tuple[Graph, list[Any]]:
+    """What ``layer`` does in inference, as a graph, when it is called with such tensors.
 
-    Weights that passes set are released as they are handed over. Names, structure of inputs and
-    outputs, dtype policies and trainable flags are the original's; so are loss and metrics.
+    Its ``__call__`` runs as always, but its ``call`` is given the symbolic tensors themselves, so
+    that the layers and ``keras.ops`` in it record their calls. Layers inside of those stay closed.
+
+    Args:
+        layer: a built layer or model. It is left as it was.
+        args: of a call, with a :class:`Tensor` for each symbolic tensor.
+        kwargs: likewise.
+        ops: the ops that are known; those of the layers inside are added.
+
+    Returns:
+        A graph whose inputs are a list, one for each tensor of the call; and the layers in
+        ``layer``, at any depth, that were called.
 
     Raises:
-        UnsupportedModelError: a layer cannot be created again from what it tells of itself.
+        StateChanged: the call changes the layer.
+        Exception: whatever its ``call`` raises of symbolic tensors.
     """
-    builder = _Builder(dtype)
-    model = builder.model(graph, graph.model.name)
-    builder.restore_trainable(graph, model)
-    _copy_compilation(graph.model, model)
-    return model
+    symbols: dict[Tensor, Any] = {}
+    results: list[Any] = []
+
+    def symbol(x: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return x
+        if x not in symbols:
+            name = f"input_{len(symbols)}"
+            symbols[x] = keras.Input(batch_shape=x.shape, dtype=x.dtype, name=name)
+        return symbols[x]
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        results.append(layer.call(*args, **kwargs))
+        # Keras enters the layer as the maker of what it returns: give it others to write on.
+        return tree.map_structure(_twin, results[-1])
+
+    args, kwargs = tree.map_structure(symbol, (args, kwargs))
+    within = all_layers(layer)
+    before = [x._called for x in within]
+    with _unrecorded([layer, *within]), _symbols_meet_variables():
+        vars(layer)["symbolic_call"] = call
+        for x in within:
+            x._called = False
+        try:
+            layer(*args, **{**kwargs, "training": False})
+        finally:
+            del vars(layer)["symbolic_call"]
+            called = [x for x in within if x._called]
+            for x, flag in zip(within, before, strict=True):
+                x._called = flag
+        graph = Graph(layer, None)
+        inputs = list(symbols.values())
+        switch = _read_calls(graph, _calls_between(inputs, tree.flatten(results[0])), ops)
+        graph.inputs = tree.map_structure(switch, inputs)
+        graph.outputs = tree.map_structure(switch, results[0])
+    return graph, called
 
 
-class _Builder:
-    """Creates the layers of a graph, each once, and the models around them."""
-
-    def __init__(self, dtype: str | None) -> None:
-        self.dtype = dtype
-        self.made: dict[Op, Any] = {}
-        self.unfinished: list[LayerCopy] = []
-
-    def model(self, graph: Graph, name: str) -> Any:
-        # Layers of the model around this one may be waiting for their first call: they stay aside.
-        waiting, self.unfinished = self.unfinished, []
-        model = (self._sequential if graph.sequential else self._functional)(graph, name)
-        self.unfinished = waiting
-        # A model casts what it is called with, by a policy of its own.
-        policy = graph.model.dtype_policy
-        if policy.quantization_mode is None:  # setting such a one would quantize the copy again
-            floats = self.dtype is not None and is_float(policy.compute_dtype)
-            model.dtype_policy = self.dtype if floats else policy
-        return model
-
-    def _functional(self, graph: Graph, name: str) -> Any:
-        tensors: dict[Tensor, Any] = {}
-
-        def switch(x: Any) -> Any:
-            return tensors[x] if isinstance(x, Tensor) else x
-
-        for node in graph.nodes:
-            layer = self.layer(node.op)
-            if node.is_input:
-                outputs = [layer.output]
-            else:
-                args, kwargs = tree.map_structure(switch, (node.args, node.kwargs))
-                outputs = tree.flatten(_call(layer, args, kwargs))
-            self._finish()
-            tensors.update(zip(node.outputs, outputs, strict=True))
-        inputs = tree.map_structure(switch, graph.inputs)
-        outputs = tree.map_structure(switch, graph.outputs)
-        if graph.holder is None:
-            outputs = _keep_names(outputs, graph.output_names)
-        return keras.Model(inputs, outputs, name=name)
-
-    def _sequential(self, graph: Graph, name: str) -> Any:
-        # What makes the masks of its layers is in the graph, but not in the list of its layers.
-        ops = [node.op for node in graph.nodes if isinstance(node.op.layer, keras.Layer)]
-        model = keras.Sequential([self.layer(op) for op in ops], name=name)
-        if not model.built:
-            raise UnsupportedModelError(f"the copy of Sequential model '{name}' does not build")
-        self._finish()
-        return model
-
-    def layer(self, op: Op) -> Any:
-        """The layer of the new model that stands for ``op``; not yet called, if it is new."""
-        if op not in self.made:
-            if op.graph is not None:
-                self.made[op] = self.model(op.graph, op.name)
-            elif not isinstance(op.layer, keras.Layer):
-                self.made[op] = _fresh_operation(op.layer, self.dtype)
-            else:
-                inner = None if op.inner is None else self.layer(op.inner)
-                weights, op.weights = op.weights, {}
-                new = LayerCopy(op.layer, op.name, op.config, weights, inner, self.dtype)
-                self.unfinished.append(new)
-                self.made[op] = new.layer
-        return self.made[op]
-
-    def _finish(self) -> None:
-        """Hand their weights to the layers that have had their first call."""
-        for new in self.unfinished:
-            new.finish()
-        self.unfinished.clear()
-
-    def restore_trainable(self, graph: Graph, model: Any, forced: bool = False) -> None:
-        """Freeze what was frozen: the flag of a model, set, overwrites those of all its layers."""
-        if forced or not graph.model.trainable:
-            model.trainable, forced = graph.model.trainable, True
-        for op in {node.op: None for node in graph.nodes}:
-            while op.inner is not None:
-                self.made[op].trainable, op = op.layer.trainable, op.inner
-            if op.graph is not None:
-                self.restore_trainable(op.graph, self.made[op], forced)
-            elif forced and isinstance(op.layer, keras.Layer):
-                copy_trainable(op.layer, self.made[op])
+def _unrecorded(layers: list[Any]) -> Any:
+    logs = [log for x in layers for log in (x._inbound_nodes, x._outbound_nodes)]
+    return left_as_they_were(layers, logs)
 
 
-def _call(layer: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+def _twin(tensor: Any) -> Any:
+    return keras.KerasTensor(tensor.shape, tensor.dtype, name=tensor.name)
+
+
+def _calls_between(inputs: list[Any], outputs: list[Any]) -> list[Any]:
+    """The calls that make ``outputs`` of ``inputs``, whoever is needed first."""
+    order: dict[int, Any] = {}
+    waiting = [(_maker(x), False) for x in reversed([*inputs, *outputs])]
+    while waiting:
+        node, ready = waiting.pop()
+        if id(node) in order:
+            continue
+        if ready:
+            order[id(node)] = node
+            continue
+        waiting.append((node, True))
+        waiting += [(_maker(x), False) for x in reversed(node.arguments.keras_tensors)]
+    return list(order.values())
+
+
+def _maker(tensor: Any) -> Any:
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index]
+
+
+@contextlib.contextmanager
+def _symbols_meet_variables() -> Iterator[None]:
+    """Inside, ``variable * tensor`` is recorded for a symbolic tensor, as ``tensor * variable`` is.
+
+    Keras hands the first to the backend, which knows no symbolic tensors.
+    """
+    kind = keras.Variable
+    own = {name: vars(kind).get(name) for name in _OPERATORS}
+
+    def dispatch(name: str, operation: Any, swapped: bool) -> Any:
+        usual = getattr(kind, name)
+
+        def operate(self: Any, other: Any) -> Any:
+            if not isinstance(other, keras.KerasTensor):
+                return usual(self, other)
+            return operation(other, self) if swapped else operation(self, other)
+
+        return operate
+
     try:
-        return layer(*args, **kwargs)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise UnsupportedModelError(
-            f"the copy of layer '{layer.name}' ({type(layer).__name__}) cannot be called as the "
-            f"original was: {error}. Its get_config() must return every argument of __init__"
-        ) from error
+        for name, operation in _OPERATORS.items():
+            setattr(kind, name, dispatch(name, operation, name.startswith("__r")))
+        yield
+    finally:
+        for name, before in own.items():
+            if before is None:
+                delattr(kind, name)
+            else:
+                setattr(kind, name, before)
 
 
-def _keep_names(outputs: Any, names: list[str]) -> Any:
-    """Outputs under their old names, also where another layer makes them now."""
-    keepers: dict[str, Any] = {}
-    flat = tree.flatten(outputs)
-    for i, (tensor, name) in enumerate(zip(flat, names, strict=True)):
-        if tensor._keras_history.operation.name != name:
-            if name not in keepers:
-                keepers[name] = keras.layers.Identity(name=name, dtype=tensor.dtype)
-            flat[i] = keepers[name](tensor)
-    return tree.pack_sequence_as(outputs, flat)
+_OPERATORS = {
+    f"__{side}{name}__": operation
+    for side in ("", "r")
+    for name, operation in {
+        "add": keras.ops.add,
+        "sub": keras.ops.subtract,
+        "mul": keras.ops.multiply,
+        "truediv": keras.ops.true_divide,
+        "matmul": keras.ops.matmul,
+    }.items()
+}
 
 
-def _fresh_operation(operation: Any, dtype: str | None) -> Any:
+def as_functional(model: Any, inputs: Any) -> Any:
+    """A functional model whose only call is one of ``model``, with the ``keras.Input``s ``inputs``.
+
+    ``model`` is left as it was, but for being built if it was not.
+    """
+    with _unrecorded([model, *all_layers(model)]):
+        return Functional(inputs, model(inputs), name=model.name)
+
+
+def build_shapes(model: Any) -> dict[str, Any] | None:
+    """The shapes that a layer was built with, by argument; None where it was not."""
+    shapes = getattr(model, "_build_shapes_dict", None)
+    return dict(shapes) if shapes else None
+
+
+def fresh_operation(operation: Any, name: str) -> Any:
     """A copy of a ``keras.ops`` operation that knows no calls yet; it holds plain values only."""
     fresh = object.__new__(type(operation))  # copy.copy() would go through its configuration
     vars(fresh).update(vars(operation))
     fresh._inbound_nodes, fresh._outbound_nodes = [], []
-    if dtype and type(fresh).__name__ == "Cast" and is_float(fresh.dtype):
-        fresh.dtype = dtype  # such casts come from autocasting, and would lose the precision again
+    fresh.name = name
     return fresh
 
 
-def _copy_compilation(original: Any, model: Any) -> None:
-    """Loss and metrics, so that ``evaluate`` works, without the optimizer and its state.
-
-    Keras cannot load a compiled model that has no optimizer, so a plain SGD, which holds no state,
-    stands in.
-    """
-    if not getattr(original, "compiled", False) or not hasattr(original, "_compile_config"):
-        return
-
-    config = dict(original._compile_config.config)
-    config["optimizer"] = keras.optimizers.SGD()
-    for key in ("metrics", "weighted_metrics"):
-        config[key] = tree.map_structure(copy_metric, config.get(key))
-    model.compile(**config)
+def producer_name(tensor: Any) -> str:
+    """The name of the layer or operation that made a symbolic tensor."""
+    return str(tensor._keras_history.operation.name)
 
 
-def copy_model(model: Any, dtype: str | None = None) -> Any:
-    """A copy of ``model`` that shares no layer with it; ``dtype="float64"`` computes in float64.
-
-    Raises:
-        UnsupportedModelError: the model cannot be read, or a layer cannot be copied.
-    """
-    return build_model(read_graph(model), dtype)
+def compile_settings(model: Any) -> dict[str, Any] | None:
+    """The arguments of ``model.compile``; None where it was not compiled."""
+    if not getattr(model, "compiled", False) or not hasattr(model, "_compile_config"):
+        return None
+    return dict(model._compile_config.config)
 
 
 def input_names(model: Any) -> list[str]:
     """The names of a built model's inputs, flat: those of its Input layers."""
-    return [x._keras_history.operation.name for x in model.inputs]
+    return [producer_name(x) for x in model.inputs]
 
 
 def output_names(model: Any) -> list[str]:
@@ -269,10 +289,15 @@ def output_names(model: Any) -> list[str]:
     seen: dict[str, int] = {}
     names = []
     for tensor in model.outputs:
-        name = tensor._keras_history.operation.name
+        name = producer_name(tensor)
         seen[name] = seen.get(name, 0) + 1
         names.append(name if seen[name] == 1 else f"{name}_{seen[name] - 1}")
     return names
+
+
+def made_by_one(model: Any) -> bool:
+    """Whether one layer makes all outputs of a built model."""
+    return len({id(x._keras_history.operation) for x in model.outputs}) == 1
 
 
 def layer_tensors(model: Any) -> list[tuple[str, Any]]:

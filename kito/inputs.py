@@ -16,6 +16,7 @@ from keras import tree
 
 from kito.errors import KitoError, UnsupportedModelError
 from kito.graph import input_names, read_graph
+from kito.views import functional_view
 
 Inputs = dict[str, np.ndarray]
 
@@ -53,6 +54,7 @@ def random_inputs(
             f"random inputs take samples >= 1, seed >= 0 and low < high, both finite; got samples "
             f"{samples}, seed {seed}, low {low}, high {high}"
         )
+    model = functional_view(model)
     shapes = dict(shape or {})
     tensors = _tensors(model)
     unknown = [name for name in shapes if name not in tensors]
@@ -120,7 +122,7 @@ def resolve_inputs(
         return random_inputs(model, samples=samples, seed=seed, shape=shape, low=low, high=high)
     if isinstance(inputs, str | Path):
         inputs = _read_npz(Path(inputs))
-    return _check(model, inputs)
+    return _check(functional_view(model), inputs)
 
 
 def batches(inputs: Inputs, size: int) -> Iterator[Inputs]:

@@ -46,6 +46,7 @@ class Op:
             tensors of the backend, because variables share the memory of those, while they would
             copy arrays.
         config: constructor arguments that passes changed.
+        closed: for a layer that holds layers which nobody can reach, why it is not opened.
     """
 
     def __init__(self, layer: Any, name: str) -> None:
@@ -56,6 +57,7 @@ class Op:
         self.holders: list[Op] = []
         self.weights: dict[str, Any] = {}
         self.config: dict[str, Any] = {}
+        self.closed: str | None = None
 
     @property
     def type_name(self) -> str:
@@ -165,7 +167,8 @@ class Graph:
         holder: the op that calls it where it is nested in another model; None for the outermost.
         nodes: its calls; a dict for its order and its cheap removal.
         inputs, outputs: structures (single, list, dict) of :class:`Tensor`, as the model's own.
-        output_names: the names of the layers that made the model's outputs, flat.
+        output_names: the names of the layers that made the model's outputs, flat; none where they
+            are of no matter.
     """
 
     def __init__(self, model: Any, holder: Op | None) -> None:
@@ -269,6 +272,43 @@ class Graph:
         node.op = Op(layer, old.name if same else self._free_name(layer.name, node))
         node.op.nodes = [node]
         self.set_operands(node, operands)
+
+    def inline(self, node: Node, inside: Graph) -> list[Node]:
+        """Put the calls of ``inside`` in the place of ``node``; returns them.
+
+        The inputs of ``inside`` stand for the tensors that ``node`` takes, each once, in order.
+        """
+        sources = dict(zip(inside.inputs, dict.fromkeys(node.inputs), strict=True))
+
+        def enter(x: Any) -> Any:
+            return sources.get(x, x) if isinstance(x, Tensor) else x
+
+        calls = [x for x in inside.nodes if not x.is_input]
+        for tensor in node.inputs:
+            tensor.users.remove(node)
+        for inner, source in sources.items():
+            source.users += inner.users
+            inner.node.op.nodes.remove(inner.node)
+        for call in calls:
+            call.graph = self
+            call.args, call.kwargs = tree.map_structure(enter, (call.args, call.kwargs))
+        results = [enter(x) for x in tree.flatten(inside.outputs)]
+        leave = dict(zip(node.outputs, results, strict=True))
+
+        def switch(x: Any) -> Any:
+            return leave.get(x, x) if isinstance(x, Tensor) else x
+
+        for old, new in leave.items():
+            for user in set(old.users):
+                user.args, user.kwargs = tree.map_structure(switch, (user.args, user.kwargs))
+            new.users += old.users
+        self.outputs = tree.map_structure(switch, self.outputs)
+        node.op.nodes.remove(node)
+        order = list(self.nodes)
+        at = order.index(node)
+        order[at : at + 1] = calls
+        self.nodes = dict.fromkeys(order)
+        return calls
 
     def give_own_copy(self, node: Node) -> None:
         """Let ``node`` call a copy of its op, so that a change of it stays at this call."""

@@ -9,7 +9,7 @@ import numpy as np
 from keras import tree
 
 from kito.errors import KitoError
-from kito.graph import output_names
+from kito.graph import made_by_one, output_names
 from kito.importing import describe
 from kito.inputs import Inputs, call_arguments, sample_count
 
@@ -65,7 +65,9 @@ def output_pairs(
     if paths[0] != paths[1]:
         raise KitoError(f"{cannot} are structured as {paths[0]} and {paths[1]}")
     # Keys of a dict say which output is which, and so does being the only one.
-    if len(names) > 1 and not isinstance(first, dict) and names != others:
+    # A layer that makes them all, such as a subclassed model, has no names for them.
+    told = len(names) > 1 and not made_by_one(original)
+    if told and not isinstance(first, dict) and names != others:
         raise KitoError(f"{cannot} are named {names} and {others}; name their layers alike")
     a, b = ([to_numpy(x) for x in tree.flatten(results)] for results in (first, second))
     if any(x.shape != y.shape for x, y in zip(a, b, strict=True)):

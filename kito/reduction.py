@@ -9,9 +9,11 @@ from typing import Any
 
 import keras
 
+from kito.building import build_model
 from kito.errors import KitoError, UnsupportedModelError
-from kito.graph import all_layers, build_model, read_graph
+from kito.graph import all_layers
 from kito.nodes import Graph, Op
+from kito.opening import read_opened
 from kito.passes import (
     absorb_padding,
     collapse_linear,
@@ -48,6 +50,8 @@ class Reduction:
         batchnorms: number of BatchNormalization layers, (before, after).
         precomputed: how many of those that are gone could not be folded: a ``Rescaling`` does the
             work of each, with vectors that are computed once.
+        opened: names of the custom layers that hold layers and were opened: what they did is done
+            by the layers that they held, called by the model itself.
     """
 
     original: Any
@@ -56,6 +60,7 @@ class Reduction:
     kept: tuple[Kept, ...]
     seconds: float
     precomputed: int = 0
+    opened: tuple[str, ...] = ()
     layers: tuple[int, int] = field(init=False)
     parameters: tuple[int, int] = field(init=False)
     batchnorms: tuple[int, int] = field(init=False)
@@ -78,6 +83,8 @@ class Reduction:
             rows.append((name, *(f"{value:,}" for value in getattr(self, name))))
         lines = [f"{self.original.name}: reduced in {self.seconds:.2f} s"]
         lines += [f"  {name:<12}{before:>14}{after:>14}" for name, before, after in rows]
+        if self.opened:
+            lines.append(f"  opened: {', '.join(self.opened)}")
         if self.precomputed:
             lines.append(f"  {self.precomputed} of the batchnorms are a Rescaling now")
         names = list(dict.fromkeys(rewrite.pass_name for rewrite in self.rewrites))
@@ -102,20 +109,21 @@ def reduce(
     """Make a model that computes the same outputs in inference with fewer layers.
 
     Args:
-        model: a functional or Sequential ``keras.Model``, with nested models. It is not changed.
+        model: a functional or Sequential ``keras.Model``, with nested models, or a subclassed one
+            that was built. It is not changed.
         passes: names from ``kito.PASSES``, run in this order.
         target: the device that the reduced model is for, "any", "cpu" or "gpu"; a rewrite that
             is faster only on one kind of device is done only for that one.
-        example_inputs: inputs for a subclassed model that was never called; a functional model
-            needs none.
+        example_inputs: a batch for a subclassed model that was never called, which builds it; or
+            for one of several inputs of different dtypes. A functional model needs none.
 
     Returns:
         The :class:`Reduction`: the reduced model, every rewrite, and every affine that was kept
         with the reason.
 
     Raises:
-        UnsupportedModelError: the model is subclassed, not built, made by ``tf_keras``, or has a
-            layer that cannot be copied.
+        UnsupportedModelError: the model is not built, is subclassed and cannot be opened, was made
+            by ``tf_keras``, or has a layer that cannot be copied.
         KitoError: an argument is wrong.
     """
     start = time.perf_counter()
@@ -126,7 +134,8 @@ def reduce(
         raise KitoError(f"passes: {wrong!r} is not a sequence of names out of {', '.join(PASSES)}")
     if target not in _TARGETS:
         raise KitoError(f"target: {target!r} is not one of {', '.join(_TARGETS)}")
-    graph = read_graph(model)
+    found = read_opened(model, example_inputs, only_model=set(passes) <= {"fold_batchnorm"})
+    graph = found.graph
     rewrites: list[Rewrite] = []
     kept: dict[Any, Kept] = {}
     precomputed: list[Op] = []
@@ -142,7 +151,7 @@ def reduce(
     left = sum(bool(op.sites()) for op in precomputed)
     reduced = build_model(graph)
     seconds = time.perf_counter() - start
-    return Reduction(model, reduced, tuple(rewrites), still, seconds, left)
+    return Reduction(model, reduced, tuple(rewrites), still, seconds, left, found.names)
 
 
 def reduce_keras_model(model: Any, verbose: bool = False) -> Any:

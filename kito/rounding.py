@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from kito.building import copy_model
 from kito.errors import KitoError
-from kito.graph import copy_model
 from kito.inputs import Inputs, batch_limit, batches, renamed_inputs
 from kito.outputs import run
 

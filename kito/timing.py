@@ -15,6 +15,7 @@ from kito.errors import KitoError
 from kito.importing import describe
 from kito.inputs import Inputs, batch_limit, resolve_inputs, sample_count
 from kito.pairs import Verdict, measure_pairs
+from kito.views import functional_views
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def measure_speedup(
     start = perf_counter()
     _check(original, reduced, batch_size, minimum, confidence, budget_s)
     device = detect() if device is None else device
+    original, reduced = functional_views(original, reduced)
     batch = _batch(original, inputs, batch_size, seed)
     try:
         pairs = measure_pairs(

@@ -69,7 +69,7 @@ def _held(layer: Any) -> Iterator[tuple[str, Any]]:
     for name, value in vars(layer).items():
         # TensorFlow has a second book of what a layer holds; a model much that is none of its own.
         private = name.startswith("_" if isinstance(layer, keras.Model) else "_self_")
-        if not (private or name in _OWN or name in _of_every_layer() or "dtype" in name):
+        if not (private or name in _OWN or name in of_every_layer() or "dtype" in name):
             yield from _elements(name, value)
 
 
@@ -85,7 +85,8 @@ def _elements(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 @functools.cache
-def _of_every_layer() -> frozenset[str]:
+def of_every_layer() -> frozenset[str]:
+    """The attributes that every layer has, or every model."""
     return frozenset({*vars(keras.Layer(name="any")), *vars(keras.Model(name="any"))})
 
 

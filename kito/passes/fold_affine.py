@@ -321,8 +321,10 @@ def _closed(op: Op) -> dict[object, Kept]:
     """The normalizations inside a layer that is no graph to us."""
     if op.graph is not None or not isinstance(op.layer, layers.Layer):
         return {}
+    why = "" if op.closed is None else f": {op.closed}"
+    where = f"it is inside '{op.name}' ({op.type_name}), a closed layer{why}"
     return {
-        (op, layer): Kept(layer.name, f"it is inside '{op.name}' ({op.type_name}), a closed layer")
+        (op, layer): Kept(layer.name, where)
         for layer in all_layers(op.layer)
         if isinstance(layer, layers.BatchNormalization)
     }

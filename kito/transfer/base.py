@@ -221,6 +221,11 @@ def transfer_of(op: Op) -> Transfer:
     return _NOTHING if parent is None else _Subclass(parent)
 
 
+def has_transfer(kind: type) -> bool:
+    """Whether a transfer is registered for exactly this type."""
+    return kind in _TRANSFERS or keras_name(kind) in _BY_NAME
+
+
 def keras_name(kind: type) -> str:
     """For a class of Keras' own, "module.Class" without where Keras keeps it; "" for others."""
     package, _, rest = kind.__module__.partition(".")

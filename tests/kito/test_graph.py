@@ -14,7 +14,8 @@ from keras import ops
 from kito_models import assert_same, feed, outputs, randomize
 
 import kito
-from kito.graph import all_layers, copy_model, output_names
+from kito.building import copy_model
+from kito.graph import all_layers, output_names
 
 L = keras.layers
 

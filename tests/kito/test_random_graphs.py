@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from kito_models import feed, outputs
 
 import kito
-from kito.graph import all_layers, copy_model, output_names
+from kito.building import copy_model
+from kito.graph import all_layers, output_names
 
 L = keras.layers
 CHANNELS = 4

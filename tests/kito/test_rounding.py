@@ -44,7 +44,7 @@ def test_each_output_is_measured_against_its_own_truth() -> None:
         keras.layers.Dense(32, name=name)(image * scale) for name, scale in [("a", 1e4), ("b", 1)]
     ]
     model = keras.Model(image, outputs)
-    wrong = kito.graph.copy_model(model)
+    wrong = kito.building.copy_model(model)
     wrong.get_layer("b").set_weights([w * 1.01 for w in model.get_layer("b").get_weights()])
     large, small = errors_vs_float64(model, wrong, random_inputs(model, samples=20), 8, False)
     assert large.rms[0] == large.rms[1] < 1e-6

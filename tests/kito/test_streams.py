@@ -11,7 +11,7 @@ import pytest
 from kito_models import assert_same, feed, outputs, randomize
 
 import kito
-from kito.graph import copy_model
+from kito.building import copy_model
 
 L = keras.layers
 
