@@ -96,7 +96,12 @@ class _Builder:
             else:
                 inner = None if op.inner is None else self.layer(op.inner)
                 weights, op.weights = op.weights, {}
-                new = LayerCopy(op.layer, op.name, op.config, weights, inner, self.dtype)
+                try:
+                    new = LayerCopy(op.layer, op.name, op.config, weights, inner, self.dtype)
+                except UnsupportedModelError as error:
+                    if op.closed is None:
+                        raise
+                    raise UnsupportedModelError(f"{error}; it stays closed: {op.closed}") from error
                 self.unfinished.append(new)
                 self.made[op] = new.layer
         return self.made[op]

@@ -45,10 +45,12 @@ class Opened:
     Attributes:
         graph: its calls, those in opened layers included.
         names: of the layers that were opened, in order.
+        closed: those that stay closed though a pass might find something in them.
     """
 
     graph: Graph
     names: tuple[str, ...]
+    closed: tuple[Op, ...] = ()
 
 
 def read_opened(model: Any, example_inputs: Any = None, only_model: bool = False) -> Opened:
@@ -65,10 +67,10 @@ def read_opened(model: Any, example_inputs: Any = None, only_model: bool = False
     view = functional_view(model, example_inputs)
     graph = read_graph(view)
     opening = _Opening(graph)
-    names: list[str] = []
     if view is not model:
         (node,) = (x for x in graph.nodes if not x.is_input)
-        if not opening.open(node.op, whole=True):
+        opening.open(node.op, whole=True)
+        if node.op.closed is not None:
             raise UnsupportedModelError(
                 f"model '{model.name}' is a subclassed model ({type(model).__name__}) that cannot "
                 f"be opened: {node.op.closed}. Write it with the functional API, "
@@ -77,8 +79,8 @@ def read_opened(model: Any, example_inputs: Any = None, only_model: bool = False
         # What its outputs are called is nobody's wish: no layer of the model's own made them.
         graph.model, graph.output_names = model, []
     if view is not model or not only_model:
-        names = opening.run()
-    return Opened(graph, tuple(names))
+        opening.run()
+    return Opened(graph, tuple(opening.names), tuple(opening.closed))
 
 
 class _Opening:
@@ -86,35 +88,45 @@ class _Opening:
         self.graph = graph
         self.named: set[Op] = {op for inner in graph.graphs() for op in _ops(inner)}
         self.ops: Ops = {id(op.layer): op for inner in graph.graphs() for op in _ops(inner)}
+        self.names: list[str] = []
+        self.closed: list[Op] = []
 
-    def run(self) -> list[str]:
-        """Open every layer that can be, and then those inside; returns their names."""
-        names = []
+    def run(self) -> None:
+        """Open every layer that can be, and then those inside."""
         seen: set[Op] = set()
         waiting = list(dict.fromkeys(op for x in self.graph.graphs() for op in _ops(x)))
         while waiting:
-            op = waiting.pop(0)
-            if op in seen or not is_composite(op.layer):
+            op = waiting.pop(0).innermost
+            if op in seen:
+                continue
+            seen.add(op)
+            if op.graph is not None:  # one that was found inside of an opened layer, say
+                waiting[:0] = _ops(op.graph)
+            if not is_composite(op.layer):
                 continue
             if not (_is_promising(op.layer) or isinstance(op.layer, keras.Model)):
                 continue
-            seen.add(op)
             inner = self.open(op)
-            if inner:
-                names.append(op.name)
-                waiting[:0] = inner
-        return names
+            if op.closed is None:
+                self.names.append(op.name)
+            else:
+                self.closed.append(op)
+            waiting[:0] = inner
 
     def open(self, op: Op, whole: bool = False) -> list[Op]:
         """The ops of the calls that took the place of those of ``op``; none where it is closed."""
-        sites = list(op.nodes)
+        sites, known = list(op.nodes), dict(self.ops)
+        before = [(x, list(x.nodes), list(x.holders)) for x in known.values()]
         try:
             if op.holders:
                 raise Closed(f"'{op.holders[0].name}' wraps it")
-            insides = [self._look_inside(node) for node in sites]
+            insides = [_look_inside(node, known) for node in sites]
         except Closed as reason:
             op.closed = str(reason)
+            for x, nodes, holders in before:  # calls in what is not opened are none
+                x.nodes, x.holders = nodes, holders
             return []
+        self.ops = known
         found: dict[Op, None] = {}
         for node, inside in zip(sites, insides, strict=True):
             graph = node.graph
@@ -123,38 +135,6 @@ class _Opening:
             found.update(dict.fromkeys(x.op for x in calls))
         self._name(op, found, whole)
         return list(found)
-
-    def _look_inside(self, node: Node) -> Graph:
-        """The calls inside of one call, which were seen to do what it does."""
-        layer = node.op.layer
-        if node.runs_training or node.graph.runs_training:
-            raise Closed("it is called with training=True")
-        if any(x.mask is not None for x in (*node.inputs, *node.outputs)):
-            raise Closed("it is called with a mask, or makes one")
-        if getattr(layer, "quantization_mode", None):
-            raise Closed("it is quantized")
-        if type(layer).__call__ is not keras.Layer.__call__:
-            raise Closed("it has a __call__ of its own")
-        known = dict(self.ops)
-        try:
-            inside, called = trace(layer, node.args, node.kwargs, known)
-        except StateChanged as error:
-            raise Closed(str(error)) from error
-        except Exception as error:  # whatever its call() may raise
-            raise Closed(_why(error)) from error
-        for call in inside.nodes:
-            if call.runs_training:
-                raise Closed(f"it calls '{call.op.name}' with training=True")
-        results = tree.flatten(inside.outputs)
-        if [x.dtype for x in results] != [x.dtype for x in node.outputs]:
-            raise Closed("its results have other dtypes where its inside is known")
-        if any(x.mask is not None for x in results):
-            raise Closed("it makes a mask")
-        problem = hold_weights(inside, layer, called) or check_same_outputs(node, inside)
-        if problem:
-            raise Closed(problem)
-        self.ops.update(known)
-        return inside
 
     def _name(self, op: Op, found: Iterable[Op], whole: bool) -> None:
         """Call what was in ``op`` by a name that says so; names are unique in a Keras model."""
@@ -167,6 +147,37 @@ class _Opening:
             names = [name, *(f"{name}_{i}" for i in range(1, len(taken) + 2))]
             inner.name = next(x for x in names if x not in taken)
             taken.add(inner.name)
+
+
+def _look_inside(node: Node, known: Ops) -> Graph:
+    """The calls inside of one call, which were seen to do what it does."""
+    layer = node.op.layer
+    if node.runs_training or node.graph.runs_training:
+        raise Closed("it is called with training=True")
+    if any(x.mask is not None for x in (*node.inputs, *node.outputs)):
+        raise Closed("it is called with a mask, or makes one")
+    if getattr(layer, "quantization_mode", None):
+        raise Closed("it is quantized")
+    if type(layer).__call__ is not keras.Layer.__call__:
+        raise Closed("it has a __call__ of its own")
+    try:
+        inside, called = trace(layer, node.args, node.kwargs, known)
+    except StateChanged as error:
+        raise Closed(str(error)) from error
+    except Exception as error:  # whatever its call() may raise
+        raise Closed(_why(error)) from error
+    for call in inside.nodes:
+        if call.runs_training:
+            raise Closed(f"it calls '{call.op.name}' with training=True")
+    results = tree.flatten(inside.outputs)
+    if [x.dtype for x in results] != [x.dtype for x in node.outputs]:
+        raise Closed("its results have other dtypes where its inside is known")
+    if any(x.mask is not None for x in results):
+        raise Closed("it makes a mask")
+    problem = hold_weights(inside, layer, called) or check_same_outputs(node, inside)
+    if problem:
+        raise Closed(problem)
+    return inside
 
 
 def is_composite(layer: Any) -> bool:

@@ -148,6 +148,12 @@ def reduce(
     still = tuple(
         x for key, x in kept.items() if (key[0] if isinstance(key, tuple) else key).sites()
     )
+    told = {key[0] for key in kept if isinstance(key, tuple)}
+    still += tuple(
+        Kept(op.name, f"it stays closed: {op.closed}")
+        for op in found.closed
+        if op.sites() and op not in told
+    )
     left = sum(bool(op.sites()) for op in precomputed)
     reduced = build_model(graph)
     seconds = time.perf_counter() - start

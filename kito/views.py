@@ -33,7 +33,14 @@ def functional_view(model: Any, example_inputs: Any = None) -> Any:
     if is_readable(model) or isinstance(model, keras.Sequential):
         return model
     what = f"model '{model.name}' is a subclassed model ({type(model).__name__})"
-    argument = next(iter(inspect.signature(model.call).parameters), "inputs")
+    argument, *others = [
+        x.name for x in inspect.signature(model.call).parameters.values() if x.default is x.empty
+    ] or ["inputs"]
+    if others:
+        raise UnsupportedModelError(
+            f"{what} whose call() takes several tensors ({argument}, {', '.join(others)}): let it "
+            "take one list or dict of them"
+        )
     if example_inputs is not None:
         if not model.built:
             _build(model, example_inputs, what)
@@ -79,16 +86,21 @@ def _from_shapes(model: Any, argument: str, what: str) -> Any:
             f"{what} that was never built, so its layers have no shapes yet: call it once, or give "
             "example_inputs, a batch of what it takes"
         )
-    if len(shapes) > 1:
-        raise UnsupportedModelError(
-            f"{what} whose call() takes several tensors ({', '.join(shapes)}): let it take one "
-            "list or dict of them"
-        )
     shape = next(iter(shapes.values()))
-    leaves = _with_names(argument, tree.map_shape_structure(_Shape, shape))
+    packed = _plain(tree.map_shape_structure(_Shape, shape))
+    leaves = _with_names(argument, packed)
     dtype = "int32" if _takes_numbers_of_rows(model) else None
     inputs = [keras.Input(x.shape[1:], dtype=dtype, name=name) for name, x in leaves]
-    return tree.pack_sequence_as(tree.map_shape_structure(_Shape, shape), inputs)
+    return tree.pack_sequence_as(packed, inputs)
+
+
+def _plain(structure: Any) -> Any:
+    """The same of lists, tuples and dicts only, without what keeps track of what they hold."""
+    if isinstance(structure, dict):
+        return {key: _plain(x) for key, x in structure.items()}
+    if isinstance(structure, list | tuple):
+        return (list if isinstance(structure, list) else tuple)(map(_plain, structure))
+    return structure
 
 
 class _Shape:

@@ -186,7 +186,7 @@ class Block(keras.layers.Layer):
 def test_a_normalization_inside_a_closed_layer() -> None:
     block = Block(name="block")
     model = build(lambda x: L.ReLU()(block(block(x))))
-    reduction = kito.reduce(model)
+    reduction = kito.reduce(model, passes=("fold_batchnorm",))
     assert reduction.batchnorms == (1, 1)
     assert reduction.kept == (kito.Kept("bn", "it is inside 'block' (Block), a closed layer"),)
     assert_same(model, reduction.model)

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 import kito
-from kito.calibration import randomize_weights
 from kito.building import copy_model
+from kito.calibration import randomize_weights
 from kito.inputs import Inputs, batches, call_arguments, random_inputs
 from zoo.networks import NETWORKS, OTHERS, PRECOMPUTED, Network, Reach
 
