@@ -133,7 +133,7 @@ def test_nested_and_sequential() -> None:
     "why, shape, settings",
     [
         ("open sizes", (None, None, 3), {}),
-        ("unequal strides", (8, 8, 3), {"strides": (2, 3)}),
+        ("unequal strides", (8, 4, 3), {"strides": (2, 3)}),  # as many outputs as with 2
         ("a window", (8, 8, 3), {"pool_size": 2}),
         ("float16", (8, 8, 3), {"dtype": "mixed_float16"}),
     ],
@@ -147,10 +147,11 @@ def test_refuses(why: str, shape: Any, settings: dict[str, Any]) -> None:
 
 
 def test_refuses_channels_first() -> None:
-    image = keras.Input((3, 8, 8))
-    x = L.ZeroPadding2D(((0, 1), (0, 1)), data_format="channels_first")(image)
-    model = keras.Model(image, pool(data_format="channels_first")(x))
-    assert not kito.reduce(model, passes=("subsample",)).rewrites
+    image = keras.Input((1, 9, 9))  # the one channel could pass for a row
+    first = {"data_format": "channels_first"}
+    x = L.ZeroPadding2D(((0, 1), (0, 1)), **first)(image)
+    x = pool(**first)(L.Cropping2D(((1, 0), (1, 0)), **first)(x))
+    assert not kito.reduce(keras.Model(image, x), passes=("subsample",)).rewrites
 
 
 def test_padding_after_cropping_is_no_shift() -> None:
