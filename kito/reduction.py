@@ -20,6 +20,7 @@ from kito.passes import (
     drop_identity,
     fold_affine,
     merge_branches,
+    subsample,
 )
 from kito.passes.names import DEFAULT_PASSES, PASSES
 from kito.rewrites import Kept, Outcome, Rewrite
@@ -28,6 +29,7 @@ _RUN: dict[str, Callable[[Graph], Outcome]] = {
     "drop_identity": drop_identity.run,
     "fold_affine": fold_affine.run,
     "absorb_padding": absorb_padding.run,
+    "subsample": subsample.run,
     "merge_branches": merge_branches.run,
     "collapse_linear": collapse_linear.run,
     "fold_batchnorm": fold_affine.run_batchnorm,

@@ -6,6 +6,7 @@ DEFAULT_PASSES: tuple[str, ...] = (
     "drop_identity",
     "fold_affine",
     "absorb_padding",
+    "subsample",
     "merge_branches",
     "collapse_linear",
 )
