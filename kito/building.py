@@ -17,6 +17,7 @@ from kito.errors import UnsupportedModelError
 from kito.graph import compile_settings, fresh_operation, producer_name
 from kito.nodes import Graph, Op, Tensor
 from kito.opening import read_opened
+from kito.symbolic import dense_products
 from kito.twins import copy_trainable
 
 
@@ -30,7 +31,8 @@ def build_model(graph: Graph, dtype: str | None = None) -> Any:
         UnsupportedModelError: a layer cannot be created again from what it tells of itself.
     """
     builder = _Builder(dtype)
-    model = builder.model(graph, graph.model.name)
+    with dense_products():
+        model = builder.model(graph, graph.model.name)
     builder.restore_trainable(graph, model)
     _copy_compilation(graph.model, model)
     return model

@@ -114,7 +114,7 @@ def _create(
 ) -> Any:
     kind = type(original)
     errors: list[str] = []
-    ways = [_plain_config, _live_config]
+    ways = [_plain_config, _live_config, _named_config]
     if is_stock(kind):
         ways = [_live_config, _plain_config, _signature_config]
     for make_config in ways:
@@ -177,6 +177,13 @@ def _with_live_objects(owner: Any, config: dict[str, Any]) -> dict[str, Any]:
         if key != "dtype" and live is not None and serialized and not _holds_layers(live):
             found[key] = live
     return found
+
+
+def _named_config(layer: Any, dtype: str | None) -> dict[str, Any]:
+    """Without what neither ``__init__`` nor every layer takes: some tell more than that."""
+    config = _live_config(layer, dtype)
+    known = {"name", "trainable", "dtype", *inspect.signature(type(layer).__init__).parameters}
+    return {key: value for key, value in config.items() if key in known}
 
 
 def _signature_config(layer: Any, dtype: str | None) -> dict[str, Any]:

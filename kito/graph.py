@@ -9,7 +9,6 @@ This is the only module that reads Keras' private attributes. It never decides w
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ import keras
 from keras import tree
 from keras.src.backend import get_keras_mask
 from keras.src.models.functional import Functional
+from keras.src.ops.numpy import Multiply, Reshape
 
 from kito.errors import UnsupportedModelError
 from kito.nodes import Graph, Op, Tensor
@@ -24,6 +24,9 @@ from kito.untouched import left_as_they_were
 
 Ops = dict[int, Op]
 """The op of each layer, by the layer's id."""
+
+PRODUCT, RESHAPE = Multiply, Reshape
+"""The classes of ``keras.ops.multiply`` and ``keras.ops.reshape``."""
 
 
 def read_graph(model: Any) -> Graph:
@@ -125,7 +128,7 @@ def trace(layer: Any, args: Any, kwargs: dict[str, Any], ops: Ops) -> tuple[Grap
 
     Returns:
         A graph whose inputs are a list, one for each tensor of the call; and the layers in
-        ``layer``, at any depth, that were called.
+        ``layer``, at any depth, that were called on constants, of which there is no record.
 
     Raises:
         StateChanged: the call changes the layer.
@@ -149,8 +152,8 @@ def trace(layer: Any, args: Any, kwargs: dict[str, Any], ops: Ops) -> tuple[Grap
 
     args, kwargs = tree.map_structure(symbol, (args, kwargs))
     within = all_layers(layer)
-    before = [x._called for x in within]
-    with _unrecorded([layer, *within]), _symbols_meet_variables():
+    before = [(x._called, len(x._inbound_nodes)) for x in within]
+    with _unrecorded([layer, *within]):
         vars(layer)["symbolic_call"] = call
         for x in within:
             x._called = False
@@ -159,14 +162,20 @@ def trace(layer: Any, args: Any, kwargs: dict[str, Any], ops: Ops) -> tuple[Grap
         finally:
             del vars(layer)["symbolic_call"]
             called = [x for x in within if x._called]
-            for x, flag in zip(within, before, strict=True):
+            for x, (flag, _) in zip(within, before, strict=True):
                 x._called = flag
+        seen = {
+            id(x)
+            for parent, (_, count) in zip(within, before, strict=True)
+            if len(parent._inbound_nodes) > count
+            for x in (parent, *all_layers(parent))
+        }
         graph = Graph(layer, None)
         inputs = list(symbols.values())
         switch = _read_calls(graph, _calls_between(inputs, tree.flatten(results[0])), ops)
         graph.inputs = tree.map_structure(switch, inputs)
         graph.outputs = tree.map_structure(switch, results[0])
-    return graph, called
+    return graph, [x for x in called if id(x) not in seen]
 
 
 def _unrecorded(layers: list[Any]) -> Any:
@@ -197,50 +206,6 @@ def _calls_between(inputs: list[Any], outputs: list[Any]) -> list[Any]:
 def _maker(tensor: Any) -> Any:
     history = tensor._keras_history
     return history.operation._inbound_nodes[history.node_index]
-
-
-@contextlib.contextmanager
-def _symbols_meet_variables() -> Iterator[None]:
-    """Inside, ``variable * tensor`` is recorded for a symbolic tensor, as ``tensor * variable`` is.
-
-    Keras hands the first to the backend, which knows no symbolic tensors.
-    """
-    kind = keras.Variable
-    own = {name: vars(kind).get(name) for name in _OPERATORS}
-
-    def dispatch(name: str, operation: Any, swapped: bool) -> Any:
-        usual = getattr(kind, name)
-
-        def operate(self: Any, other: Any) -> Any:
-            if not isinstance(other, keras.KerasTensor):
-                return usual(self, other)
-            return operation(other, self) if swapped else operation(self, other)
-
-        return operate
-
-    try:
-        for name, operation in _OPERATORS.items():
-            setattr(kind, name, dispatch(name, operation, name.startswith("__r")))
-        yield
-    finally:
-        for name, before in own.items():
-            if before is None:
-                delattr(kind, name)
-            else:
-                setattr(kind, name, before)
-
-
-_OPERATORS = {
-    f"__{side}{name}__": operation
-    for side in ("", "r")
-    for name, operation in {
-        "add": keras.ops.add,
-        "sub": keras.ops.subtract,
-        "mul": keras.ops.multiply,
-        "truediv": keras.ops.true_divide,
-        "matmul": keras.ops.matmul,
-    }.items()
-}
 
 
 def as_functional(model: Any, inputs: Any) -> Any:

@@ -23,13 +23,13 @@ _LARGEST = 1 << 18
 """Elements of a constant in a Rescaling, which are written into its configuration."""
 
 
-def hold_weights(inside: Graph, layer: Any, called: list[Any]) -> str | None:
+def hold_weights(inside: Graph, layer: Any, unrecorded: list[Any]) -> str | None:
     """Let stock layers hold the weights of ``layer`` that no call in ``inside`` has.
 
     Args:
         inside: the calls that ``layer`` makes; changed in place.
         layer: a layer that holds layers.
-        called: the layers in it, at any depth, that were called.
+        unrecorded: the layers in it, at any depth, that were called on constants.
 
     Returns:
         What cannot be held, in words; None where everything is.
@@ -42,8 +42,8 @@ def hold_weights(inside: Graph, layer: Any, called: list[Any]) -> str | None:
     }
     direct = [node for node in inside.nodes if _constants(node, variables_only=True)]
     named = {id(v) for node in direct for v in _constants(node, variables_only=True)}
-    # A layer that is there for training only is not called, and nothing is lost with it.
-    reached = {id(v) for x in called for v in x.weights} | {id(v) for v in _own(layer)}
+    # With a layer that is there for training only, or whose result nobody takes, nothing is lost.
+    reached = {id(v) for x in unrecorded for v in x.weights} | {id(v) for v in _own(layer)}
     lost = [v for v in layer.weights if id(v) in reached and id(v) not in held | named]
     computed = []
     if lost:

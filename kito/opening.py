@@ -15,6 +15,7 @@ Otherwise the layer stays closed, and :attr:`kito.nodes.Op.closed` says why.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ from kito.held_weights import hold_weights
 from kito.identities import IDENTITIES
 from kito.nodes import Graph, Node, Op
 from kito.same_outputs import check_same_outputs
+from kito.symbolic import symbols_go_further
 from kito.transfer.base import has_transfer
 from kito.twins import is_stock
 from kito.untouched import StateChanged
@@ -69,8 +71,7 @@ def read_opened(model: Any, example_inputs: Any = None, only_model: bool = False
     opening = _Opening(graph)
     if view is not model:
         (node,) = (x for x in graph.nodes if not x.is_input)
-        opening.open(node.op, whole=True)
-        if node.op.closed is not None:
+        if opening.open(node.op, whole=True) is None:
             raise UnsupportedModelError(
                 f"model '{model.name}' is a subclassed model ({type(model).__name__}) that cannot "
                 f"be opened: {node.op.closed}. Write it with the functional API, "
@@ -97,24 +98,23 @@ class _Opening:
         waiting = list(dict.fromkeys(op for x in self.graph.graphs() for op in _ops(x)))
         while waiting:
             op = waiting.pop(0).innermost
-            if op in seen:
-                continue
-            seen.add(op)
-            if op.graph is not None:  # one that was found inside of an opened layer, say
+            if op.graph is not None and op not in seen:  # found inside of an opened layer, say
+                seen.add(op)
                 waiting[:0] = _ops(op.graph)
-            if not is_composite(op.layer):
+            # One that was opened may be called again inside of another.
+            if op.closed is not None or not op.sites() or not is_composite(op.layer):
                 continue
             if not (_is_promising(op.layer) or isinstance(op.layer, keras.Model)):
                 continue
             inner = self.open(op)
-            if op.closed is None:
-                self.names.append(op.name)
-            else:
+            if inner is None:
                 self.closed.append(op)
+                continue
+            self.names += [] if op.name in self.names else [op.name]
             waiting[:0] = inner
 
-    def open(self, op: Op, whole: bool = False) -> list[Op]:
-        """The ops of the calls that took the place of those of ``op``; none where it is closed."""
+    def open(self, op: Op, whole: bool = False) -> list[Op] | None:
+        """The ops of the calls that took the place of those of ``op``; None where it is closed."""
         sites, known = list(op.nodes), dict(self.ops)
         before = [(x, list(x.nodes), list(x.holders)) for x in known.values()]
         try:
@@ -125,7 +125,7 @@ class _Opening:
             op.closed = str(reason)
             for x, nodes, holders in before:  # calls in what is not opened are none
                 x.nodes, x.holders = nodes, holders
-            return []
+            return None
         self.ops = known
         found: dict[Op, None] = {}
         for node, inside in zip(sites, insides, strict=True):
@@ -161,7 +161,8 @@ def _look_inside(node: Node, known: Ops) -> Graph:
     if type(layer).__call__ is not keras.Layer.__call__:
         raise Closed("it has a __call__ of its own")
     try:
-        inside, called = trace(layer, node.args, node.kwargs, known)
+        with symbols_go_further():
+            inside, unrecorded = trace(layer, node.args, node.kwargs, known)
     except StateChanged as error:
         raise Closed(str(error)) from error
     except Exception as error:  # whatever its call() may raise
@@ -174,7 +175,7 @@ def _look_inside(node: Node, known: Ops) -> Graph:
         raise Closed("its results have other dtypes where its inside is known")
     if any(x.mask is not None for x in results):
         raise Closed("it makes a mask")
-    problem = hold_weights(inside, layer, called) or check_same_outputs(node, inside)
+    problem = hold_weights(inside, layer, unrecorded) or check_same_outputs(node, inside)
     if problem:
         raise Closed(problem)
     return inside
@@ -216,7 +217,8 @@ def _is_chain(graph: Graph) -> bool:
 
 def _why(error: Exception) -> str:
     """What was in the way of the symbolic tensors."""
-    text = " ".join(str(error).split())
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("Arguments received by")[0]
+    text = " ".join(re.sub(r"Exception encountered when calling \S+\.", "", text).split())
     if "cannot be used as a boolean" in text:
         return "its call() decides by the values of tensors"
     outside = ("cannot be used as input to a TensorFlow", "convert it to a NumPy", "JAX function")

@@ -165,3 +165,21 @@ def test_a_metric_that_cannot_be_copied_says_so() -> None:
     model.compile(loss="mse", metrics=[Lost(1.0)])
     with pytest.raises(kito.UnsupportedModelError, match=r"metric 'counting' \(Lost\).*get_config"):
         kito.reduce(model)
+
+
+class Talkative(keras.layers.Layer):
+    """Tells more than its __init__ takes, which Keras itself does not load."""
+
+    def __init__(self, factor: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, x: Any) -> Any:
+        return x * self.factor
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "factor": self.factor, "doubled": 2 * self.factor}
+
+
+def test_a_configuration_of_more_than_init_takes() -> None:
+    check(around(Talkative(3.0)))

@@ -301,6 +301,34 @@ def test_other_dtypes(dtype: str) -> None:
     assert_same(model, reduction.model, rtol=1e-4 if dtype == "float64" else 2e-2)
 
 
+@pytest.mark.parametrize("rest", [(20,), (-1,), (10, -1), (5, 2, 2)])
+def test_a_batch_size_that_is_read_and_used(rest: tuple[int, ...], tmp_path: Path) -> None:
+    def call(self: Any, x: Any) -> Any:
+        y = self.bn(self.dense(x))
+        return ops.reshape(ops.sin(ops.reshape(y, (ops.shape(x)[0], *rest))), (-1, 5, 4))
+
+    model = around(Custom(call, name="block"))
+    reduction = kito.reduce(model)
+    assert reduction.opened == ("block",)
+    for batch in (1, 3):
+        assert_same(model, reduction.model, batch=batch)
+    reduction.model.save(tmp_path / "model.keras")
+    assert_same(model, keras.saving.load_model(tmp_path / "model.keras"))
+
+
+def test_a_product_with_a_constant_before_a_layer_that_stays_closed() -> None:
+    """Keras takes such a product for sparse, which most layers cannot take."""
+
+    def setup(self: Any) -> None:
+        self.inner = Custom(lambda self, x: self.dense(x)[:, :5] * float(self.own), with_weight(()))
+
+    block = Custom(lambda self, x: self.inner(self.bn(self.dense(x)) * 0.5), setup, name="block")
+    model = around(block)
+    reduction = kito.reduce(model)
+    assert reduction.opened == ("block",)
+    assert_same(model, reduction.model)
+
+
 # ---- weights of their own ------------------------------------------------------------------------
 
 

@@ -1,4 +1,5 @@
-"""Random graphs: chains, branches, shared layers, nested models, several outputs."""
+"""Random graphs: chains, branches, shared layers, nested models, several outputs; and the same as
+custom layers that hold layers, and as subclassed models."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from kito_models import feed, outputs
 import kito
 from kito.building import copy_model
 from kito.graph import all_layers, output_names
+from kito.views import functional_view
 
 L = keras.layers
 CHANNELS = 4
@@ -104,7 +106,7 @@ ONES = np.ones(CHANNELS)
 
 @dataclass(frozen=True)
 class Step:
-    """One call: ``what`` is a key, a join, a call again or a nested plan; the rest picks tensors.
+    """One call: ``what`` is a key, a join, a call again, or what is nested; the rest picks tensors.
 
     Numbers are taken modulo what there is to pick from.
     """
@@ -125,13 +127,97 @@ class Plan:
     seed: int
 
 
+@dataclass(frozen=True)
+class Block:
+    """A custom layer that holds layers; or one that is called again, by the number of ``again``."""
+
+    steps: tuple[Step, ...]
+    own_weight: bool
+    again: int | None
+
+
+INSIDE = [*sorted(LINEAR), *sorted(OTHER), "times", "plus", "minus", "half", "times_rows"]
+
+
+@st.composite
+def blocks(draw: st.DrawFn, depth: int = 0) -> Block:
+    """Up to 5 calls in a custom layer, some of them of custom layers."""
+    what: Any = st.one_of(st.sampled_from(INSIDE), st.just("norm"), st.just("add"))
+    if depth < 2:
+        what = st.one_of(what, what, what, blocks(depth=depth + 1))
+    number = st.integers(0, 7)
+    step = st.builds(Step, what, st.sampled_from([True, True, True, False]), number, number)
+    held = st.builds(Step, st.sampled_from(sorted(LINEAR)), st.just(True), number, number)
+    steps = [draw(held), *draw(st.lists(step, max_size=4))]
+    return Block(tuple(steps), draw(st.booleans()), draw(st.none() | st.integers(0, 3)))
+
+
+class Composite(L.Layer):
+    """What a block describes: its layers are its own, and it calls them itself."""
+
+    def __init__(self, block: Block, names: Any, others: list[Any], **kwargs: Any) -> None:
+        super().__init__(name=next(names), **kwargs)
+        self.block = block
+        self.parts = [_made(step.what, names, others) for step in block.steps]
+
+    def build(self, shape: Any) -> None:
+        if self.block.own_weight:
+            self.own = self.add_weight(shape=(CHANNELS,), name="own")
+        self.run(keras.Input(SHAPE))
+
+    def run(self, x: Any) -> Any:
+        """The calls."""
+        tensors = [x]
+        for step, layers in zip(self.block.steps, self.parts, strict=True):
+            y = tensors[-1 if step.newest else step.source % len(tensors)]
+            if step.what == "add":
+                y = y + tensors[step.other % len(tensors)]
+            elif step.what in OPERATIONS:
+                y = OPERATIONS[step.what](y)
+            for layer in layers:
+                y = layer(y)
+            tensors.append(y)
+        return tensors[-1]
+
+    def call(self, x: Any) -> Any:
+        y = self.run(x)
+        return self.own * y if self.block.own_weight else y
+
+    def get_config(self) -> dict[str, Any]:
+        raise TypeError("this layer can only be opened")
+
+
+def _made(what: Any, names: Any, others: list[Any]) -> list[Any]:
+    """The layers of one call inside of a custom layer; ``others`` are the custom ones so far."""
+    if isinstance(what, Block):
+        if what.again is not None and others:
+            return [others[what.again % len(others)]]
+        others.append(Composite(what, names, others))
+        return [others[-1]]
+    if what == "add" or what in OPERATIONS:
+        return []
+    made = {**LINEAR, **OTHER}[what](name=next(names))
+    return made if isinstance(made, list) else [made]
+
+
+class Whole(keras.Model):
+    """A subclassed model of one block."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__(name="whole")
+        self.inside = Composite(block, (f"x_{i}" for i in itertools.count()), [])
+
+    def call(self, x: Any) -> Any:
+        return keras.ops.tanh(self.inside.run(self.inside(x)))
+
+
 @st.composite
 def plans(draw: st.DrawFn, depth: int = 0) -> Plan:
     """Up to 10 calls, some of them of layers and models that were called before."""
     keys = st.sampled_from([*sorted(LINEAR), *sorted(LINEAR), *sorted(OTHER), *sorted(OPERATIONS)])
     what: Any = st.one_of(keys, st.just("norm"), st.sampled_from(JOINS), st.sampled_from(AGAIN))
     if depth < 2:
-        what = st.one_of(what, what, what, plans(depth=depth + 1))
+        what = st.one_of(what, what, what, plans(depth=depth + 1), blocks(depth=1))
     number = st.integers(0, 7)
     step = st.builds(Step, what, st.sampled_from([True, True, True, False]), number, number)
     return Plan(
@@ -142,8 +228,17 @@ def plans(draw: st.DrawFn, depth: int = 0) -> Plan:
     )
 
 
-def build(plan: Plan, outside: Sequence[Any] | None = None, names: Any = None) -> Any:
-    """The model of a plan, with weights; ``outside``: what the model around it called before."""
+def build(
+    plan: Plan,
+    outside: Sequence[Any] | None = None,
+    names: Any = None,
+    custom: list[Any] | None = None,
+) -> Any:
+    """The model of a plan, with weights.
+
+    ``outside``: what the model around it called before; ``custom``: the custom layers so far.
+    """
+    custom = [] if custom is None else custom
     # Layers are named as kito names the copies that it has to make.
     names = names or (f"x_{i}" if i else "x" for i in itertools.count())
     inputs = [keras.Input(SHAPE) for _ in range(plan.inputs)]
@@ -162,7 +257,9 @@ def build(plan: Plan, outside: Sequence[Any] | None = None, names: Any = None) -
             first = step.other % max(len(called), 1)
             layers = called[first : first + 1 + (step.what == "again_two")]
         elif isinstance(step.what, Plan):
-            layers = [build(step.what, called, names)]
+            layers = [build(step.what, called, names, custom)]
+        elif isinstance(step.what, Block):
+            layers = _made(step.what, names, custom)
         else:
             made = {**LINEAR, **OTHER}[step.what](name=next(names))
             layers = made if isinstance(made, list) else [made]
@@ -224,16 +321,42 @@ def check(model: Any) -> None:
     # What was there is folded, or kept with a reason.
     kept = {kept.layer for kept in reduction.kept}
     norms = {x.name for x in all_layers(model) if isinstance(x, L.BatchNormalization)}
-    left = {x.name for x in all_layers(reduction.model) if isinstance(x, L.BatchNormalization)}
-    held = {x.name for x in all_layers(reduction.model) if isinstance(x, L.Rescaling)} & norms
+    after = all_layers(reduction.model)
+    left = {x.name for x in after if isinstance(x, L.BatchNormalization)}
+    # The name of an opened layer comes before that of one in it.
+    scaled = {x.name for x in after if isinstance(x, L.Rescaling)}
+    held = {x for x in scaled if x.split(".")[-1] in norms}
     assert left | held <= kept
     assert (len(left), len(held)) == (reduction.batchnorms[1], reduction.precomputed)
+    assert not [x for x in after if isinstance(x, Composite)]
     assert output_names(reduction.model) == output_names(model)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
     arrays = feed(model)
     truth = outputs(copy_model(model, dtype="float64"), arrays)
     original, reduced = outputs(model, arrays), outputs(reduction.model, arrays)
+    assert_close(truth, original, reduced)
+
+
+def check_whole(block: Block) -> None:
+    """A subclassed model."""
+    model = Whole(block)
+    arrays = [np.random.default_rng(3).normal(size=(3, *SHAPE)).astype("float32")]
+    model(arrays[0])
+    _weigh(model, 5)
+    before = [np.array(w) for w in model.get_weights()]
+    reduction = kito.reduce(model)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    assert not [x for x in all_layers(reduction.model) if isinstance(x, Composite)]
+    view = functional_view(model)
+    truth = outputs(copy_model(view, dtype="float64"), arrays)
+    assert_close(truth, outputs(view, arrays), outputs(reduction.model, arrays))
+
+
+def assert_close(
+    truth: list[np.ndarray], original: list[np.ndarray], reduced: list[np.ndarray]
+) -> None:
+    """The reduced model is as close to the truth as rounding lets one expect."""
     for exact, a, b in zip(truth, original, reduced, strict=True):
         scale = np.abs(exact).max()
         # 2e-5 of the scale, and where float32 itself is further off, a few times that.
@@ -259,3 +382,16 @@ def test_random_graphs(plan: Plan) -> None:
 @given(plans())
 def test_many_random_graphs(plan: Plan) -> None:
     check(build(plan))
+
+
+@settings(max_examples=25, **RELAXED)
+@given(blocks())
+def test_random_subclassed_models(block: Block) -> None:
+    check_whole(block)
+
+
+@pytest.mark.slow
+@settings(max_examples=max(500, settings().max_examples), **RELAXED)
+@given(blocks())
+def test_many_random_subclassed_models(block: Block) -> None:
+    check_whole(block)
