@@ -250,6 +250,12 @@ def _copy_compilation(original: Any, model: Any) -> None:
     model.compile(**config)
 
 
+def split_operation(tensor: Tensor, parts: int) -> tuple[Any, list[Any]]:
+    """The operation that cuts ``tensor`` into equal parts along its last axis, and its results."""
+    parts_of = keras.ops.split(keras.KerasTensor(tensor.shape, tensor.dtype), parts, axis=-1)
+    return parts_of[0]._keras_history.operation, list(parts_of)
+
+
 def copy_model(model: Any, dtype: str | None = None) -> Any:
     """A copy of ``model`` that shares no layer with it; ``dtype="float64"`` computes in float64.
 

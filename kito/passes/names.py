@@ -8,6 +8,7 @@ DEFAULT_PASSES: tuple[str, ...] = (
     "absorb_padding",
     "merge_branches",
     "collapse_linear",
+    "choose_kernels",
 )
 """What :func:`kito.reduce` runs, in order."""
 

@@ -1,0 +1,66 @@
+"""The same function through another stock layer whose kernel is faster.
+
+What is exact is in :mod:`kito.faster`; here is the choice. An entry is taken for the backends and
+targets for which it was measured to be faster, or is known to do no harm; ``benchmarks/layers.py``
+measures. All of it was measured on CPUs, nothing on a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+
+from kito.faster.convolutions import as_depthwise, as_plain_ones
+from kito.faster.normalization import without_affine
+from kito.faster.resizing import as_resizing
+from kito.nodes import Graph, Node
+from kito.rewrites import Outcome, Rewrite
+
+_ANY = ("any", "cpu", "gpu")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One choice.
+
+    Attributes:
+        rewrite: rewrites a call; the name of what does the work now, None where it did nothing.
+        backends: where it is done.
+        targets: for which ``target`` of ``reduce()``.
+    """
+
+    rewrite: Callable[[Node], str | None]
+    backends: tuple[str, ...]
+    targets: tuple[str, ...]
+
+
+TABLE = (
+    # Fewer operations everywhere: JAX fuses what is left, and PyTorch has one kernel for it all.
+    Entry(without_affine, ("tensorflow", "jax", "torch"), _ANY),
+    # TensorFlow runs a grouped convolution through XLA, on every device. The other two call the
+    # same kernel for both layers.
+    Entry(as_depthwise, ("tensorflow",), _ANY),
+    # Many small convolutions keep a CPU busy; a GPU would wait for the launches.
+    Entry(as_plain_ones, ("tensorflow",), ("cpu",)),
+    # One kernel for two repetitions, each of which copies.
+    Entry(as_resizing, ("tensorflow",), _ANY),
+)
+"""In the order in which they are tried."""
+
+
+def run(graph: Graph, target: str) -> Outcome:
+    """Choose for every call of ``graph``, and of the models nested in it, by backend and target."""
+    outcome = Outcome()
+    backend = keras.config.backend()
+    for entry in TABLE:
+        if backend not in entry.backends or target not in entry.targets:
+            continue
+        for inner in graph.graphs():
+            for node in list(inner.nodes):
+                name = node.op.name
+                into = entry.rewrite(node)
+                if into is not None:
+                    outcome.rewrites.append(Rewrite("choose_kernels", (name,), into))
+    return outcome
