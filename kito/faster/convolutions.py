@@ -90,8 +90,6 @@ def _is_depthwise(op: Op, shape: tuple[int, ...]) -> bool:
         # TensorFlow has no depthwise kernel with unequal strides, nor with strides and dilation.
         and len(strides) == 1
         and (strides == {1} or dilations == {1})
-        # Neither layer hands a mask on, but each says so in its own way.
-        and all(x.data is not None and x.data.mask is None for x in op.sites())
     )
 
 
