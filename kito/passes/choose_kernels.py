@@ -2,7 +2,8 @@
 
 What is exact is in :mod:`kito.faster`; here is the choice. An entry is taken for the backends and
 targets for which it was measured to be faster, or is known to do no harm; ``benchmarks/layers.py``
-measures. All of it was measured on CPUs, nothing on a GPU.
+measures. All of it was measured on CPUs, with TensorFlow and JAX; nothing on a GPU, nor with
+PyTorch.
 """
 
 from __future__ import annotations
@@ -37,13 +38,14 @@ class Entry:
 
 
 TABLE = (
-    # Fewer operations everywhere: JAX fuses what is left, and PyTorch has one kernel for it all.
+    # Fewer operations everywhere; but JAX fuses them, and PyTorch has one kernel for it all, so
+    # only TensorFlow is faster.
     Entry(without_affine, ("tensorflow", "jax", "torch"), _ANY),
-    # TensorFlow runs a grouped convolution through XLA, on every device. The other two call the
-    # same kernel for both layers.
+    # Keras on TensorFlow runs a grouped convolution through XLA, on every device; on the other two,
+    # both layers call the same kernel.
     Entry(as_depthwise, ("tensorflow",), _ANY),
-    # Many small convolutions keep a CPU busy; a GPU would wait for the launches.
-    Entry(as_plain_ones, ("tensorflow",), ("cpu",)),
+    # XLA, which both use for it, is slow at groups on CPUs; on a GPU, each would be a launch.
+    Entry(as_plain_ones, ("tensorflow", "jax"), ("cpu",)),
     # One kernel for two repetitions, each of which copies.
     Entry(as_resizing, ("tensorflow",), _ANY),
 )
