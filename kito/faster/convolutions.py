@@ -87,6 +87,7 @@ def _is_depthwise(op: Op, shape: tuple[int, ...]) -> bool:
         # One tap is a product: no kernel is slow at that.
         and math.prod(shape[:-2]) > 1
         and op.setting("padding") in ("valid", "same")
+        and not isinstance(op.setting("activation"), layers.Layer)  # it has weights of its own
         # TensorFlow has no depthwise kernel with unequal strides, nor with strides and dilation.
         and len(strides) == 1
         and (strides == {1} or dilations == {1})

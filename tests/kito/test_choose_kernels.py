@@ -94,6 +94,10 @@ NOT_DEPTHWISE: dict[str, tuple[tuple[int | None, ...], Any]] = {
     "one channel": ((8, 7, 1), lambda: L.Conv2D(4, 3)),
     "one tap": ((8, 7, 4), lambda: L.Conv2D(4, 1, groups=4)),
     "unequal strides": ((8, 7, 4), lambda: L.Conv2D(4, 3, (1, 2), groups=4)),
+    "a layer as activation": (
+        (8, 7, 4),
+        lambda: L.Conv2D(4, 3, groups=4, activation=L.PReLU()),
+    ),
     "causal": ((9, 4), lambda: L.Conv1D(4, 3, padding="causal", groups=4)),
     "3d": ((5, 5, 5, 4), lambda: L.Conv3D(4, 3, groups=4)),
 }
@@ -195,9 +199,11 @@ def test_a_reduced_model_can_be_copied_and_saved(tmp_path: Path) -> None:
             L.LayerNormalization(),
             L.Conv2D(8, 3, padding="same", groups=2, activation="relu"),
             L.Conv2D(4, 3, groups=4),
+            L.UpSampling2D(128),
         )
     )
     reduced = kito.reduce(model, target="cpu").model
+    assert type(reduced.layers[-1]) is L.Resizing
     assert any(type(x).__name__ == "Split" for x in reduced.operations)
     reduced.save(tmp_path / "reduced.keras")
     loaded = keras.models.load_model(tmp_path / "reduced.keras")
