@@ -44,12 +44,14 @@ class Case:
         original: the model.
         equal: another one of the same function.
         convert: the weights of the equal from those of the original.
+        taken: whether ``choose_kernels`` makes this equal, where it cannot be asked.
     """
 
     name: str
     original: keras.Model
     equal: keras.Model
     convert: Callable[[Weights], Weights]
+    taken: str | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def split(size: int, channels: int, groups: int, kernel: int, whole: bool = Fals
         if whole
         else keras.Model(start, joined),
         fill if whole else cut,
+        "no" if whole else None,
     )
 
 
@@ -167,6 +170,7 @@ def bare_alone(shape: tuple[int, ...], kept: str) -> Case:
         original,
         chain(shape, L.LayerNormalization(**config)),
         lambda w: w[keep],
+        "where the rest can go",
     )
 
 
@@ -308,7 +312,7 @@ def cases() -> Iterator[Callable[[], Iterator[Case]]]:
     yield lambda: (split(*x) for x in sizes)
     yield lambda: (split(*x, whole=True) for x in sizes)
     yield lambda: iter([resizing(56, 64, 2), resizing(28, 256, 2), resizing(14, 64, 4)])
-    yield lambda: iter([resizing(14, 8, 2)])
+    yield lambda: iter([resizing(32, 64, 2), resizing(28, 32, 2), resizing(14, 8, 2)])
     yield others
 
 
@@ -343,7 +347,7 @@ def measure(one: Case, batch: int, budget: float) -> Row:
         ratio=pairs.ratio,
         low=pairs.low,
         high=pairs.high,
-        taken=_taken(one.original),
+        taken=one.taken or _taken(one.original),
     )
 
 
