@@ -35,8 +35,8 @@ import numpy as np
 
 import kito
 from kito.backends import current
-from kito.calibration import randomize_weights
 from kito.building import build_model
+from kito.calibration import randomize_weights
 from kito.graph import read_graph
 from kito.inputs import call_arguments, random_inputs
 from kito.pairs import least_for, median_interval

@@ -17,6 +17,7 @@ import keras
 from keras import tree
 
 from kito.errors import UnsupportedModelError
+from kito.nodes import named_weights
 from kito.twins import copy_trainable, find_loss, is_stock
 
 
@@ -283,8 +284,8 @@ def copy_metric(metric: Any) -> Any:
 
 def _copy_weights(original: Any, new: Any, changed: Mapping[str, Any]) -> None:
     if changed:
-        values = {**{x.name: x.value for x in original.weights}, **changed}
-        variables = {variable.name: variable for variable in new.weights}
+        values = {**{k: x.value for k, x in named_weights(original).items()}, **changed}
+        variables = named_weights(new)
         for name, value in values.items():
             if value is not None:
                 variables[name].assign(value)

@@ -244,6 +244,12 @@ def compile_settings(model: Any) -> dict[str, Any] | None:
     return dict(model._compile_config.config)
 
 
+def split_operation(tensor: Tensor, parts: int) -> tuple[Any, list[Any]]:
+    """The operation that cuts ``tensor`` into equal parts along its last axis, and its results."""
+    parts_of = keras.ops.split(keras.KerasTensor(tensor.shape, tensor.dtype), parts, axis=-1)
+    return parts_of[0]._keras_history.operation, list(parts_of)
+
+
 def input_names(model: Any) -> list[str]:
     """The names of a built model's inputs, flat: those of its Input layers."""
     return [producer_name(x) for x in model.inputs]

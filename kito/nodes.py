@@ -78,10 +78,8 @@ class Op:
         if name in self.weights:
             value = self.weights[name]
             return None if value is None else np.asarray(value)
-        for variable in self.layer.weights:
-            if variable.name == name:
-                return np.asarray(variable.numpy())
-        return None
+        variable = named_weights(self.layer).get(name)
+        return None if variable is None else np.asarray(variable.numpy())
 
     def setting(self, name: str, default: Any = None) -> Any:
         """A constructor argument, as passes left it; ``default`` where the layer has none."""
@@ -93,6 +91,11 @@ class Op:
             self.weights[name] = None if value is None else keras.ops.convert_to_tensor(value)
         self.config.update(config)
 
+    def become(self, layer: Any, weights: Mapping[str, np.ndarray | None]) -> None:
+        """From now on all its calls call ``layer``, which is new and gets these weights."""
+        self.layer, self.weights, self.config = layer, {}, {}
+        self.change(weights, {})
+
     def copy(self, name: str) -> Op:
         """The same layer, changed as this one is, under another name; nothing calls it yet."""
         new = Op(self.layer, name)
@@ -101,6 +104,17 @@ class Op:
             new.inner = self.inner.copy(self.inner.name)
             new.inner.holders = [new]
         return new
+
+
+def named_weights(layer: Any) -> dict[str, Any]:
+    """The variables of a layer by their names.
+
+    Where layers inside it have some of the same name, those are called "query/kernel", say.
+    """
+    names = [variable.name for variable in layer.weights]
+    if len(set(names)) < len(names):
+        names = ["/".join(variable.path.split("/")[-2:]) for variable in layer.weights]
+    return dict(zip(names, layer.weights, strict=True))
 
 
 class Node:
@@ -273,42 +287,17 @@ class Graph:
         node.op.nodes = [node]
         self.set_operands(node, operands)
 
-    def inline(self, node: Node, inside: Graph) -> list[Node]:
-        """Put the calls of ``inside`` in the place of ``node``; returns them.
+    def put_before(self, node: Node, op: Op, operand: Tensor, outputs: list[Any]) -> list[Tensor]:
+        """Let ``op`` be called on ``operand`` just before ``node``; the results, like ``outputs``.
 
-        The inputs of ``inside`` stand for the tensors that ``node`` takes, each once, in order.
+        Its name becomes one that no other layer has.
         """
-        sources = dict(zip(inside.inputs, dict.fromkeys(node.inputs), strict=True))
-
-        def enter(x: Any) -> Any:
-            return sources.get(x, x) if isinstance(x, Tensor) else x
-
-        calls = [x for x in inside.nodes if not x.is_input]
-        for tensor in node.inputs:
-            tensor.users.remove(node)
-        for inner, source in sources.items():
-            source.users += inner.users
-            inner.node.op.nodes.remove(inner.node)
-        for call in calls:
-            call.graph = self
-            call.args, call.kwargs = tree.map_structure(enter, (call.args, call.kwargs))
-        results = [enter(x) for x in tree.flatten(inside.outputs)]
-        leave = dict(zip(node.outputs, results, strict=True))
-
-        def switch(x: Any) -> Any:
-            return leave.get(x, x) if isinstance(x, Tensor) else x
-
-        for old, new in leave.items():
-            for user in set(old.users):
-                user.args, user.kwargs = tree.map_structure(switch, (user.args, user.kwargs))
-            new.users += old.users
-        self.outputs = tree.map_structure(switch, self.outputs)
-        node.op.nodes.remove(node)
-        order = list(self.nodes)
-        at = order.index(node)
-        order[at : at + 1] = calls
-        self.nodes = dict.fromkeys(order)
-        return calls
+        op.name = self._free_name(op.name, node)
+        new = self.add(op, (operand,), {}, outputs)
+        nodes = list(self.nodes)[:-1]
+        nodes.insert(nodes.index(node), new)
+        self.nodes = dict.fromkeys(nodes)
+        return new.outputs
 
     def give_own_copy(self, node: Node) -> None:
         """Let ``node`` call a copy of its op, so that a change of it stays at this call."""

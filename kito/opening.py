@@ -27,7 +27,7 @@ from kito.errors import UnsupportedModelError
 from kito.graph import Ops, all_layers, is_readable, read_graph, trace
 from kito.held_weights import hold_weights
 from kito.identities import IDENTITIES
-from kito.nodes import Graph, Node, Op
+from kito.nodes import Graph, Node, Op, Tensor
 from kito.same_outputs import check_same_outputs
 from kito.symbolic import symbols_go_further
 from kito.transfer.base import has_transfer
@@ -130,7 +130,7 @@ class _Opening:
         found: dict[Op, None] = {}
         for node, inside in zip(sites, insides, strict=True):
             graph = node.graph
-            calls = graph.inline(node, inside)
+            calls = _inline(node, inside)
             graph.sequential = graph.sequential and _is_chain(graph)
             found.update(dict.fromkeys(x.op for x in calls))
         self._name(op, found, whole)
@@ -179,6 +179,45 @@ def _look_inside(node: Node, known: Ops) -> Graph:
     if problem:
         raise Closed(problem)
     return inside
+
+
+def _inline(node: Node, inside: Graph) -> list[Node]:
+    """Put the calls of ``inside`` in the place of ``node``; returns them.
+
+    The inputs of ``inside`` stand for the tensors that ``node`` takes, each once, in order.
+    """
+    graph = node.graph
+    sources = dict(zip(inside.inputs, dict.fromkeys(node.inputs), strict=True))
+
+    def enter(x: Any) -> Any:
+        return sources.get(x, x) if isinstance(x, Tensor) else x
+
+    calls = [x for x in inside.nodes if not x.is_input]
+    for tensor in node.inputs:
+        tensor.users.remove(node)
+    for inner, source in sources.items():
+        source.users += inner.users
+        inner.node.op.nodes.remove(inner.node)
+    for call in calls:
+        call.graph = graph
+        call.args, call.kwargs = tree.map_structure(enter, (call.args, call.kwargs))
+    results = [enter(x) for x in tree.flatten(inside.outputs)]
+    leave = dict(zip(node.outputs, results, strict=True))
+
+    def switch(x: Any) -> Any:
+        return leave.get(x, x) if isinstance(x, Tensor) else x
+
+    for old, new in leave.items():
+        for user in set(old.users):
+            user.args, user.kwargs = tree.map_structure(switch, (user.args, user.kwargs))
+        new.users += old.users
+    graph.outputs = tree.map_structure(switch, graph.outputs)
+    node.op.nodes.remove(node)
+    order = list(graph.nodes)
+    at = order.index(node)
+    order[at : at + 1] = calls
+    graph.nodes = dict.fromkeys(order)
+    return calls
 
 
 def is_composite(layer: Any) -> bool:

@@ -16,23 +16,31 @@ from kito.nodes import Graph, Op
 from kito.opening import read_opened
 from kito.passes import (
     absorb_padding,
+    choose_kernels,
     collapse_linear,
     drop_identity,
     fold_affine,
     merge_branches,
-    subsample,
 )
 from kito.passes.names import DEFAULT_PASSES, PASSES
 from kito.rewrites import Kept, Outcome, Rewrite
 
-_RUN: dict[str, Callable[[Graph], Outcome]] = {
-    "drop_identity": drop_identity.run,
-    "fold_affine": fold_affine.run,
-    "absorb_padding": absorb_padding.run,
-    "subsample": subsample.run,
-    "merge_branches": merge_branches.run,
-    "collapse_linear": collapse_linear.run,
-    "fold_batchnorm": fold_affine.run_batchnorm,
+_Run = Callable[[Graph, str], Outcome]
+
+
+def _for_any(run: Callable[[Graph], Outcome]) -> _Run:
+    """A pass that does the same for every target."""
+    return lambda graph, target: run(graph)
+
+
+_RUN: dict[str, _Run] = {
+    "drop_identity": _for_any(drop_identity.run),
+    "fold_affine": _for_any(fold_affine.run),
+    "absorb_padding": _for_any(absorb_padding.run),
+    "merge_branches": _for_any(merge_branches.run),
+    "collapse_linear": _for_any(collapse_linear.run),
+    "choose_kernels": choose_kernels.run,
+    "fold_batchnorm": _for_any(fold_affine.run_batchnorm),
 }
 _TARGETS = ("any", "cpu", "gpu")
 
@@ -142,7 +150,7 @@ def reduce(
     kept: dict[Any, Kept] = {}
     precomputed: list[Op] = []
     for name in passes:
-        outcome = _RUN[name](graph)
+        outcome = _RUN[name](graph, target)
         rewrites += outcome.rewrites
         precomputed += outcome.precomputed
         kept = kept if outcome.kept is None else outcome.kept

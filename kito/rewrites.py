@@ -14,8 +14,9 @@ class Rewrite:
 
     Attributes:
         pass_name: the pass.
-        layers: names of the layers that disappeared; none where only a bias did.
-        into: name of the layer that does their work now; None where there was no work.
+        layers: names of the layers that disappeared, or became others; none where only a bias did.
+        into: name of the layer that does their work now, or a part of it; None where there was no
+            work.
     """
 
     pass_name: str

@@ -165,10 +165,15 @@ class Journey:
         if graph.is_output(tensor):
             raise Refused(f"the result of '{tensor.node.op.name}' is an output of the model")
         for user in dict.fromkeys(tensor.users):
-            if tensor.users.count(user) > 1:
-                raise Refused(f"'{user.op.name}' takes it more than once")
             self._see(user)
-            self._into(user, tensor, affine)
+            try:
+                change = transfer_of(user.op).absorb_operands(user, tensor, affine)
+            except NotCarried:
+                if tensor.users.count(user) > 1:
+                    raise Refused(f"'{user.op.name}' takes it more than once") from None
+                self._into(user, tensor, affine)
+            else:
+                self.plan.changes[user] = (affine, True, change)
 
     def _into(self, user: Node, tensor: Tensor, affine: Affine) -> None:
         if user.data is tensor:

@@ -6,9 +6,9 @@ DEFAULT_PASSES: tuple[str, ...] = (
     "drop_identity",
     "fold_affine",
     "absorb_padding",
-    "subsample",
     "merge_branches",
     "collapse_linear",
+    "choose_kernels",
 )
 """What :func:`kito.reduce` runs, in order."""
 

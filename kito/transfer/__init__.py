@@ -1,10 +1,11 @@
 """What each layer type can do with an affine: be one, absorb one, or let one through.
 
 ``base`` says what a transfer is and holds the registry; ``sources`` has what is an affine;
-``kernels`` what absorbs one; ``through`` and ``joins`` what lets one pass, with one input and with
-several.
+``kernels`` and ``attention`` what absorbs one; ``through`` and ``joins`` what lets one pass, with
+one input and with several.
 """
 
+from kito.transfer import attention as attention
 from kito.transfer import joins as joins
 from kito.transfer import kernels as kernels
 from kito.transfer import sources as sources

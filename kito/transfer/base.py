@@ -15,7 +15,7 @@ from keras import layers
 
 from kito.affine import Affine, Refused
 from kito.errors import KitoError
-from kito.nodes import Node, Op
+from kito.nodes import Node, Op, Tensor
 
 Shape = tuple[int | None, ...]
 
@@ -79,6 +79,14 @@ class Transfer:
         """
         return None
 
+    def own_affine(self, op: Op, rank: int) -> Affine | None:
+        """The affine that the layer ends with, on an output of ``rank`` axes; None where with none.
+
+        ``scale=False`` drops its scale, ``center=False`` its shift, so that another layer can have
+        them.
+        """
+        return None
+
     def absorb_following(self, op: Op, affine: Affine, rank: int) -> Change:
         """The change that makes the layer compute ``affine(layer(x))``.
 
@@ -98,6 +106,13 @@ class Transfer:
             rank: number of axes of the layer's input, the batch included.
         """
         raise Refused(f"no affine can be folded into '{op.name}' ({op.type_name})")
+
+    def absorb_operands(self, node: Node, tensor: Tensor, affine: Affine) -> Change:
+        """The change with which a call does without the ``affine`` in ``tensor``.
+
+        For layers of several operands: ``tensor`` may be any of them, and more than one.
+        """
+        raise NotCarried(f"'{node.op.name}' takes several tensors")
 
     def carry_up(self, op: Op, affine: Affine, site: Site) -> list[dict[int, Affine]]:
         """The ways in which ``affine(layer(x, ..))`` is ``layer(of affines of x, ..)``.

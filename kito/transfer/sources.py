@@ -149,13 +149,24 @@ def _scale(constant: np.ndarray, shape: Shape) -> Affine | None:
 class Scaled(Transfer):
     """Normalizations by the sample: ``gamma * y + beta`` along their axis comes last."""
 
-    def absorb_following(self, op: Op, affine: Affine, rank: int) -> Change:
+    def axis(self, op: Op, rank: int) -> int:
+        """The axis of gamma and beta."""
         check_plain(op)
         layer = op.layer
         axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
         if len(axes) != 1 or getattr(layer, "rms_scaling", False):
             raise Refused(f"'{op.name}' normalizes over several axes, or scales by their spread")
-        axis = axes[0] % rank
+        return int(axes[0]) % rank
+
+    def own_affine(self, op: Op, rank: int) -> Affine | None:
+        gamma, beta = op.weight("gamma"), op.weight("beta")
+        if gamma is None and beta is None:
+            return None
+        scale, shift = 1.0 if gamma is None else gamma, 0.0 if beta is None else beta
+        return Affine.of(scale, shift, self.axis(op, rank), adds=beta is not None)
+
+    def absorb_following(self, op: Op, affine: Affine, rank: int) -> Change:
+        axis, layer = self.axis(op, rank), op.layer
         gamma, beta = op.weight("gamma"), op.weight("beta")
         known = gamma if gamma is not None else beta
         channels = len(affine.scale) if known is None else len(known)

@@ -49,6 +49,11 @@ class TimeDistributed(Transfer):
         shift = transfer.own_shift(inner, rank - 1)
         return None if shift is None else _outside(shift)
 
+    def own_affine(self, op: Op, rank: int) -> Affine | None:
+        inner, transfer = _inner(op)
+        own = transfer.own_affine(inner, rank - 1)
+        return None if own is None else _outside(own)
+
     def absorb_following(self, op: Op, affine: Affine, rank: int) -> Change:
         inner, transfer = _inner(op)
         return transfer.absorb_following(inner, _inside(op, affine), rank - 1)

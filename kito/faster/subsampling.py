@@ -27,7 +27,7 @@ from keras import layers
 from kito.convolutions import Window, is_channels_first, windows
 from kito.nodes import Graph, Node, Tensor
 from kito.passes.absorb_padding import zeros_before
-from kito.rewrites import Outcome, Rewrite
+from kito.rewrites import Rewrite
 
 _POOLINGS = (layers.AveragePooling2D, layers.MaxPooling2D)
 
@@ -40,19 +40,9 @@ class _Tap:
     index: int
 
 
-def run(graph: Graph) -> Outcome:
-    """Rewrite every such row of ``graph`` and of the models nested in it."""
-    outcome = Outcome()
-    for inner in graph.graphs():
-        for node in list(inner.nodes):
-            rewrite = _rewrite(inner, node)
-            if rewrite is not None:
-                outcome.rewrites.append(rewrite)
-    return outcome
-
-
-def _rewrite(graph: Graph, pooling: Node) -> Rewrite | None:
-    layer = pooling.op.layer
+def as_one_depthwise(pooling: Node) -> Rewrite | None:
+    """A depthwise convolution with the name of a pooling, for it and what is before it."""
+    graph, layer = pooling.graph, pooling.op.layer
     if type(layer) not in _POOLINGS or not _is_plain(pooling):
         return None
     along = windows(layer)
@@ -72,7 +62,7 @@ def _rewrite(graph: Graph, pooling: Node) -> Rewrite | None:
     gone = tuple(node.op.name for node in row)
     new = _layer(pooling, source, padding, taps, stride)
     graph.call_layer(pooling, new, source)
-    return Rewrite("subsample", gone, pooling.op.name)
+    return Rewrite("choose_kernels", gone, pooling.op.name)
 
 
 def _is_plain(node: Node) -> bool:

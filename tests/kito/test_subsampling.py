@@ -18,7 +18,7 @@ GEOMETRY = (L.ZeroPadding2D, L.Cropping2D, L.AveragePooling2D, L.MaxPooling2D)
 
 
 def reduce(model: Any) -> kito.Reduction:
-    return kito.reduce(randomize(model), passes=("subsample",))
+    return kito.reduce(randomize(model), passes=("choose_kernels",))
 
 
 def geometry(model: Any) -> list[str]:
@@ -49,7 +49,7 @@ def test_factorized_reduction(kind: Any, padding: str, height: int, width: int) 
     reduction = reduce(keras.Model(image, shifted(image, pooling)))
     # With one mode for both axes: an odd size needs the zero that 'same' puts after it.
     assert geometry(reduction.model) == []
-    assert reduction.rewrites == (kito.Rewrite("subsample", ("pad", "crop"), "pool"),)
+    assert reduction.rewrites == (kito.Rewrite("choose_kernels", ("pad", "crop"), "pool"),)
     assert_identical(reduction.original, reduction.model)
 
 
@@ -96,7 +96,7 @@ def test_what_something_else_reads_stays(seen: str, how: str) -> None:
     second = other if how == "output" else L.Conv2D(2, 3)(other)
     reduction = reduce(keras.Model(image, [pool()(crop), second]))
     if seen == "pad":
-        assert reduction.rewrites == (kito.Rewrite("subsample", ("crop",), "pool"),)
+        assert reduction.rewrites == (kito.Rewrite("choose_kernels", ("crop",), "pool"),)
     else:
         assert not reduction.rewrites
     assert_same(reduction.original, reduction.model)
@@ -151,7 +151,7 @@ def test_refuses_channels_first() -> None:
     first = {"data_format": "channels_first"}
     x = L.ZeroPadding2D(((0, 1), (0, 1)), **first)(image)
     x = pool(**first)(L.Cropping2D(((1, 0), (1, 0)), **first)(x))
-    assert not kito.reduce(keras.Model(image, x), passes=("subsample",)).rewrites
+    assert not kito.reduce(keras.Model(image, x), passes=("choose_kernels",)).rewrites
 
 
 def test_padding_after_cropping_is_no_shift() -> None:
