@@ -123,7 +123,7 @@ class Journey:
             if self.direct:
                 raise
             try:
-                site, operands = _site(node)
+                site, operands = self._site(node)
                 ways = transfer_of(node.op).carry_up(node.op, affine, site)
             except NotCarried:
                 raise refusal from None
@@ -188,7 +188,7 @@ class Journey:
             refusal = Refused(f"'{user.op.name}' ({user.op.type_name}) takes it beside its data")
         transfer = transfer_of(user.op)
         try:
-            site, operands = _site(user)
+            site, operands = self._site(user)
             if tensor not in operands:
                 raise refusal
             index = operands.index(tensor)
@@ -215,6 +215,15 @@ class Journey:
         if self._steps > _LONGEST:
             raise Refused("its ways part and join too often to follow them all")
         self.plan.seen.add(node)
+
+    def _site(self, node: Node) -> tuple[Site, list[Tensor]]:
+        """Where a call may let something through: its shapes, and the tensors that it takes."""
+        # One that took another affine in is no longer what its layer is.
+        altered = node in self.affines.altered or node in self.plan.composed
+        if altered or node.op.innermost.graph is not None or len(node.outputs) != 1:
+            raise NotCarried(f"no affine can pass '{node.op.name}'")
+        operands = [x for x in keras.tree.flatten(node.args) if isinstance(x, Tensor)]
+        return Site(tuple(x.shape for x in operands), node.outputs[0].shape), operands
 
     def _rests(self, node: Node, affine: Affine, before: bool) -> bool:
         """Whether the call is an affine that takes this one in."""
@@ -251,14 +260,6 @@ class Journey:
             if self.biased and op.innermost.weight("bias") is None:
                 raise Refused(f"'{op.name}' has no bias")
         self.plan.changes[node] = (affine, before, change)
-
-
-def _site(node: Node) -> tuple[Site, list[Tensor]]:
-    """Where a call may let something through: its shapes, and the tensors that it takes."""
-    if node.op.innermost.graph is not None or len(node.outputs) != 1:
-        raise NotCarried(f"no affine can pass '{node.op.name}'")
-    operands = [x for x in keras.tree.flatten(node.args) if isinstance(x, Tensor)]
-    return Site(tuple(x.shape for x in operands), node.outputs[0].shape), operands
 
 
 def _check_carries(node: Node, operands: list[Tensor]) -> None:

@@ -38,6 +38,8 @@ class Sum(Transfer):
         operands = range(len(site.inputs))
         for i in operands:
             _check_wide(op, affine, site, i)
+        if len(operands) == 1 and affine.scales:
+            raise Refused(f"'{op.name}' adds a constant, which its scale must reach too")
         scale = affine.only_scale()
         if not (affine.shifts or affine.adds):
             return [dict.fromkeys(operands, scale)]

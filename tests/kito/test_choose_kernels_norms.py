@@ -278,7 +278,9 @@ def test_attention_of_other_kinds_stays() -> None:
 def test_attention_with_lora_or_in_training_mode_stays() -> None:
     model = randomize(attention(CALLS["twice"]))
     nodes = {node.op.name: node for node in read_graph(model).nodes}
-    assert without_affine(nodes["norm"]) == "query"
+    rewrite = without_affine(nodes["norm"])
+    assert rewrite is not None
+    assert rewrite.into == "query"
     model.layers[-1].query_dense.enable_lora(2)
     nodes = {node.op.name: node for node in read_graph(model).nodes}
     assert without_affine(nodes["norm"]) is None

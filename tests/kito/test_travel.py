@@ -1006,3 +1006,30 @@ def test_a_shared_normalization_that_names_an_output() -> None:
     assert reduction.batchnorms == (1, 1)
     assert reduction.model.output_names == model.output_names
     assert_same(model, reduction.model)
+
+
+@pytest.mark.parametrize("kind", [L.ReLU, L.LeakyReLU])
+def test_a_scale_does_not_pass_a_sum_with_a_constant(kind: Any) -> None:
+    """``s * (relu(x) + c)`` is not ``s * relu(x) + c``."""
+
+    def rest(x: Any) -> Any:
+        # Called twice, so that it cannot take the constant in.
+        norm = L.BatchNormalization(scale=False, name="bn")
+        y = norm(kind()(L.Conv2D(4, 3)(x)) + SHIFT)
+        return [L.Add()([y, L.Conv2D(4, 3)(x)]), norm(bent(x))]
+
+    model = build(IMAGE, rest)
+    assert_same(model, reduce(model).model)
+
+
+def test_nothing_passes_an_affine_that_took_another_in() -> None:
+    """A product that has become ``s * (x * c) + t`` is none any more."""
+
+    def rest(x: Any) -> Any:
+        y = L.ReLU()(L.Conv2D(4, 1)(x)) * MIXED  # cannot go up, and takes the next one in
+        y = L.BatchNormalization(name="first")(y)
+        norm = L.BatchNormalization(scale=False, name="second")
+        return [L.Add()([norm(y), L.Conv2D(4, 1)(x)]), norm(L.Conv2D(4, 1)(x))]
+
+    model = build(IMAGE, rest)
+    assert_same(model, reduce(model).model)
