@@ -246,7 +246,7 @@ def _reduce(source: str, passes: str, target: str) -> Any:
 
 
 def _reduction_json(reduction: Any) -> dict[str, Any]:
-    keys = ("layers", "parameters", "batchnorms", "precomputed", "seconds")
+    keys = ("layers", "parameters", "batchnorms", "precomputed", "opened", "seconds")
     return {
         **{key: getattr(reduction, key) for key in keys},
         "rewrites": [asdict(x) for x in reduction.rewrites],

@@ -45,6 +45,7 @@ def check_reduction(run: ModelRun) -> dict[str, Any]:
         "parameters": list(reduction.parameters),
         "batchnorms": list(reduction.batchnorms),
         "precomputed": reduction.precomputed,
+        "opened": list(reduction.opened),
         "seconds": reduction.seconds,
         "rewrites": [
             {"pass_name": x.pass_name, "layers": list(x.layers), "into": x.into}

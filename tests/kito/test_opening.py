@@ -707,3 +707,79 @@ def test_a_closed_layer_that_cannot_be_copied_says_both() -> None:
     layer = Silent(lambda self, x: tf.nn.relu(self.dense(x)), name="block")
     with pytest.raises(kito.UnsupportedModelError, match=r"get_config.*it stays closed: its call"):
         kito.reduce(around(layer))
+
+
+# ---- as real code is written ---------------------------------------------------------------------
+
+
+class Pyramid(L.Layer):
+    """Spatial pyramid pooling as in DeepLabV3 (Chen et al. 2017): 5 branches and a projection."""
+
+    def __init__(self, filters: int, rates: tuple[int, ...] = (2, 3, 4), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.filters, self.rates = filters, rates
+
+    def build(self, shape: Any) -> None:
+        self.height, self.width = shape[1:3]
+        self.channels = []
+        for rate in (1, *self.rates):
+            size = 1 if rate == 1 else 3
+            conv = L.Conv2D(self.filters, size, padding="same", dilation_rate=rate, use_bias=False)
+            self.channels.append(keras.Sequential([conv, L.BatchNormalization(), L.ReLU()]))
+        self.pool = keras.Sequential(
+            [
+                L.GlobalAveragePooling2D(keepdims=True),
+                L.Conv2D(self.filters, 1, use_bias=False),
+                L.BatchNormalization(),
+                L.ReLU(),
+            ]
+        )
+        self.project = keras.Sequential(
+            [
+                L.Conv2D(self.filters, 1, use_bias=False),
+                L.BatchNormalization(),
+                L.ReLU(),
+                L.Dropout(0.2),
+            ]
+        )
+        for part in (*self.channels, self.pool):
+            part.build(shape)
+        self.project.build((*shape[:-1], self.filters * (2 + len(self.rates))))
+
+    def call(self, x: Any, training: Any = None) -> Any:
+        parts = [channel(x, training=training) for channel in self.channels]
+        pooled = self.pool(x, training=training)
+        pooled = ops.image.resize(pooled, (self.height, self.width), interpolation="bilinear")
+        return self.project(ops.concatenate([*parts, pooled], axis=-1), training=training)
+
+
+def test_a_pyramid_pooling_over_a_residual_network(tmp_path: Path) -> None:
+    x = image = keras.Input((24, 24, 3))
+    for _ in range(3):
+        y = L.ReLU()(L.BatchNormalization()(L.Conv2D(8, 3, padding="same", use_bias=False)(x)))
+        y = L.BatchNormalization()(L.Conv2D(8, 3, padding="same", use_bias=False)(y))
+        x = L.ReLU()(L.Add()([y, L.BatchNormalization()(L.Conv2D(8, 1)(x))]))
+    y = L.UpSampling2D(2, interpolation="bilinear")(
+        Pyramid(6, name="pyramid")(L.MaxPooling2D(2)(x))
+    )
+    low = L.ReLU()(L.BatchNormalization()(L.Conv2D(4, 1, use_bias=False)(x)))
+    model = randomize(keras.Model(image, L.Conv2D(2, 1)(L.Concatenate()([y, low]))))
+    reduction = kito.reduce(model)
+
+    assert reduction.opened == ("pyramid",)
+    assert reduction.batchnorms == (16, 0)
+    assert not reduction.kept
+    assert_same(model, reduction.model)
+    reduction.model.save(tmp_path / "model.keras")
+    assert_same(model, keras.saving.load_model(tmp_path / "model.keras"))
+
+
+def test_the_example_of_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "composites.md").read_text(encoding="utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {"keras": keras, "kito": kito, "images": images()}
+    exec(code, names)
+    reduction = names["reduction"]
+    assert reduction.batchnorms == (3, 0)
+    assert {"block_0.conv", "block_2.conv", "head"} <= {x.name for x in reduction.model.layers}
+    assert_same_on(names["model"], reduction.model, images())

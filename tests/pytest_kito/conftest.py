@@ -38,6 +38,34 @@ def net(width=4, name="net"):
     return model
 
 
+class Block(keras.layers.Layer):
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = keras.layers.Conv2D(filters, 3, use_bias=False)
+        self.bn = keras.layers.BatchNormalization()
+
+    def call(self, x, training=None):
+        return keras.activations.relu(self.bn(self.conv(x), training=training))
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__(name="subclassed")
+        self.blocks = [Block(4, name=f"block_{i}") for i in range(2)]
+        self.head = keras.layers.Dense(3)
+
+    def call(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return self.head(keras.ops.mean(x, axis=(1, 2)))
+
+
+def subclassed():
+    model = Subclassed()
+    model(np.zeros((1, 8, 8, 3), "float32"))
+    return model
+
+
 def kept():
     """A normalization that nothing can absorb."""
     image = keras.Input((8, 8, 3), name="image")

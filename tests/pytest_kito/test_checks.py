@@ -291,3 +291,29 @@ def doubling():
         ]
     )
     assert not list((folder.path / "out").glob("*.keras"))
+
+
+def test_a_subclassed_model(repository: Repository) -> None:
+    folder = repository(
+        """
+        version: 1
+        models:
+          own:
+            source: nets:subclassed
+            weights: random
+            reduction: {min_folded: 2, max_batchnorms: 0}
+            speedup: {device: cpu, budget_s: 0.5}
+        """
+    )
+    folder.makepyfile(
+        """
+        def test_fixtures(kito_original, kito_reduced):
+            assert type(kito_original).__name__ == "Subclassed"
+            assert "block_1.conv2d_1" in [x.name for x in kito_reduced.layers]
+        """
+    )
+    result = run(folder, "--kito-artifacts", "out", "--kito-report", "report.json")
+    result.assert_outcomes(passed=5)
+    (model,) = json.loads((folder.path / "report.json").read_text())["models"]
+    assert model["reduction"]["opened"] == ["block_0", "block_1"]
+    assert (folder.path / "out" / "own.keras").is_file()
