@@ -242,11 +242,13 @@ def _ops(graph: Graph) -> Iterator[Op]:
 
 
 def _is_chain(graph: Graph) -> bool:
-    """Whether the calls could be those of a Sequential: one after the other, of layers only."""
+    """Whether the calls could be those of a Sequential: one after the other, of one tensor each."""
     nodes = list(graph.nodes)
     before: Any = None
     for node in nodes:
         if not isinstance(node.op.layer, keras.Layer) or len(node.outputs) != 1:
+            return False
+        if len(node.args) > 1 or set(node.kwargs) - {"inputs", "training", "mask"}:
             return False
         if before is not None and (node.inputs != [before] or node.data is not before):
             return False

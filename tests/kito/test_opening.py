@@ -267,6 +267,21 @@ def test_a_sequential_stays_one_where_it_can() -> None:
         assert_same(model, reduced)
 
 
+def test_a_sequential_has_no_place_for_an_argument() -> None:
+    class Power(L.Layer):
+        def call(self, x: Any, exponent: int = 1) -> Any:
+            return x**exponent
+
+    def setup(self: Any) -> None:
+        self.power = Power(name="power")
+
+    layer = Custom(lambda self, x: self.power(self.bn(self.dense(x)), exponent=2), setup)
+    model = randomize(keras.Sequential([keras.Input((4,)), layer, L.ReLU()]))
+    reduced = kito.reduce(model).model
+    assert not isinstance(reduced, keras.Sequential)
+    assert_same(model, reduced)
+
+
 def test_in_nested_models() -> None:
     inner = keras.Input((4,))
     nested = keras.Model(inner, Custom(plain, name="block")(inner), name="nested")
@@ -544,6 +559,41 @@ def test_called_with_a_mask() -> None:
         assert_closed(randomize(keras.Model(x, L.Dense(2)(y))), "it is called with a mask")
 
 
+def test_a_mask_that_is_made_inside() -> None:
+    def setup(self: Any) -> None:
+        self.embed = L.Embedding(7, 4, mask_zero=True)
+
+    class Words(Custom):
+        def build(self, shape: Any) -> None:
+            self.embed.build(shape)
+            self.dense.build((*shape, 4))
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return (*shape, 4)
+
+    x = keras.Input((5,), dtype="int32")
+    y = Words(lambda self, x: self.embed(x), setup, name="block")(x)
+    model = randomize(keras.Model(x, L.Dense(2)(L.Activation("tanh")(y))))
+    assert_closed(model, "it makes a mask")
+
+
+def test_a_call_of_its_own() -> None:
+    class Wrapped(Custom):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return super().__call__(*args, **kwargs)
+
+    assert_closed(around(Wrapped(plain, name="block")), "it has a __call__ of its own")
+
+
+def test_results_of_another_dtype() -> None:
+    class Told(Custom):
+        def compute_output_spec(self, x: Any) -> Any:
+            return keras.KerasTensor(x.shape, "float16")
+
+    model = around(Told(plain, name="block"))
+    assert_closed(model, "other dtypes")
+
+
 def test_wrapped() -> None:
     model = around(L.TimeDistributed(Custom(plain, name="block"), name="each"))
     assert_closed(model, "'each' wraps it")
@@ -696,6 +746,7 @@ def test_a_closed_layer_leaves_no_calls_behind() -> None:
     reduction = kito.reduce(model)
     assert reduction.opened == ()
     assert reduction.batchnorms == (2, 1)
+    assert "shared" in [x.name for x in reduction.model.layers]  # and no copy of it
     assert_same(model, reduction.model)
 
 
