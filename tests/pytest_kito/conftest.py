@@ -41,8 +41,8 @@ def net(width=4, name="net"):
 class Block(keras.layers.Layer):
     def __init__(self, filters, **kwargs):
         super().__init__(**kwargs)
-        self.conv = keras.layers.Conv2D(filters, 3, use_bias=False)
-        self.bn = keras.layers.BatchNormalization()
+        self.conv = keras.layers.Conv2D(filters, 3, use_bias=False, name="conv")
+        self.bn = keras.layers.BatchNormalization(name="bn")
 
     def call(self, x, training=None):
         return keras.activations.relu(self.bn(self.conv(x), training=training))
