@@ -11,6 +11,10 @@ import pytest
 from kito_models import assert_same, randomize
 
 import kito
+from kito.affine import Affine, Refused
+from kito.graph import read_graph
+from kito.movable import Affines
+from kito.travel import Journey
 
 L = keras.layers
 Rest = Callable[[Any], Any]
@@ -1022,14 +1026,21 @@ def test_a_scale_does_not_pass_a_sum_with_a_constant(kind: Any) -> None:
     assert_same(model, reduce(model).model)
 
 
-def test_nothing_passes_an_affine_that_took_another_in() -> None:
-    """A product that has become ``s * (x * c) + t`` is none any more."""
-
-    def rest(x: Any) -> Any:
-        y = L.ReLU()(L.Conv2D(4, 1)(x)) * MIXED  # cannot go up, and takes the next one in
-        y = L.BatchNormalization(name="first")(y)
-        norm = L.BatchNormalization(scale=False, name="second")
-        return [L.Add()([norm(y), L.Conv2D(4, 1)(x)]), norm(L.Conv2D(4, 1)(x))]
-
-    model = build(IMAGE, rest)
-    assert_same(model, reduce(model).model)
+@pytest.mark.parametrize("altered", [False, True])
+def test_nothing_passes_an_affine_that_took_another_in(altered: bool) -> None:
+    """A product that has become ``s * (x * c) + t`` lets no scale pass as a product does."""
+    x = keras.Input(IMAGE)
+    y = L.Conv2D(4, 3, name="conv")(x) * MIXED
+    graph = read_graph(keras.Model(x, L.ReLU()(y)))
+    product, user = list(graph.nodes)[-2:]
+    affines = Affines()
+    if altered:
+        affines.alter(product, Affine.of(2.0, 1.0, None))
+    journey = Journey(affines)
+    scale = Affine.of(3.0, 0.0, None, adds=False)
+    if altered:
+        with pytest.raises(Refused, match="no affine can be folded into the operation"):
+            journey.up(product.outputs[0], scale, user)
+    else:
+        journey.up(product.outputs[0], scale, user)
+        assert [node.op.name for node in journey.plan.changes] == ["conv"]
