@@ -53,10 +53,15 @@ def left_as_they_were(layers: Sequence[Any], logs: Sequence[list[Any]] = ()) -> 
 
 def _attributes(layer: Any) -> dict[str, tuple[Any, Any]]:
     """The attributes that not every layer has; of those that hold values, what they hold, too."""
+    return {name: (value, _copied(value)) for name, value in _own(layer).items()}
+
+
+def _own(layer: Any) -> dict[str, Any]:
+    # TensorFlow has books of its own, which it opens when something is held for the first time.
     return {
-        name: (value, _copied(value))
+        name: value
         for name, value in vars(layer).items()
-        if name not in of_every_layer()
+        if name not in of_every_layer() and not name.startswith("_self_")
     }
 
 
@@ -67,7 +72,7 @@ def _copied(value: Any) -> Any:
 def _restore(layer: Any, before: dict[str, tuple[Any, Any]]) -> list[str]:
     """Give ``layer`` its attributes back; returns those whose change was one of state."""
     found = []
-    now = {name: value for name, value in vars(layer).items() if name not in of_every_layer()}
+    now = _own(layer)
     for name in [*before, *(x for x in now if x not in before)]:
         value, held = before.get(name, (None, None))
         same = name in before and name in now and now[name] is value

@@ -159,6 +159,25 @@ def test_the_live_layers_are_left_as_they_were() -> None:
     assert type(keras.Variable.__mul__).__name__ == "function"
 
 
+def test_a_model_that_only_holds_a_list() -> None:
+    """TensorFlow notes down what it holds when it is called symbolically for the first time."""
+
+    class Chain(keras.Model):
+        def __init__(self) -> None:
+            super().__init__(name="chain")
+            self.units = [Unit(4, name=f"unit_{i}") for i in range(2)]
+
+        def call(self, x: Any) -> Any:
+            for unit in self.units:
+                x = unit(x)
+            return x
+
+    model = Chain()
+    model(images())
+    randomize(model)
+    assert kito.reduce(model).batchnorms == (2, 0)
+
+
 def test_kitos_own_fold_opens_nothing() -> None:
     model = around(Custom(plain, name="block"))
     reduction = kito.reduce(model, passes=("fold_batchnorm",))
