@@ -28,7 +28,7 @@ from kito.graph import Ops, all_layers, is_readable, read_graph, trace
 from kito.held_weights import hold_weights
 from kito.identities import IDENTITIES
 from kito.nodes import Graph, Node, Op, Tensor
-from kito.same_outputs import check_same_outputs
+from kito.same_outputs import Samples, check_same_outputs
 from kito.symbolic import symbols_go_further
 from kito.transfer.base import has_transfer
 from kito.twins import is_stock
@@ -91,6 +91,7 @@ class _Opening:
         self.ops: Ops = {id(op.layer): op for inner in graph.graphs() for op in _ops(inner)}
         self.names: list[str] = []
         self.closed: list[Op] = []
+        self.samples: Samples = {}
 
     def run(self) -> None:
         """Open every layer that can be, and then those inside."""
@@ -120,7 +121,7 @@ class _Opening:
         try:
             if op.holders:
                 raise Closed(f"'{op.holders[0].name}' wraps it")
-            insides = [_look_inside(node, known) for node in sites]
+            insides = [_look_inside(node, known, self.samples) for node in sites]
         except Closed as reason:
             op.closed = str(reason)
             for x, nodes, holders in before:  # calls in what is not opened are none
@@ -149,7 +150,7 @@ class _Opening:
             taken.add(inner.name)
 
 
-def _look_inside(node: Node, known: Ops) -> Graph:
+def _look_inside(node: Node, known: Ops, samples: Samples) -> Graph:
     """The calls inside of one call, which were seen to do what it does."""
     layer = node.op.layer
     if node.runs_training or node.graph.runs_training:
@@ -175,7 +176,8 @@ def _look_inside(node: Node, known: Ops) -> Graph:
         raise Closed("its results have other dtypes where its inside is known")
     if any(x.mask is not None for x in results):
         raise Closed("it makes a mask")
-    problem = hold_weights(inside, layer, unrecorded) or check_same_outputs(node, inside)
+    problem = hold_weights(inside, layer, unrecorded)
+    problem = problem or check_same_outputs(node, inside, samples)
     if problem:
         raise Closed(problem)
     return inside

@@ -554,6 +554,17 @@ def test_stays_closed(name: str) -> None:
     assert_closed(around(Custom(call, name="block")), reason)
 
 
+def test_each_level_is_compared() -> None:
+    def setup(self: Any) -> None:
+        self.inner = Custom(differently_when_traced, name="inner")
+
+    model = around(Custom(lambda self, x: self.inner(self.bn(x)), setup, name="block"))
+    reduction = kito.reduce(model)
+    assert reduction.opened == ("block",)
+    assert "its inside gives other outputs" in reduction.kept[0].reason
+    assert_same(model, reduction.model)
+
+
 @pytest.mark.parametrize("call", [count, count_in_python, append])
 def test_state_is_seen_and_left_alone(call: Call) -> None:
     def setup(self: Any) -> None:
