@@ -7,8 +7,9 @@ with a simulated device only.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import keras
 import numpy as np
@@ -16,9 +17,22 @@ from keras import tree
 
 from kito.errors import KitoError
 
+Jit = Literal["auto", "on", "off"]
+"""Whether calls are compiled by XLA; ``auto``: as the backend's own ``predict`` would have it."""
+
 
 class Backend(Protocol):
     """What the timing needs to know of a backend."""
+
+    def prepare(self, kind: str) -> None:
+        """Before anything is on a device: have the CPU chosen, or a GPU's memory shared.
+
+        Args:
+            kind: ``cpu``, ``gpu`` or ``auto``.
+
+        Raises:
+            KitoError: the CPU is asked for, and it is too late to choose it.
+        """
 
     def version(self) -> str:
         """The backend's version."""
@@ -29,13 +43,26 @@ class Backend(Protocol):
     def threads(self) -> int | None:
         """How many threads one operation may use; None where it does not tell."""
 
-    def compiled_call(self, model: keras.Model, arguments: Any, kind: str) -> Callable[[], None]:
+    def jit(self, model: keras.Model, wanted: Jit, kind: str) -> bool:
+        """Whether the calls of this model are to be compiled by XLA.
+
+        Raises:
+            KitoError: what is wanted is not to be had with this backend.
+        """
+
+    def transfer(self, arguments: Any, kind: str) -> Callable[[], None]:
+        """Bringing ``arguments`` from the host to the device, waiting for the end of it."""
+
+    def compiled_call(
+        self, model: keras.Model, arguments: Any, kind: str, jit: bool = False
+    ) -> Callable[[], None]:
         """One inference call, traced, on ``arguments`` held by the device, that waits for its end.
 
         Args:
             model: a built model.
             arguments: arrays in the structure that the model takes.
             kind: ``cpu`` or ``gpu``.
+            jit: what :meth:`jit` said.
         """
 
 
@@ -55,12 +82,28 @@ def current() -> Backend:
 
 
 class TensorFlow:
-    """One ``tf.function``, not compiled by XLA: on CPU that is slower."""
+    """One ``tf.function``; on CPU not compiled by XLA unless asked for: that is slower."""
 
     def __init__(self) -> None:
         import tensorflow as tf
 
         self._tf = tf
+
+    def prepare(self, kind: str) -> None:
+        config = self._tf.config
+        gpus = config.get_visible_devices("GPU")
+        try:
+            if kind == "cpu" and gpus:
+                config.set_visible_devices([], "GPU")
+            for gpu in gpus if kind != "cpu" else ():
+                # Otherwise the first tensor takes all memory of the card, whoever else is on it.
+                config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError as error:  # TensorFlow has started, and with it the GPU
+            if kind == "cpu":
+                raise KitoError(
+                    "the CPU cannot be chosen any more, TensorFlow has already started on the "
+                    "GPU: set CUDA_VISIBLE_DEVICES=-1, or choose before anything is computed"
+                ) from error
 
     def version(self) -> str:
         return str(self._tf.__version__)
@@ -69,14 +112,32 @@ class TensorFlow:
         config = self._tf.config
         return [
             config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-            for gpu in config.list_physical_devices("GPU")
+            for gpu in config.get_visible_devices("GPU")
         ]
 
     def threads(self) -> int | None:
         # 0: as many as there are processors.
         return self._tf.config.threading.get_intra_op_parallelism_threads() or None
 
-    def compiled_call(self, model: keras.Model, arguments: Any, kind: str) -> Callable[[], None]:
+    def jit(self, model: keras.Model, wanted: Jit, kind: str) -> bool:
+        if wanted != "auto":
+            return wanted == "on"
+        return kind == "gpu" and _as_predict_would(model)
+
+    def transfer(self, arguments: Any, kind: str) -> Callable[[], None]:
+        tf = self._tf
+
+        def call() -> None:
+            with tf.device(f"/{kind.upper()}:0"):
+                tree.map_structure(lambda x: tf.identity(tf.convert_to_tensor(x)), arguments)
+            if kind == "gpu":
+                tf.test.experimental.sync_devices()
+
+        return call
+
+    def compiled_call(
+        self, model: keras.Model, arguments: Any, kind: str, jit: bool = False
+    ) -> Callable[[], None]:
         tf = self._tf
         elsewhere = {
             str(weight.value.device)
@@ -92,7 +153,7 @@ class TensorFlow:
             )
         with tf.device(f"/{kind.upper()}:0"):
             batch = tree.map_structure(tf.convert_to_tensor, arguments)
-        function = tf.function(lambda batch: model(batch, training=False), jit_compile=False)
+        function = tf.function(lambda batch: model(batch, training=False), jit_compile=jit)
         function.get_concrete_function(batch)
         if kind == "cpu":  # the call returns when it is done
 
@@ -113,6 +174,12 @@ class Jax:
     def __init__(self) -> None:
         self._jax = importlib.import_module("jax")
 
+    def prepare(self, kind: str) -> None:
+        if kind == "cpu":
+            self._jax.config.update("jax_platforms", "cpu")
+        # Read when JAX starts on a GPU; otherwise it takes three quarters of the card.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
     def version(self) -> str:
         return str(self._jax.__version__)
 
@@ -125,7 +192,19 @@ class Jax:
     def threads(self) -> int | None:
         return None
 
-    def compiled_call(self, model: keras.Model, arguments: Any, kind: str) -> Callable[[], None]:
+    def jit(self, model: keras.Model, wanted: Jit, kind: str) -> bool:
+        if wanted == "off":
+            raise KitoError("JAX compiles with XLA only: set jit: auto or on")
+        return True
+
+    def transfer(self, arguments: Any, kind: str) -> Callable[[], None]:
+        jax = self._jax
+        device = jax.devices(kind)[0]
+        return lambda: jax.block_until_ready(jax.device_put(arguments, device))
+
+    def compiled_call(
+        self, model: keras.Model, arguments: Any, kind: str, jit: bool = True
+    ) -> Callable[[], None]:
         jax = self._jax
         trainable = [variable.value for variable in model.trainable_variables]
         others = [variable.value for variable in model.non_trainable_variables]
@@ -148,6 +227,14 @@ class Torch:
     def __init__(self) -> None:
         self._torch = importlib.import_module("torch")
 
+    def prepare(self, kind: str) -> None:
+        # It takes memory as it needs it. Keras chooses its device when it is imported.
+        if kind == "cpu" and self.gpu_names():
+            raise KitoError(
+                "Keras on PyTorch is on the GPU already: set CUDA_VISIBLE_DEVICES=-1 to run on "
+                "the CPU"
+            )
+
     def version(self) -> str:
         return str(self._torch.__version__)
 
@@ -160,13 +247,30 @@ class Torch:
     def threads(self) -> int | None:
         return int(self._torch.get_num_threads())
 
-    def compiled_call(self, model: keras.Model, arguments: Any, kind: str) -> Callable[[], None]:
-        torch = self._torch
+    def jit(self, model: keras.Model, wanted: Jit, kind: str) -> bool:
+        if wanted == "on":
+            raise KitoError("PyTorch runs without XLA: set jit: auto or off")
+        return False
 
+    def transfer(self, arguments: Any, kind: str) -> Callable[[], None]:
+        def call() -> None:
+            self._place(arguments, kind)
+            if kind == "gpu":
+                self._torch.cuda.synchronize()
+
+        return call
+
+    def _place(self, arguments: Any, kind: str) -> Any:
         def place(array: np.ndarray) -> Any:
-            return torch.tensor(array, device="cpu" if kind == "cpu" else "cuda")
+            return self._torch.tensor(array, device="cpu" if kind == "cpu" else "cuda")
 
-        batch = tree.map_structure(place, arguments)
+        return tree.map_structure(place, arguments)
+
+    def compiled_call(
+        self, model: keras.Model, arguments: Any, kind: str, jit: bool = False
+    ) -> Callable[[], None]:
+        torch = self._torch
+        batch = self._place(arguments, kind)
 
         def call() -> None:
             # Keras puts what it makes itself on the device of this scope.
@@ -176,6 +280,13 @@ class Torch:
                 torch.cuda.synchronize()
 
         return call
+
+
+def _as_predict_would(model: keras.Model) -> bool:
+    if not model.compiled:
+        # Asking notes the answer on the model, which is the user's: ask another with its layers.
+        model = keras.Model(model.inputs, model.outputs)
+    return bool(model.jit_compile)
 
 
 _BACKENDS: dict[str, Callable[[], Backend]] = {

@@ -5,7 +5,6 @@ A GPU was never at hand: what is specific to one is tested with a simulated devi
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 from collections.abc import Callable
@@ -15,7 +14,8 @@ from typing import Any, Literal
 
 import keras
 
-from kito import backends
+from kito import backends, nvml
+from kito.backends import Jit
 from kito.errors import KitoError
 from kito.inputs import Inputs, call_arguments
 
@@ -47,7 +47,7 @@ def detect(kind: Literal["auto", "cpu", "gpu"] = "auto") -> Device:
         raise KitoError(f"there is no device {kind!r}; allowed: auto, cpu, gpu")
     names = [] if kind == "cpu" else backends.current().gpu_names()
     if names:
-        return Device("gpu", names[0], gpu_figures().get("driver"))
+        return Device("gpu", names[0], nvml.driver())
     if kind == "gpu":
         raise KitoError(
             f"there is no GPU that {keras.backend.backend()} can use: install its build for "
@@ -57,7 +57,21 @@ def detect(kind: Literal["auto", "cpu", "gpu"] = "auto") -> Device:
     return Device("cpu", cpu_name())
 
 
-def compiled_call(model: keras.Model, batch: Inputs, device: Device) -> Callable[[], None]:
+def prepare(kind: Literal["auto", "cpu", "gpu"] = "auto") -> None:
+    """Choose the kind of device for this process, before anything is on one.
+
+    With ``cpu`` the backend uses no GPU. Otherwise its memory on a GPU grows as needed, so that a
+    check does not take the whole card; where the backend has started already, that stays as it is.
+
+    Raises:
+        KitoError: the CPU is asked for, and it is too late to choose it.
+    """
+    backends.current().prepare(kind)
+
+
+def compiled_call(
+    model: keras.Model, batch: Inputs, device: Device, jit: bool | None = None
+) -> Callable[[], None]:
     """One compiled inference call of the backend, on a batch that is already on the device.
 
     TensorFlow: one ``tf.function``; JAX: ``jax.jit``; PyTorch: ``torch.inference_mode``. It is
@@ -67,19 +81,48 @@ def compiled_call(model: keras.Model, batch: Inputs, device: Device) -> Callable
         model: a built model.
         batch: by input name, first axis = samples.
         device: from :func:`detect`.
+        jit: whether XLA compiles it, from :func:`uses_jit`; None: as ``predict`` would have it.
 
     Raises:
         KitoError: the model's weights are on another device, or the backend cannot be timed.
     """
-    return backends.current().compiled_call(model, call_arguments(model, batch), device.kind)
+    if jit is None:
+        jit = uses_jit(model, "auto", device)
+    return backends.current().compiled_call(model, call_arguments(model, batch), device.kind, jit)
+
+
+def uses_jit(model: keras.Model, wanted: Jit, device: Device) -> bool:
+    """Whether XLA compiles the calls of a model.
+
+    Args:
+        model: a built model.
+        wanted: ``on``, ``off``, or ``auto``: on a GPU as the model's own ``predict`` would have it,
+            on a CPU not, but always with JAX.
+        device: where they run.
+
+    Raises:
+        KitoError: the backend has no such choice.
+    """
+    return backends.current().jit(model, wanted, device.kind)
+
+
+def transfer_call(model: keras.Model, batch: Inputs, device: Device) -> Callable[[], None]:
+    """Bringing a batch from the host to the device, waiting for the end of it."""
+    return backends.current().transfer(call_arguments(model, batch), device.kind)
+
+
+def threads() -> int:
+    """How many threads one operation may use."""
+    return backends.current().threads() or _processors()
 
 
 def environment(device: Device) -> dict[str, Any]:
     """What a figure that was measured here depends on, as the JSON report has it.
 
     Keys: ``python``, ``keras``, ``backend``, ``backend_version``, ``device``, ``device_name``,
-    ``driver``, ``cpu``, ``threads``, ``xla``, ``dtype_policy``; on a GPU that NVML tells of, also
-    ``clocks_mhz`` (``{"sm": [now, most], "memory": [now, most]}``) and ``throttled`` (reasons).
+    ``driver``, ``cpu``, ``threads``, ``dtype_policy``; on a GPU that NVML tells of, also
+    ``clocks_mhz`` (``{"sm": [now, most], "memory": [now, most]}``), ``power_w``, ``temperature_c``
+    and ``throttled`` (reasons).
     """
     backend = backends.current()
     found: dict[str, Any] = {
@@ -91,13 +134,18 @@ def environment(device: Device) -> dict[str, Any]:
         "device_name": device.name,
         "driver": device.driver,
         "cpu": cpu_name(),
-        "threads": backend.threads() or _processors(),
-        "xla": keras.backend.backend() == "jax",
+        "threads": threads(),
         "dtype_policy": keras.config.dtype_policy().name,
     }
-    if device.kind == "gpu":
-        figures = gpu_figures()
-        found |= {key: figures[key] for key in ("clocks_mhz", "throttled") if key in figures}
+    state = nvml.gpu_state() if device.kind == "gpu" else None
+    if state is not None:
+        clocks = {"sm": state.sm_mhz, "memory": state.memory_mhz}
+        found |= {
+            "clocks_mhz": {name: list(span) for name, span in clocks.items() if span},
+            "power_w": state.power_w,
+            "temperature_c": state.temperature_c,
+            "throttled": list(state.throttled),
+        }
     return found
 
 
@@ -109,59 +157,6 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, "") or platform.processor() or platform.machine() or "unknown"
-
-
-def gpu_figures() -> dict[str, Any]:
-    """The first visible GPU's ``driver``, ``clocks_mhz`` and ``throttled``, where NVML tells them.
-
-    Empty where the package ``nvidia-ml-py`` or the driver is missing, or the driver refuses.
-    """
-    try:
-        nvml = importlib.import_module("pynvml")
-        nvml.nvmlInit()
-    except Exception:  # its errors are its own, and no figure is worth a failure
-        return {}
-    found: dict[str, Any] = {}
-    try:
-        found["driver"] = _text(nvml.nvmlSystemGetDriverVersion())
-        gpu = _visible_gpu(nvml)
-        clocks = {"sm": nvml.NVML_CLOCK_SM, "memory": nvml.NVML_CLOCK_MEM}
-        found["clocks_mhz"] = {
-            name: [nvml.nvmlDeviceGetClockInfo(gpu, x), nvml.nvmlDeviceGetMaxClockInfo(gpu, x)]
-            for name, x in clocks.items()
-        }
-        reasons = nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu)
-        found["throttled"] = [name for bit, name in _THROTTLED.items() if reasons & bit]
-    except Exception:  # some GPUs tell only a part
-        return found
-    finally:
-        nvml.nvmlShutdown()
-    return found
-
-
-_THROTTLED = {
-    0x02: "application clocks setting",
-    0x04: "software power cap",
-    0x08: "hardware slowdown",
-    0x10: "sync boost",
-    0x20: "software thermal slowdown",
-    0x40: "hardware thermal slowdown",
-    0x80: "hardware power brake",
-    0x100: "display clock setting",
-}
-"""Bits of ``nvmlClocksThrottleReasons``; idle (0x01) slows nothing down that is asked for."""
-
-
-def _visible_gpu(nvml: Any) -> Any:
-    """NVML counts all GPUs, the backend only those that CUDA_VISIBLE_DEVICES leaves it."""
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0].strip()
-    if first.startswith(("GPU-", "MIG-")):
-        return nvml.nvmlDeviceGetHandleByUUID(first)
-    return nvml.nvmlDeviceGetHandleByIndex(int(first) if first.isdecimal() else 0)
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value  # older NVML packages: bytes
 
 
 def _processors() -> int:

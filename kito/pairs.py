@@ -5,6 +5,10 @@ Nothing here knows a model: the calls, the clock and the random numbers are hand
 Whatever disturbs a machine for longer than a call disturbs both calls of a pair, so the ratio
 within a pair is far steadier than any time. The figure is the median of these ratios: the odd pair
 in which only one call was disturbed does not move it.
+
+Each round also times a twin of the original. What its ratio to the original seems to be is the
+noise floor: no difference is there, so whatever is seen is the machine, and luck in where things
+lie in memory, which no number of pairs would show in the interval of the other ratio.
 """
 
 from __future__ import annotations
@@ -14,11 +18,10 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-Verdict = Literal["pass", "fail", "inconclusive"]
+from kito.verdicts import Verdict, judge
 
 FIRST_LOOK = 20
 """Pairs before the first verdict; each later look comes at twice as many."""
@@ -38,7 +41,8 @@ class Pairs:
         ratio: median over the pairs of time of the original / time of the reduced.
         low: low end of the interval of ``ratio``.
         high: high end of it.
-        noise_floor: see :func:`noise_floor`.
+        noise_floor: how far from 1 the original's ratio to its twin can seem to be here: ``max(1 -
+            low, high - 1)`` of the interval of that ratio.
         verdict: on the minimum; None where there is none.
         original: seconds of the original's call in each pair, in the order of time.
         reduced: seconds of the reduced model's call in each pair.
@@ -56,12 +60,14 @@ class Pairs:
 def measure_pairs(
     original: Callable[[], None],
     reduced: Callable[[], None],
+    twin: Callable[[], None],
     *,
     minimum: float | None,
     confidence: float,
     budget_s: float,
     rng: np.random.Generator,
     clock: Callable[[], float],
+    between: Callable[[int], None] | None = None,
 ) -> Pairs:
     """Time two calls in pairs, in random order, until the verdict is clear or the budget is spent.
 
@@ -74,26 +80,29 @@ def measure_pairs(
     Args:
         original: one call of the original, which returns when its work is done.
         reduced: the same of the reduced model.
+        twin: the same of the original, made once more.
         minimum: the ratio to judge; None to measure only, for at most a quarter of the budget.
         confidence: of the interval, for all looks together.
         budget_s: seconds, warm-up included; three pairs are taken even if they take longer.
-        rng: the order within each pair, and the bootstrap.
+        rng: the order within each round, and the bootstrap.
         clock: seconds from any start.
+        between: called after each round, outside of what is timed, with the pairs so far.
     """
     start = clock()
     limit = budget_s if minimum is not None else budget_s / 4
+    calls = (original, reduced, twin)
     with _garbage_collection_off():
-        for call in (original, reduced):
-            warm_up(call, clock, limit / 10)
-    times: tuple[list[float], list[float]] = [], []
+        for call in calls:
+            warm_up(call, clock, limit / 15)
+    times: tuple[list[float], ...] = [], [], []
     goal, look = FIRST_LOOK, 0
     while True:
-        in_time = _take_pairs((original, reduced), times, goal, start + limit, rng, clock)
+        in_time = _take_rounds(calls, times, goal, start + limit, rng, clock, between)
         look, goal = look + 1, goal * 2
         risk = (1 - confidence) / (look * (look + 1))
-        ratios = np.divide(*times)
+        ratios, same = np.divide(times[0], times[1]), np.divide(times[0], times[2])
         ratio, (low, high) = float(np.median(ratios)), median_interval(ratios, risk, rng)
-        floor = noise_floor(times[0], risk, rng)
+        floor = _distance_from_one(median_interval(same, risk, rng))
         verdict: Verdict | None = None
         if minimum is not None and len(ratios) >= least_for(risk):
             verdict = judge(low, high, floor, minimum)
@@ -103,36 +112,8 @@ def measure_pairs(
             return Pairs(ratio, low, high, floor, verdict, tuple(times[0]), tuple(times[1]))
 
 
-def judge(low: float, high: float, floor: float, minimum: float) -> Literal["pass", "fail"] | None:
-    """The verdict on an interval of the ratio; None where it allows none.
-
-    A claimed speed-up within the noise floor cannot be told from none, so such a minimum is judged
-    only where the whole interval lies outside the noise: then it is clear on which side.
-    """
-    in_the_noise = 1 < minimum <= 1 + floor
-    if in_the_noise and low <= 1 + floor and high >= 1 - floor:
-        return None
-    if low >= minimum:
-        return "pass"
-    return "fail" if high < minimum else None
-
-
-def noise_floor(original: list[float], risk: float, rng: np.random.Generator) -> float:
-    """How far from 1 the ratio of two models of the same speed can seem to be here.
-
-    The originals of each two consecutive pairs are divided by each other, which by which is drawn
-    like the order within a pair; the floor is ``max(1 - low, high - 1)`` of the interval of the
-    median of these ratios. Two such calls lie further apart than those of a pair, so it is on the
-    careful side.
-
-    Args:
-        original: seconds of the original in each pair, at least two of them.
-        risk: as for :func:`median_interval`.
-        rng: which by which, and the bootstrap.
-    """
-    ratios = np.divide(original[:-1], original[1:])
-    swapped = rng.random(len(ratios)) < 0.5
-    low, high = median_interval(np.where(swapped, 1 / ratios, ratios), risk, rng)
+def _distance_from_one(interval: tuple[float, float]) -> float:
+    low, high = interval
     return max(1 - low, high - 1)
 
 
@@ -189,22 +170,25 @@ def warm_up(call: Callable[[], None], clock: Callable[[], float], limit: float) 
     return len(times)
 
 
-def _take_pairs(
-    calls: tuple[Callable[[], None], Callable[[], None]],
-    times: tuple[list[float], list[float]],
+def _take_rounds(
+    calls: tuple[Callable[[], None], ...],
+    times: tuple[list[float], ...],
     goal: int,
     deadline: float,
     rng: np.random.Generator,
     clock: Callable[[], float],
+    between: Callable[[int], None] | None,
 ) -> bool:
-    """Add pairs until there are ``goal``, or until one more would end after the deadline: False."""
+    """Add rounds up to ``goal``; False where one more would end after the deadline."""
     with _garbage_collection_off():
         while len(times[0]) < goal:
-            last = times[0][-1] + times[1][-1] if times[0] else 0.0
+            last = sum(x[-1] for x in times if x)
             if len(times[0]) >= LEAST_PAIRS and clock() + last > deadline:
                 return False
-            for which in rng.permutation(2):
+            for which in rng.permutation(len(calls)):
                 times[which].append(_seconds(calls[which], clock))
+            if between is not None:
+                between(len(times[0]))
     return True
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
 
-from kito.devices import Device, compiled_call, detect
+from kito.backends import Jit
+from kito.devices import Device, compiled_call, detect, threads, uses_jit
 from kito.errors import KitoError
 from kito.importing import describe
 from kito.inputs import Inputs, batch_limit, resolve_inputs, sample_count
-from kito.pairs import Verdict, measure_pairs
+from kito.nvml import GpuWatch
+from kito.overheads import measure_overheads
+from kito.pairs import least_for, measure_pairs
+from kito.verdicts import Verdict, explain
 from kito.views import functional_views
 
 
@@ -28,8 +33,8 @@ class SpeedupEstimate:
         high: high end of it. With fewer than about 7 pairs no interval is as sure as
             ``confidence``; then these are the least and the greatest ratio, and no verdict is
             given on them.
-        noise_floor: how far from 1 the original's ratio to itself can seem to be here: ``max(1 -
-            low, high - 1)`` of the interval of that ratio, from the same pairs.
+        noise_floor: how far from 1 the original's ratio to itself, compiled once more, can seem to
+            be here: ``max(1 - low, high - 1)`` of the interval of that ratio, from the same rounds.
         verdict: ``pass`` where ``low`` reaches the minimum, ``fail`` where ``high`` does not,
             ``inconclusive`` where the budget ended before either; None without a minimum. Where the
             minimum is above 1 and within the noise floor, the whole interval must moreover lie
@@ -42,6 +47,15 @@ class SpeedupEstimate:
         minimum: the ratio that was to be reached, or None.
         confidence: of the interval, however often it was looked at before.
         seconds: that the measurement took, tracing and warm-up included.
+        explanation: the verdict in a sentence.
+        warnings: what makes the figures doubtful, such as a GPU whose clock fell; mostly empty.
+        jit: whether XLA compiled both models.
+        threads: that one operation may use on the CPU.
+        transfer_ms: median time to bring the batch to the device, in milliseconds; not part of the
+            ratio. None where it cannot be told, as for the following.
+        predict_ms: median time of the reduced model's ``predict`` on the batch, in milliseconds.
+        gpu: clocks, power, temperature and throttling while it was timed (see
+            :meth:`kito.nvml.GpuWatch.figures`); None on a CPU, and where NVML tells nothing.
     """
 
     ratio: float
@@ -57,6 +71,13 @@ class SpeedupEstimate:
     minimum: float | None
     confidence: float
     seconds: float
+    explanation: str
+    warnings: tuple[str, ...]
+    jit: bool
+    threads: int
+    transfer_ms: float | None
+    predict_ms: float | None
+    gpu: dict[str, Any] | None
 
 
 def measure_speedup(
@@ -70,10 +91,15 @@ def measure_speedup(
     budget_s: float = 60.0,
     seed: int = 0,
     device: Device | None = None,
+    jit: Jit = "auto",
+    progress: Callable[[int], None] | None = None,
 ) -> SpeedupEstimate:
     """Time two models' compiled inference calls against each other, on one batch on the device.
 
-    That their outputs are the same is not asked here: see :func:`kito.compare`.
+    Each round times the original, the reduced model and the original compiled once more, in random
+    order (:mod:`kito.pairs`); garbage collection is off meanwhile. What is not the compiled call,
+    the way of the batch to the device and ``predict``, is timed afterwards and apart.
+    Whether their outputs are the same is not asked here: see :func:`kito.compare`.
 
     Args:
         original: a built model.
@@ -88,25 +114,37 @@ def measure_speedup(
             count.
         seed: of random inputs, of the order within pairs, and of the bootstrap.
         device: from :func:`kito.devices.detect`, which is the default.
+        jit: whether XLA compiles both: ``on``, ``off``, or ``auto``: on a GPU as the original's own
+            ``predict`` would have it, on a CPU not, but always with JAX.
+        progress: called between rounds, outside of what is timed, with the pairs so far.
 
     Raises:
         KitoError: an argument is out of its range, the inputs do not fit, or a model cannot be
             called on them.
     """
     start = perf_counter()
-    _check(original, reduced, batch_size, minimum, confidence, budget_s)
+    _check(original, reduced, batch_size, minimum, confidence, budget_s, jit)
     device = detect() if device is None else device
     original, reduced = functional_views(original, reduced)
     batch = _batch(original, inputs, batch_size, seed)
+    watch = GpuWatch()
+
+    def between(pairs: int) -> None:
+        if device.kind == "gpu":
+            watch.look()
+        if progress is not None:
+            progress(pairs)
+
     try:
+        compiled = uses_jit(original, jit, device)
         pairs = measure_pairs(
-            compiled_call(original, batch, device),
-            compiled_call(reduced, batch, device),
+            *(compiled_call(x, batch, device, compiled) for x in (original, reduced, original)),
             minimum=minimum,
             confidence=confidence,
             budget_s=budget_s,
             rng=np.random.default_rng(seed),
             clock=perf_counter,
+            between=between,
         )
     except KitoError:
         raise
@@ -116,6 +154,8 @@ def measure_speedup(
             f"{batch_size} on '{device.name}': {describe(error)}; check that the model runs on "
             "such a batch, or use a smaller one if memory ran out"
         ) from error
+    overheads = measure_overheads(reduced, batch, device, perf_counter, budget_s / 50)
+    count = len(pairs.original)
     return SpeedupEstimate(
         ratio=pairs.ratio,
         low=pairs.low,
@@ -124,12 +164,29 @@ def measure_speedup(
         verdict=pairs.verdict,
         original_ms=_milliseconds(pairs.original),
         reduced_ms=_milliseconds(pairs.reduced),
-        pairs=len(pairs.original),
+        pairs=count,
         device=device,
         batch_size=batch_size,
         minimum=minimum,
         confidence=confidence,
         seconds=perf_counter() - start,
+        explanation=explain(
+            pairs.verdict,
+            pairs.ratio,
+            (pairs.low, pairs.high),
+            floor=pairs.noise_floor,
+            minimum=minimum,
+            confidence=confidence,
+            pairs=count,
+            few=count < least_for((1 - confidence) / 2),
+            budget_s=budget_s,
+        ),
+        warnings=tuple(watch.warnings()),
+        jit=compiled,
+        threads=threads(),
+        transfer_ms=overheads.transfer_ms,
+        predict_ms=overheads.predict_ms,
+        gpu=watch.figures(),
     )
 
 
@@ -140,6 +197,7 @@ def _check(
     minimum: float | None,
     confidence: float,
     budget_s: float,
+    jit: str,
 ) -> None:
     for role, model in (("original", original), ("reduced", reduced)):
         if not isinstance(model, keras.Model):
@@ -154,6 +212,8 @@ def _check(
         raise KitoError(f"confidence is {confidence!r}; it must be above 0 and below 1")
     if not 0 < budget_s < math.inf:
         raise KitoError(f"budget_s is {budget_s!r}; it must be a number of seconds above 0")
+    if jit not in get_args(Jit):
+        raise KitoError(f"jit is {jit!r}; it must be one of {', '.join(get_args(Jit))}")
 
 
 def _batch(model: keras.Model, inputs: Any, batch_size: int, seed: int) -> Inputs:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -83,13 +84,101 @@ class TestTensorFlow:
         import tensorflow as tf
 
         gpus = [SimpleNamespace(name="/physical_device:GPU:0"), SimpleNamespace(name="second")]
-        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+        monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
         monkeypatch.setattr(
             tf.config.experimental,
             "get_device_details",
             lambda gpu: {"device_name": "NVIDIA A10G"} if gpu is gpus[0] else {},
         )
         assert backends.TensorFlow().gpu_names() == ["NVIDIA A10G", "second"]
+
+    @pytest.fixture
+    def gpu(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+        """A GPU, and what was done to it; ``started`` is what TensorFlow would say it has."""
+        import tensorflow as tf
+
+        gpu = SimpleNamespace(name="GPU:0")
+        done: dict[str, Any] = {"started": False, "visible": [gpu], "growing": []}
+
+        def refuse_if_started() -> None:
+            if done["started"]:
+                raise RuntimeError("devices cannot be modified after being initialized")
+
+        def set_visible(devices: list[Any], kind: str) -> None:
+            refuse_if_started()
+            done["visible"] = devices
+
+        def set_growth(device: Any, grows: bool) -> None:
+            refuse_if_started()
+            done["growing"].append((device, grows))
+
+        monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: done["visible"])
+        monkeypatch.setattr(tf.config, "set_visible_devices", set_visible)
+        monkeypatch.setattr(tf.config.experimental, "set_memory_growth", set_growth)
+        return done
+
+    @pytest.mark.parametrize("kind", ["auto", "gpu"])
+    def test_takes_memory_as_it_needs_it(self, kind: str, gpu: dict[str, Any]) -> None:
+        backends.TensorFlow().prepare(kind)
+        assert gpu["growing"] == [(gpu["visible"][0], True)]
+
+    def test_leaves_a_gpu_that_has_started_as_it_is(self, gpu: dict[str, Any]) -> None:
+        gpu["started"] = True
+        backends.TensorFlow().prepare("auto")
+        assert gpu["growing"] == []
+
+    def test_hides_the_gpu_where_the_cpu_is_chosen(self, gpu: dict[str, Any]) -> None:
+        backends.TensorFlow().prepare("cpu")
+        assert gpu["visible"] == gpu["growing"] == []
+        backends.TensorFlow().prepare("cpu")
+
+    def test_says_when_it_is_too_late_to_choose_the_cpu(self, gpu: dict[str, Any]) -> None:
+        gpu["started"] = True
+        with pytest.raises(KitoError, match="already started on the GPU: set CUDA_VISIBLE_DEV"):
+            backends.TensorFlow().prepare("cpu")
+
+    @pytest.mark.usefixtures("gpu")
+    def test_uses_xla_as_declared_or_as_predict_would(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import tensorflow as tf
+
+        model, _ = counting_model()
+        gpu = SimpleNamespace(device_type="GPU")
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [gpu])
+        own = backends.TensorFlow()
+        state = dict(vars(model))
+        assert own.jit(model, "auto", "gpu")
+        assert vars(model) == state, "nothing is noted on the user's model"
+        assert not own.jit(model, "auto", "cpu")
+        assert own.jit(model, "on", "cpu")
+        assert not own.jit(model, "off", "gpu")
+        model.compile(jit_compile=False)
+        assert not own.jit(model, "auto", "gpu")
+
+    def test_a_call_compiled_by_xla_is(self) -> None:
+        model, _ = counting_model()
+        with pytest.MonkeyPatch.context() as patch:
+            import tensorflow as tf
+
+            options: list[dict[str, Any]] = []
+            function = tf.function
+            patch.setattr(
+                tf, "function", lambda x, **more: options.append(more) or function(x, **more)
+            )
+            backends.TensorFlow().compiled_call(model, BATCH, "cpu", jit=True)()
+        assert options == [{"jit_compile": True}]
+
+    def test_a_batch_is_brought_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import tensorflow as tf
+
+        waits: list[int] = []
+        monkeypatch.setattr(tf.test.experimental, "sync_devices", lambda: waits.append(1))
+        monkeypatch.setattr(tf, "device", contextlib.nullcontext)
+        backends.TensorFlow().transfer({"image": BATCH}, "cpu")()
+        assert waits == []
+        backends.TensorFlow().transfer({"image": BATCH}, "gpu")()
+        assert waits == [1]
 
 
 class ImaginaryModel:
@@ -134,6 +223,7 @@ class TestJax:
             jit=jit,
             device_put=lambda values, device: values,
             block_until_ready=lambda outputs: log.append(("waited", outputs)),
+            config=SimpleNamespace(update=lambda key, value: log.append((key, value))),
         )
         monkeypatch.setitem(sys.modules, "jax", jax)
         return log
@@ -146,6 +236,26 @@ class TestJax:
     @pytest.mark.usefixtures("log")
     def test_without_a_gpu(self) -> None:
         assert backends.Jax().gpu_names() == []
+
+    def test_brings_a_batch_over_and_waits(self, log: list[Any]) -> None:
+        backends.Jax().transfer("batch", "cpu")()
+        assert log == [("waited", "batch")]
+
+    def test_chooses_the_cpu_and_takes_no_whole_card(
+        self, log: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "x")
+        monkeypatch.delenv("XLA_PYTHON_CLIENT_PREALLOCATE")
+        backends.Jax().prepare("auto")
+        assert (log, os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"]) == ([], "false")
+        backends.Jax().prepare("cpu")
+        assert log == [("jax_platforms", "cpu")]
+
+    def test_always_compiles_with_xla(self, log: list[Any]) -> None:
+        model = ImaginaryModel(log)
+        assert backends.Jax().jit(model, "auto", "cpu")
+        with pytest.raises(KitoError, match="JAX compiles with XLA only: set jit: auto or on"):
+            backends.Jax().jit(model, "off", "gpu")
 
 
 class TestTorch:
@@ -191,3 +301,18 @@ class TestTorch:
     def test_tells_its_gpus_and_threads(self) -> None:
         assert backends.Torch().gpu_names() == ["Imaginary 0", "Imaginary 1"]
         assert backends.Torch().threads() == 3
+
+    def test_brings_a_batch_over_and_waits(self, log: list[Any]) -> None:
+        backends.Torch().transfer(BATCH, "gpu")()
+        assert log == ["waited"]
+
+    @pytest.mark.usefixtures("log")
+    def test_cannot_choose_the_cpu_any_more(self) -> None:
+        backends.Torch().prepare("gpu")
+        with pytest.raises(KitoError, match="on the GPU already: set CUDA_VISIBLE_DEVICES=-1"):
+            backends.Torch().prepare("cpu")
+
+    def test_knows_no_xla(self, log: list[Any]) -> None:
+        assert not backends.Torch().jit(ImaginaryModel(log), "auto", "gpu")
+        with pytest.raises(KitoError, match="without XLA: set jit: auto or off"):
+            backends.Torch().jit(ImaginaryModel(log), "on", "gpu")

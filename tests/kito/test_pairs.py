@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,68 +11,12 @@ from kito.pairs import (
     LEAST_PAIRS,
     WARM_UP_CALLS,
     Pairs,
-    judge,
     least_for,
     measure_pairs,
     median_interval,
-    noise_floor,
     warm_up,
 )
-
-
-class Machine:
-    """A clock that only its own calls move, and how they are disturbed.
-
-    jitter: spread of each call; drift: of a level that wanders slowly; spikes: how often a call is
-    hit by something else; slow: how much longer most calls take on a second core, to which the
-    process moves and from which it comes back every 50 calls or so; trend: slower with each call.
-    """
-
-    def __init__(
-        self,
-        *,
-        seed: int = 0,
-        jitter: float = 0.02,
-        drift: float = 0.0,
-        spikes: float = 0.0,
-        slow: float = 0.0,
-        trend: float = 0.0,
-    ) -> None:
-        self.now = 0.0
-        self.calls: list[float] = []
-        self._rng = np.random.default_rng(seed)
-        self._jitter, self._drift, self._trend = jitter, drift, trend
-        self._spikes, self._slow = spikes, slow
-        self._level, self._on_slow_core = 0.0, False
-
-    def clock(self) -> float:
-        return self.now
-
-    def call(self, seconds: float) -> Callable[[], None]:
-        def run() -> None:
-            rng = self._rng
-            self._level = 0.98 * self._level + self._drift * rng.standard_normal()
-            self._on_slow_core ^= rng.random() < 0.02
-            noise = self._level + self._jitter * rng.standard_normal()
-            factor = math.exp(noise + self._trend * len(self.calls))
-            if rng.random() < self._spikes:
-                factor *= 1 + rng.exponential(1.5)
-            if self._on_slow_core and rng.random() < 0.7:
-                factor *= 1 + self._slow
-            self.calls.append(seconds)
-            self.now += seconds * factor
-
-        return run
-
-
-NOISES: dict[str, dict[str, float]] = {
-    "quiet": {},
-    "drift": {"drift": 0.02, "jitter": 0.05},
-    "spikes": {"spikes": 0.1},
-    "second core": {"slow": 0.6},
-    "trend": {"trend": 0.002},
-    "all but trend": {"drift": 0.02, "jitter": 0.05, "spikes": 0.1, "slow": 0.6},
-}
+from simulated import NOISES, Machine
 
 
 def measure(
@@ -88,6 +31,7 @@ def measure(
     return measure_pairs(
         machine.call(seconds * ratio),
         machine.call(seconds),
+        machine.call(seconds * ratio),
         minimum=minimum,
         confidence=0.95,
         budget_s=budget_s,
@@ -104,9 +48,10 @@ class TestVerdict:
             measure(Machine(seed=seed, **NOISES[noise]), 1.2, 1.2, seed=seed + 1000)
             for seed in range(100)
         ]
-        wrong = [run.verdict for run in runs].count("pass")
+        verdicts = [run.verdict for run in runs]
         covered = sum(run.low <= 1.2 <= run.high for run in runs)
-        assert wrong <= 4
+        assert verdicts.count("pass") <= 4
+        assert verdicts.count("fail") <= 4
         assert covered >= 95
 
     @pytest.mark.parametrize("noise", NOISES)
@@ -122,31 +67,44 @@ class TestVerdict:
         assert len(measure(Machine(), 1.5, 1.2).original) == FIRST_LOOK
 
     def test_few_calls_that_are_slow_still_give_a_verdict(self) -> None:
-        pairs = measure(Machine(), 1.5, 1.2, seconds=1.0, budget_s=30)
+        pairs = measure(Machine(), 1.5, 1.2, seconds=1.0, budget_s=50)
         assert least_for(0.025) <= len(pairs.original) < FIRST_LOOK
         assert pairs.verdict == "pass"
 
-    @pytest.mark.parametrize(
-        "low, high, floor, minimum, verdict",
-        [
-            (1.20, 1.30, 0.01, 1.20, "pass"),
-            (1.10, 1.19, 0.01, 1.20, "fail"),
-            (1.19, 1.21, 0.01, 1.20, None),
-            # 1 is "not slower", which an interval can show however much noise there is.
-            (1.00, 1.10, 0.20, 1.00, "pass"),
-            (0.90, 0.99, 0.20, 1.00, "fail"),
-            # A claim within the noise floor needs an interval outside of it.
-            (1.03, 1.05, 0.06, 1.02, None),
-            (1.07, 1.10, 0.06, 1.02, "pass"),
-            (0.95, 1.01, 0.06, 1.02, None),
-            (0.85, 0.93, 0.06, 1.02, "fail"),
-            (0.50, 0.60, 0.06, 0.0, "pass"),
-        ],
-    )
-    def test_of_an_interval(
-        self, low: float, high: float, floor: float, minimum: float, verdict: str | None
-    ) -> None:
-        assert judge(low, high, floor, minimum) == verdict
+    @pytest.mark.slow
+    @pytest.mark.parametrize("noise", NOISES)
+    def test_error_rates_over_a_thousand_runs(self, noise: str) -> None:
+        for ratio in (0.9, 1.1, 2.0):
+            verdicts = [
+                measure(
+                    Machine(seed=seed, **NOISES[noise]),
+                    ratio,
+                    ratio,
+                    seconds=0.1,
+                    budget_s=60,
+                    seed=seed,
+                ).verdict
+                for seed in range(1000)
+            ]
+            assert verdicts.count("pass") <= 50
+            assert verdicts.count("fail") <= 50
+
+    def test_a_twin_that_differs_keeps_a_claim_within_it_from_being_judged(self) -> None:
+        # The original seems 6 % slower than itself: a speed-up of 4 % tells nothing here.
+        machine = Machine()
+        pairs = measure_pairs(
+            machine.call(0.0104),
+            machine.call(0.01),
+            machine.call(0.0104 / 1.06),
+            minimum=1.02,
+            confidence=0.95,
+            budget_s=4,
+            rng=np.random.default_rng(0),
+            clock=machine.clock,
+        )
+        assert pairs.low > 1.02
+        assert pairs.noise_floor > 0.05
+        assert pairs.verdict == "inconclusive"
 
 
 class TestBudget:
@@ -160,7 +118,7 @@ class TestBudget:
         machine = Machine()
         pairs = measure(machine, 1.2, 1.2, seconds=10, budget_s=5)
         assert len(pairs.original) == LEAST_PAIRS
-        assert len(machine.calls) == 2 * (LEAST_PAIRS + 1), "one call each to warm up"
+        assert len(machine.calls) == 3 * (LEAST_PAIRS + 1), "one call each to warm up"
         assert pairs.verdict == "inconclusive"
 
     def test_without_a_minimum_ends_when_precise(self) -> None:
@@ -177,13 +135,14 @@ class TestBudget:
 
 
 class TestPairs:
-    def test_hold_both_calls_in_random_order(self) -> None:
+    def test_are_part_of_rounds_in_random_order(self) -> None:
         machine = Machine(jitter=0)
         measure(machine, 1.5, 1.2)
-        warmed_up = len(machine.calls) - 2 * FIRST_LOOK
-        pairs = np.reshape(machine.calls[warmed_up:], (-1, 2))
-        assert np.allclose(pairs.sum(axis=1), 0.025)
-        assert 0 < sum(pairs[:, 0] > pairs[:, 1]) < FIRST_LOOK
+        warmed_up = len(machine.calls) - 3 * FIRST_LOOK
+        rounds = np.reshape(machine.calls[warmed_up:], (-1, 3))
+        assert np.allclose(rounds.sum(axis=1), 0.040)
+        place = np.argmin(rounds, axis=1)
+        assert set(place) == {0, 1, 2}
 
     def test_give_the_median_of_their_ratios(self) -> None:
         pairs = measure(Machine(spikes=0.1), 1.5, 1.2)
@@ -198,6 +157,28 @@ class TestPairs:
         pairs = measure(Machine(jitter=0), 1.5, 1.2)
         assert (pairs.low, pairs.high) == pytest.approx((1.5, 1.5))
         assert pairs.noise_floor == pytest.approx(0)
+
+    def test_are_counted_between_rounds_and_outside_of_what_is_timed(self) -> None:
+        machine, counted = Machine(jitter=0), []
+
+        def between(pairs: int) -> None:
+            counted.append(pairs)
+            machine.now += 1
+
+        call = machine.call(0.01)
+        pairs = measure_pairs(
+            call,
+            call,
+            call,
+            minimum=0.5,
+            confidence=0.95,
+            budget_s=1e6,
+            rng=np.random.default_rng(0),
+            clock=machine.clock,
+            between=between,
+        )
+        assert counted == list(range(1, FIRST_LOOK + 1))
+        assert pairs.original == pytest.approx([0.01] * FIRST_LOOK)
 
 
 class TestGarbageCollection:
@@ -222,6 +203,7 @@ class TestGarbageCollection:
         measure_pairs(
             watched,
             watched,
+            watched,
             minimum=0.5,
             confidence=0.95,
             budget_s=1,
@@ -239,6 +221,7 @@ class TestGarbageCollection:
 
         with pytest.raises(MemoryError):
             measure_pairs(
+                fails,
                 fails,
                 fails,
                 minimum=None,
@@ -307,16 +290,13 @@ class TestMedianInterval:
         assert median_interval(np.array([3.0]), 0.05, rng) == (3.0, 3.0)
 
 
-def test_the_noise_floor_shrinks_with_more_pairs_and_grows_with_noise() -> None:
-    rng = np.random.default_rng(0)
+class TestNoiseFloor:
+    def test_shrinks_with_more_pairs_and_grows_with_noise(self) -> None:
+        def floor(jitter: float, budget_s: float) -> float:
+            machine = Machine(jitter=jitter)
+            return measure(machine, 1.2, 1.2, budget_s=budget_s).noise_floor
 
-    def floor(spread: float, count: int) -> float:
-        return noise_floor(list(np.exp(spread * rng.standard_normal(count))), 0.05, rng)
+        assert floor(0.02, 20) < floor(0.02, 1.5) < floor(0.3, 1.5)
 
-    assert floor(0.02, 1000) < floor(0.02, 40) < floor(0.3, 40)
-
-
-def test_the_noise_floor_does_not_take_a_trend_for_a_difference() -> None:
-    rng = np.random.default_rng(0)
-    slower_and_slower = np.exp(0.05 * np.arange(2000) + 0.1 * rng.standard_normal(2000))
-    assert noise_floor(list(slower_and_slower), 0.05, rng) < 0.03
+    def test_does_not_take_a_trend_for_a_difference(self) -> None:
+        assert measure(Machine(jitter=0.1, trend=0.002), 1.2, 1.2, budget_s=90).noise_floor < 0.04

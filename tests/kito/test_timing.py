@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -7,10 +8,14 @@ import keras
 import numpy as np
 import pytest
 
+from imaginary import Nvml
 from kito import timing
+from kito.backends import Jit
 from kito.devices import Device
 from kito.errors import KitoError
 from kito.inputs import Inputs
+from kito.nvml import GpuWatch
+from kito.overheads import Overheads
 from kito.timing import measure_speedup
 
 GPU = Device("gpu", "Imaginary 1", "1.2.3")
@@ -41,12 +46,14 @@ class Calls:
         self.batches: dict[str, Inputs] = {}
         self.devices: set[Device] = set()
         self._seconds = seconds
+        self.compiled: list[tuple[str, bool]] = []
 
     def compiled_call(
-        self, model: keras.Model, batch: Inputs, device: Device
+        self, model: keras.Model, batch: Inputs, device: Device, jit: bool
     ) -> Callable[[], None]:
         self.batches[model.name] = batch
         self.devices.add(device)
+        self.compiled.append((model.name, jit))
 
         def call() -> None:
             self.now += self._seconds[model.name]
@@ -59,6 +66,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     calls = Calls({"original": 0.030, "reduced": 0.020})
     monkeypatch.setattr(timing, "compiled_call", calls.compiled_call)
     monkeypatch.setattr(timing, "perf_counter", lambda: calls.now)
+    overheads = Overheads(transfer_ms=1.0, predict_ms=None)
+    monkeypatch.setattr(timing, "measure_overheads", lambda *_: overheads)
     return calls
 
 
@@ -73,6 +82,12 @@ def test_a_real_model_is_measured(original: keras.Model, reduced: keras.Model) -
     assert (estimate.batch_size, estimate.minimum, estimate.confidence) == (2, 0.01, 0.95)
     assert estimate.device.name
     assert estimate.seconds > 0
+    assert estimate.threads >= 1
+    assert estimate.explanation.startswith("at least ")
+    assert (estimate.jit, estimate.gpu, estimate.warnings) == (False, None, ())
+    assert estimate.transfer_ms is not None
+    assert estimate.predict_ms is not None
+    assert estimate.predict_ms > estimate.reduced_ms[0]
 
 
 def test_the_figures_are_of_the_calls(
@@ -86,6 +101,37 @@ def test_the_figures_are_of_the_calls(
     assert estimate.seconds == pytest.approx(calls.now)
     assert estimate.device == GPU
     assert calls.devices == {GPU}
+    # The original is compiled once more: against itself it gives the noise floor.
+    assert [name for name, _ in calls.compiled] == ["original", "reduced", "original"]
+    assert (estimate.transfer_ms, estimate.predict_ms) == (1.0, None)
+
+
+@pytest.mark.parametrize("jit", ["on", "off"])
+def test_both_models_are_compiled_as_declared(
+    original: keras.Model, reduced: keras.Model, calls: Calls, jit: Jit
+) -> None:
+    estimate = measure_speedup(original, reduced, device=GPU, jit=jit)
+    assert {flag for _, flag in calls.compiled} == {jit == "on"} == {estimate.jit}
+
+
+def test_a_gpu_that_slows_down_is_in_the_result(
+    original: keras.Model, reduced: keras.Model, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvml = Nvml()
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setattr(timing, "GpuWatch", lambda: GpuWatch(clock=lambda: calls.now))
+
+    def heat_up(pairs: int) -> None:
+        nvml.sm_mhz = 600 if pairs > 10 else 1400
+
+    estimate = measure_speedup(
+        original, reduced, device=GPU, minimum=1.5, budget_s=30, jit="off", progress=heat_up
+    )
+    assert estimate.gpu is not None
+    assert estimate.gpu["clocks_mhz"]["sm"][1] == 600
+    assert estimate.warnings == ("the GPU's sm clock fell from 1000 to 600 MHz while it was timed",)
+    cpu = Device("cpu", "Imaginary 2")
+    assert measure_speedup(original, reduced, device=cpu, minimum=1.2).gpu is None
 
 
 def test_without_a_minimum_there_is_no_verdict(
@@ -123,6 +169,7 @@ def test_random_inputs_are_a_whole_batch(
         ({"confidence": 1.0}, "confidence is 1.0"),
         ({"budget_s": 0}, "budget_s is 0; it must be a number of seconds above 0"),
         ({"budget_s": float("inf")}, "budget_s is inf"),
+        ({"jit": True}, "jit is True; it must be one of auto, on, off"),
         ({"reduced": None}, "the reduced model is of type NoneType"),
         ({"original": "model.keras"}, "the original model is of type str"),
         ({"inputs": np.zeros((2, 3))}, "input 'image' has shape"),
