@@ -1,20 +1,16 @@
-"""The four checks of a declared model. Each returns its figures, or raises with what went wrong.
+"""The checks of a declared model. Each returns its figures, or raises with what went wrong.
 
-The figures are the sections of the JSON report.
+The figures are the sections of the JSON report. The check of the speed-up is in
+:mod:`pytest_kito.speedups`.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_kito.runs import ModelRun
-
-if TYPE_CHECKING:
-    from kito.devices import Device
-    from kito.timing import SpeedupEstimate
-    from pytest_kito.schema import SpeedupSpec
 
 
 class CheckFailed(Exception):
@@ -88,79 +84,6 @@ def check_equivalence(run: ModelRun) -> dict[str, Any]:
     if not comparison.passed:
         raise CheckFailed(comparison.message(), data)
     return data
-
-
-def check_speedup(run: ModelRun, batch_size: int, device: Device, seed: int = 0) -> dict[str, Any]:
-    """The reduced model is faster by the declared minimum, on the device declared for it."""
-    from kito.timing import measure_speedup
-
-    spec = run.spec.speedup
-    assert spec is not None
-    minimum = spec.devices.get(device.name, spec.minimum)
-    if spec.device not in ("any", device.kind):
-        reason = (
-            f"declared for device: {spec.device}; this run is on the {device.kind} '{device.name}'"
-        )
-        raise CheckSkipped(reason, _skipped(batch_size, minimum, reason))
-    if not run.comparison().passed:
-        raise CheckFailed("not timed: equivalence did not pass")
-    estimate = measure_speedup(
-        run.original(),
-        run.reduction().model,
-        run.inputs(),
-        batch_size=batch_size,
-        minimum=minimum,
-        confidence=spec.confidence,
-        budget_s=spec.budget_s,
-        seed=seed,
-        device=device,
-    )
-    data = {
-        "batch_size": batch_size,
-        "ratio": estimate.ratio,
-        "low": estimate.low,
-        "high": estimate.high,
-        "noise_floor": estimate.noise_floor,
-        "minimum": minimum,
-        "verdict": estimate.verdict,
-        "original_ms": list(estimate.original_ms),
-        "reduced_ms": list(estimate.reduced_ms),
-        "pairs": estimate.pairs,
-        "skipped": None,
-    }
-    _judge(estimate, spec, data)
-    return data
-
-
-def _judge(estimate: SpeedupEstimate, spec: SpeedupSpec, data: dict[str, Any]) -> None:
-    measured = (
-        f"{estimate.ratio:.3f}x as fast, {estimate.confidence:.0%} interval "
-        f"[{estimate.low:.3f}, {estimate.high:.3f}], noise floor {estimate.noise_floor:.3f}, "
-        f"{estimate.pairs} pairs at batch {estimate.batch_size} on '{estimate.device.name}'"
-    )
-    if estimate.verdict == "fail":
-        raise CheckFailed(f"below the minimum {data['minimum']}: {measured}", data)
-    if estimate.verdict == "inconclusive" and spec.on_inconclusive == "fail":
-        few = estimate.pairs < 20
-        why = "there was no time for enough pairs" if few else "this machine is too noisy"
-        raise CheckFailed(
-            f"inconclusive within {spec.budget_s:g} s: {why} to tell whether the minimum "
-            f"{data['minimum']} is reached, which does not mean that the model is too slow: "
-            f"{measured}. Raise budget_s, use a quieter machine, or set on_inconclusive: warn",
-            data,
-        )
-
-
-def _skipped(batch_size: int, minimum: float | None, reason: str) -> dict[str, Any]:
-    figures = ("ratio", "low", "high", "noise_floor", "verdict", "original_ms", "reduced_ms")
-    empty: dict[str, Any] = dict.fromkeys(figures)
-    return {
-        "batch_size": batch_size,
-        **empty,
-        "minimum": minimum,
-        "pairs": 0,
-        "skipped": reason,
-    }
 
 
 def check_artifact(

@@ -11,6 +11,7 @@ import pytest
 from kito.errors import KitoError
 from pytest_kito import checks
 from pytest_kito.results import Finding
+from pytest_kito.speedups import check_speedup
 
 if TYPE_CHECKING:
     from pytest_kito.config import ModelSpec
@@ -122,8 +123,11 @@ class Speedup(CheckItem):
     """``speedup[BATCH]``."""
 
     def check(self) -> dict[str, Any]:
-        run = self.gate.run(self.spec.name)
-        return checks.check_speedup(run, self.parameter, self.gate.device())
+        gate, run = self.gate, self.gate.run(self.spec.name)
+        with gate.progress(f"{self.spec.name}: {self.name}") as progress:
+            return check_speedup(
+                run, self.parameter, gate.device(), workers=gate.workers, progress=progress.pairs
+            )
 
 
 class Artifact(CheckItem):

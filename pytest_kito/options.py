@@ -59,6 +59,10 @@ class Options:
             raise pytest.UsageError(
                 f"kito_device: {device!r} is no device; allowed: {', '.join(_DEVICES)}"
             )
+        if value("require_gpu") and device == "cpu":
+            raise pytest.UsageError(
+                "kito_require_gpu: a GPU is required, and kito_device is 'cpu'; leave one out"
+            )
         return cls(
             check=value("check"),
             config=path("config") or config.rootpath / "kito.yaml",

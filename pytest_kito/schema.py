@@ -139,6 +139,9 @@ class SpeedupSpec(Section):
     """Seconds of measuring, at most."""
     on_inconclusive: Literal["fail", "warn"] = "fail"
     """What to do where the machine is too noisy to tell."""
+    jit: Literal["auto", "on", "off"] = "auto"
+    """Whether XLA compiles both models: as predict would have it on a GPU and not on a CPU, or as
+    declared."""
 
 
 class DefaultKeys(Section):

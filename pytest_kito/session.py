@@ -13,7 +13,8 @@ import pytest
 
 from kito.errors import KitoError
 from pytest_kito.config import Config, ConfigError, ModelSpec, load_config
-from pytest_kito.options import Options
+from pytest_kito.options import DeviceChoice, Options
+from pytest_kito.progress import Progress
 from pytest_kito.publication import publish
 from pytest_kito.reports.json import write_report
 from pytest_kito.reports.terminal import lines
@@ -59,6 +60,7 @@ class Gate:
         self._runs: dict[str, ModelRun] = {}
         self._expected: Counter[str] = Counter()
         self._device: Device | None = None
+        self._prepared = False
         self._environment: dict[str, Any] | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
@@ -79,17 +81,40 @@ class Gate:
     def run(self, name: str) -> ModelRun:
         """The run of a declared model; one for all its checks and tests."""
         if name not in self._runs:
+            self.prepare()
             spec = next(spec for spec in self.config.models if spec.name == name)
             self._runs[name] = ModelRun(spec, self.config.path.parent)
         return self._runs[name]
+
+    @property
+    def workers(self) -> int:
+        """How many processes run this session's tests."""
+        return int(getattr(self.pytest_config, "workerinput", {}).get("workercount", 1))
+
+    def prepare(self) -> None:
+        """Choose the device, before a model is built; raises KitoError where it is too late."""
+        if not self._prepared:
+            from kito.devices import prepare
+
+            prepare(self._wanted)
+            self._prepared = True
 
     def device(self) -> Device:
         """Where this session runs; raises KitoError where there is no such device."""
         if self._device is None:
             from kito.devices import detect
 
-            self._device = detect("gpu" if self.options.require_gpu else self.options.device)
+            self.prepare()
+            self._device = detect(self._wanted)
         return self._device
+
+    @property
+    def _wanted(self) -> DeviceChoice:
+        return "gpu" if self.options.require_gpu else self.options.device
+
+    def progress(self, what: str) -> Progress:
+        """A line on the terminal, while something takes long."""
+        return Progress(self.pytest_config, what)
 
     def environment(self) -> dict[str, Any] | None:
         """The machine, for the report; None where it cannot be told."""
@@ -120,11 +145,19 @@ class Gate:
 
     def pytest_sessionstart(self) -> None:
         """A GPU that must be there is missed at once."""
-        if self.options.check and self.options.require_gpu and not self.is_worker:
+        if self.options.check and self._wanted == "gpu" and not self.is_worker:
+            option = "--kito-require-gpu" if self.options.require_gpu else "--kito-device gpu"
             try:
                 self.device()
             except KitoError as error:
-                raise pytest.UsageError(f"--kito-require-gpu: {error}") from error
+                raise pytest.UsageError(f"{option}: {error}") from error
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> object:
+        """Under xdist, keep together what must not be torn apart."""
+        from pytest_kito.scheduling import scheduler
+
+        return scheduler(config, log, self.config) if self.options.check else None
 
     def pytest_collect_file(
         self, file_path: Path, parent: pytest.Collector
@@ -143,15 +176,27 @@ class Gate:
         self._expected = Counter(name for item in session.items for name in [_model(item)] if name)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+    def pytest_runtest_protocol(
+        self, item: pytest.Item, nextitem: pytest.Item | None
+    ) -> Generator[None, object, object]:
         """Release a model when the last item that needs it is done."""
         result = yield
         name = _model(item)
         if name:
             self._expected[name] -= 1
-            if self._expected[name] <= 0 and name in self._runs:
-                self._runs.pop(name).release()
+            if self._expected[name] <= 0:
+                self._release(name)
+        if self.is_worker:
+            # Others run a part of the items: what comes next here tells what is still needed.
+            following = None if nextitem is None else _model(nextitem)
+            for held in list(self._runs) if following or nextitem is None else ():
+                if held != following:
+                    self._release(held)
         return result
+
+    def _release(self, name: str) -> None:
+        if name in self._runs:
+            self._runs.pop(name).release()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

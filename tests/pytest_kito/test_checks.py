@@ -116,23 +116,6 @@ def test_a_tolerance_that_cannot_be_met_fails_with_what_would_have_passed(
     result.stdout.no_fnmatch_line("*checks.py*")
 
 
-def test_a_minimum_out_of_reach_fails(repository: Repository) -> None:
-    folder = repository(
-        """
-        version: 1
-        models:
-          small:
-            source: nets:net
-            speedup: {min: 1000, device: any, batch_size: 1, budget_s: 2}
-        """
-    )
-    result = run(folder, "-k", "speedup")
-    result.assert_outcomes(failed=1, deselected=3)
-    result.stdout.fnmatch_lines(
-        ["kito.yaml:3: small: speedup[[]1]: below the minimum 1000*x as fast*interval*"]
-    )
-
-
 def test_a_minimum_for_a_gpu_is_skipped_on_a_cpu(repository: Repository) -> None:
     folder = repository(
         """
@@ -148,12 +131,6 @@ def test_a_minimum_for_a_gpu_is_skipped_on_a_cpu(repository: Repository) -> None
     assert model["passed"] is True
     assert model["speedup"][0]["verdict"] is None
     assert "declared for device: gpu" in model["speedup"][0]["skipped"]
-
-
-def test_a_required_gpu_that_is_missing_is_an_error(repository: Repository) -> None:
-    result = run(repository(TWO), "--kito-require-gpu")
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--kito-require-gpu: *"])
 
 
 def test_a_reduction_below_what_was_declared_fails_and_says_why(repository: Repository) -> None:
