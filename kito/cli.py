@@ -12,7 +12,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -163,16 +163,25 @@ def bench(
     batch_size: Annotated[int, typer.Option(help="Samples per call.")] = 32,
     minimum: Annotated[float | None, typer.Option(help="The speed-up to reach.")] = None,
     budget: Annotated[float, typer.Option(help="Seconds to measure, at most.")] = 60.0,
+    jit: Annotated[str, typer.Option(help="XLA: auto, on or off.")] = "auto",
     as_json: Json = False,
 ) -> None:
     """Measure how many times as fast B is as A."""
+    from kito.devices import prepare
     from kito.reduction import reduce as reduce_model
     from kito.timing import measure_speedup
 
+    prepare()
     first = _load(a)
     second = reduce_model(first).model if b is None else _load(b)
     found = measure_speedup(
-        first, second, data, batch_size=batch_size, minimum=minimum, budget_s=budget
+        first,
+        second,
+        data,
+        batch_size=batch_size,
+        minimum=minimum,
+        budget_s=budget,
+        jit=cast(Any, jit),  # it says itself what is allowed
     )
     text = (
         f"{found.ratio:.3f}x as fast, {found.confidence:.0%} interval [{found.low:.3f}, "
@@ -180,8 +189,11 @@ def bench(
         f"{found.original_ms[0]:.3f} ms -> {found.reduced_ms[0]:.3f} ms, median of {found.pairs} "
         f"pairs at batch {found.batch_size} on '{found.device.name}'"
     )
+    if found.predict_ms is not None:
+        text += f"\n{found.predict_ms:.3f} ms with predict, which is not part of the ratio"
     if found.verdict is not None:
-        text += f"\nminimum {minimum}: {found.verdict}"
+        text += f"\n{found.verdict}: {found.explanation}"
+    text = "\n".join([text, *found.warnings])
     _answer(asdict(found), text, as_json, yes=found.verdict in (None, "pass"))
 
 

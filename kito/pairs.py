@@ -93,7 +93,7 @@ def measure_pairs(
     calls = (original, reduced, twin)
     with _garbage_collection_off():
         for call in calls:
-            warm_up(call, clock, limit / 15)
+            warm_up(call, clock, limit / 30)
     times: tuple[list[float], ...] = [], [], []
     goal, look = FIRST_LOOK, 0
     while True:

@@ -130,6 +130,9 @@ def test_bench_measures_against_the_reduction(
     assert result["low"] <= result["ratio"] <= result["high"]
     args = ["--batch-size", "1", "--budget", "0.5", "--minimum", "1000"]
     assert run("bench", "model.keras", "wrong.keras", *args) == 1
+    assert "\nfail: at most " in capsys.readouterr().out
+    assert run("bench", "model.keras", "--jit", "perhaps") == 2
+    assert "it must be one of auto, on, off" in capsys.readouterr().err
 
 
 def test_init_declares_the_models_that_are_there(
