@@ -74,20 +74,15 @@ class TestVerdict:
     @pytest.mark.slow
     @pytest.mark.parametrize("noise", NOISES)
     def test_error_rates_over_a_thousand_runs(self, noise: str) -> None:
-        for ratio in (0.9, 1.1, 2.0):
-            verdicts = [
-                measure(
-                    Machine(seed=seed, **NOISES[noise]),
-                    ratio,
-                    ratio,
-                    seconds=0.1,
-                    budget_s=60,
-                    seed=seed,
-                ).verdict
-                for seed in range(1000)
-            ]
-            assert verdicts.count("pass") <= 50
-            assert verdicts.count("fail") <= 50
+        # benchmarks/verdicts.py counts them for more ratios, and with the whole default budget.
+        verdicts = [
+            measure(
+                Machine(seed=seed, **NOISES[noise]), 1.1, 1.1, seconds=0.1, budget_s=20, seed=seed
+            ).verdict
+            for seed in range(1000)
+        ]
+        assert verdicts.count("pass") <= 50
+        assert verdicts.count("fail") <= 50
 
     def test_a_twin_that_differs_keeps_a_claim_within_it_from_being_judged(self) -> None:
         # The original seems 6 % slower than itself: a speed-up of 4 % tells nothing here.
