@@ -98,8 +98,6 @@ def _figures(estimate: SpeedupEstimate, workers: int) -> dict[str, Any]:
         warnings.append(
             f"measured under load: {workers} workers ran tests on this machine; time without -n"
         )
-    if estimate.verdict == "inconclusive":
-        warnings.append(estimate.explanation)
     return {
         "batch_size": estimate.batch_size,
         "ratio": estimate.ratio,
@@ -132,7 +130,7 @@ def _message(estimate: SpeedupEstimate, data: dict[str, Any]) -> str:
         f"noise floor {estimate.noise_floor:.3f}, {estimate.pairs} pairs at batch "
         f"{estimate.batch_size} on {quoted(estimate.device.name)}",
     ]
-    return "\n".join([*lines, *(x for x in data["warnings"] if x != estimate.explanation)])
+    return "\n".join([*lines, *data["warnings"]])
 
 
 def _skipped(batch_size: int, minimum: float | None, reason: str, device: Device) -> dict[str, Any]:
