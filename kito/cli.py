@@ -1,4 +1,4 @@
-"""The command line: ``kito reduce | explain | compare | bench | init | merge | verify | schema``.
+"""The command line ``kito``: for people at a terminal, and what CI runs beside the tests.
 
 Exit codes: 0 yes, 1 no (a check said no), 2 wrong use.
 """
@@ -195,6 +195,22 @@ def init() -> None:
 
 
 @app.command()
+def plan(
+    config: Annotated[Path, typer.Option(help="The kito.yaml.")] = Path("kito.yaml"),
+    shards: Annotated[int, typer.Option(help="How many parts, at most.")] = 1,
+    models: Annotated[str, typer.Option(help="Comma-separated names; default: all.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Say which models go to which of several jobs; builds none of them."""
+    from pytest_kito.planning import plan as plan_parts
+
+    only = [name.strip() for name in models.split(",") if name.strip()]
+    parts = plan_parts(config, shards, only)
+    text = "\n".join(f"{part.shard}/{len(parts)}: {', '.join(part.models)}" for part in parts)
+    _answer({"shards": len(parts), "include": [asdict(part) for part in parts]}, text, as_json)
+
+
+@app.command()
 def merge(
     reports: Annotated[list[Path], typer.Argument(help="JSON reports of shards.")],
     output: Annotated[
@@ -215,6 +231,17 @@ def merge(
             raise KitoError(f"{output} cannot be written: {error.strerror}") from error
     if not merged["passed"]:
         raise typer.Exit(NO)
+
+
+@app.command()
+def summary(
+    report: Annotated[Path, typer.Argument(help="A JSON report, or one that merge wrote.")],
+) -> None:
+    """Print the table of a report in Markdown."""
+    from kito.merging import merge_reports
+    from kito.summary import summary as table
+
+    typer.echo(table(merge_reports([report])), nl=False)
 
 
 @app.command()
