@@ -1,4 +1,5 @@
-"""The command line: ``kito reduce | explain | compare | bench | init | merge | verify | schema``.
+"""The command line: ``kito reduce | explain | compare | bench | init | verify | schema``, and
+``kito merge | merge-artifacts`` for shards.
 
 Exit codes: 0 yes, 1 no (a check said no), 2 wrong use.
 """
@@ -215,6 +216,23 @@ def merge(
             raise KitoError(f"{output} cannot be written: {error.strerror}") from error
     if not merged["passed"]:
         raise typer.Exit(NO)
+
+
+@app.command()
+def merge_artifacts(
+    directories: Annotated[list[Path], typer.Argument(help="Directories of artifacts, of shards.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The directory to fill.")],
+    as_json: Json = False,
+) -> None:
+    """Verify directories of artifacts, and copy them into one with one manifest."""
+    from kito.manifest import merge_folders
+
+    try:
+        names = merge_folders(directories, output)
+    except OSError as error:
+        raise KitoError(f"{output} cannot be filled: {error}") from error
+    text = f"{output} holds the {len(names)} artifacts of {len(directories)} directories"
+    _answer({"files": names}, text, as_json)
 
 
 @app.command()
