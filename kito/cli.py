@@ -1,5 +1,6 @@
-"""The command line: ``kito reduce | explain | compare | bench | init | verify | schema``, and
-``kito merge | merge-artifacts`` for shards.
+"""The command line: ``kito reduce | explain | compare | bench | init | verify | schema``.
+
+And ``kito merge | merge-artifacts``, which join what shards made.
 
 Exit codes: 0 yes, 1 no (a check said no), 2 wrong use.
 """

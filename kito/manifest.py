@@ -137,8 +137,9 @@ def _proof(created: str) -> dict[str, Any]:
 
 
 def _write(folder: Path, entries: Sequence[Mapping[str, Any]]) -> None:
-    write_text(folder / MANIFEST, to_json({"schema_version": 1, "files": entries}) + "\n")
+    """The manifest last: a folder without one is not done."""
     write_text(folder / SUMS, "".join(f"{x['sha256']}  {x['file']}\n" for x in entries))
+    write_text(folder / MANIFEST, to_json({"schema_version": 1, "files": entries}) + "\n")
 
 
 def verify(folder: Path) -> list[str]:
