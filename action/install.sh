@@ -26,6 +26,8 @@ with open(sys.argv[1], "rb") as file:
             print(requirement)
 PYTHON
     )
+    # Keras would bring it: planning looks into .h5 files.
+    arguments+=(h5py)
     python -m pip install --no-deps "$source_tree"
 else
     extras=$(printf '%s' "$INPUT_EXTRAS" | tr -s ', \t\n' ',' | sed 's/^,//; s/,$//')

@@ -199,13 +199,16 @@ def plan(
     config: Annotated[Path, typer.Option(help="The kito.yaml.")] = Path("kito.yaml"),
     shards: Annotated[int, typer.Option(help="How many parts, at most.")] = 1,
     models: Annotated[str, typer.Option(help="Comma-separated names; default: all.")] = "",
+    timings: Annotated[
+        Path | None, typer.Option(help="An earlier JSON report: balance by its seconds.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say which models go to which of several jobs; builds none of them."""
     from pytest_kito.planning import plan as plan_parts
 
     only = [name.strip() for name in models.split(",") if name.strip()]
-    parts = plan_parts(config, shards, only)
+    parts = plan_parts(config, shards, only, timings)
     text = "\n".join(f"{part.shard}/{len(parts)}: {', '.join(part.models)}" for part in parts)
     _answer({"shards": len(parts), "include": [asdict(part) for part in parts]}, text, as_json)
 
@@ -231,6 +234,23 @@ def merge(
             raise KitoError(f"{output} cannot be written: {error.strerror}") from error
     if not merged["passed"]:
         raise typer.Exit(NO)
+
+
+@app.command()
+def merge_artifacts(
+    directories: Annotated[list[Path], typer.Argument(help="Directories of artifacts, of shards.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The directory to fill.")],
+    as_json: Json = False,
+) -> None:
+    """Verify directories of artifacts, and copy them into one with one manifest."""
+    from kito.manifest import merge_folders
+
+    try:
+        names = merge_folders(directories, output)
+    except OSError as error:
+        raise KitoError(f"{output} cannot be filled: {error}") from error
+    text = f"{output} holds the {len(names)} artifacts of {len(directories)} directories"
+    _answer({"files": names}, text, as_json)
 
 
 @app.command()
