@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The reports and artifacts of all shards -> one report, one summary, one directory of artifacts.
-# Reads KITO_SHARDS (their number), KITO_REPORTS and KITO_PARTS (directories that hold one for each
-# shard, their names ending in -1, -2, ..), INPUT_REPORT and INPUT_ARTIFACTS_DIR.
+# Reads KITO_SHARDS (their number), KITO_REPORTS (NAME-report-I for each shard, a directory that holds
+# its report), KITO_PARTS (NAME-shard-I for each shard that made artifacts), KITO_NAME, INPUT_REPORT
+# and INPUT_ARTIFACTS_DIR.
 # Outputs: passed, report, artifacts-dir, manifest, summary. It fails where a shard did.
 set -euo pipefail
 # shellcheck source=action/lib.sh
@@ -9,14 +10,17 @@ source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 reports=() parts=()
 for ((shard = 1; shard <= KITO_SHARDS; shard++)); do
-    found=("$KITO_REPORTS"/*-"$shard"/*.json)
+    found=("$KITO_REPORTS/$KITO_NAME-report-$shard"/*.json)
+    # Where there is but one to download, it lies in the directory itself.
+    [[ $KITO_SHARDS != 1 || -f ${found[0]} ]] || found=("$KITO_REPORTS"/*.json)
     [[ ${#found[@]} == 1 && -f ${found[0]} ]] || fail "shard $shard of $KITO_SHARDS left no report; see its job"
     reports+=("${found[0]}")
-    for part in "$KITO_PARTS"/*-"$shard"; do
-        [[ ! -d $part ]] || parts+=("$part")
-    done
+    part=$KITO_PARTS/$KITO_NAME-shard-$shard
+    [[ $KITO_SHARDS != 1 || -d $part ]] || part=$KITO_PARTS
+    [[ ! -f $part/kito-manifest.json ]] || parts+=("$part")
 done
 
+mkdir -p "$(dirname -- "$INPUT_REPORT")"
 passed=true status=0
 kito merge "${reports[@]}" -o "$INPUT_REPORT" || status=$?
 [[ $status -le 1 ]] || fail "the reports of the shards cannot be merged"

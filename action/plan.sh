@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# kito.yaml -> the matrix of a workflow's jobs. Reads INPUT_CONFIG, INPUT_MODELS, INPUT_SHARDS and
-# INPUT_UPLOAD_ARTIFACTS; outputs: matrix, shards.
+# kito.yaml -> the matrix of a workflow's jobs. Reads INPUT_CONFIG, INPUT_MODELS, INPUT_SHARDS,
+# INPUT_TIMINGS and INPUT_UPLOAD_ARTIFACTS; outputs: matrix, shards.
 set -euo pipefail
 # shellcheck source=action/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
@@ -16,7 +16,9 @@ for model in ${models[@]+"${models[@]}"}; do
     is_model_name "$model" || wrong models "$model" "names of models, separated by spaces, commas or newlines"
 done
 names=${models[*]-}
-if ! matrix=$(kito plan "--config=$INPUT_CONFIG" --shards "$INPUT_SHARDS" --models "${names// /,}" --json 2>&1); then
+arguments=("--config=$INPUT_CONFIG" "--shards=$INPUT_SHARDS" "--models=${names// /,}")
+[[ -z $INPUT_TIMINGS ]] || arguments+=("--timings=$INPUT_TIMINGS")
+if ! matrix=$(kito plan "${arguments[@]}" --json 2>&1); then
     fail "$matrix"
 fi
 

@@ -44,7 +44,8 @@ def plan(
 
     Raises:
         ConfigError: the file is not valid.
-        KitoError: the number of shards is none, a model is not declared, or ``timings`` is no report.
+        KitoError: the number of shards is none, a model is not declared, or ``timings`` is no
+            report.
     """
     if not 1 <= shards <= MOST_SHARDS:
         raise KitoError(f"--shards {shards}: allowed are 1 to {MOST_SHARDS}")
