@@ -8,7 +8,7 @@ source "${BASH_SOURCE[0]%/*}/lib.sh"
 scratch=$(mktemp -d "${RUNNER_TEMP:-/tmp}/kito-XXXXXX")
 
 # Words as a shell would split them, but nothing in them is run.
-python - <<'PYTHON' >"$scratch/arguments" || fail "input 'pytest-args': $(quoted "$INPUT_PYTEST_ARGS") has a quote or a backslash that is not closed"
+python -I - <<'PYTHON' >"$scratch/arguments" || fail "input 'pytest-args': $(quoted "$INPUT_PYTEST_ARGS") has a quote or a backslash that is not closed"
 import os
 import shlex
 import sys

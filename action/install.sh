@@ -15,7 +15,7 @@ if [[ -n $INPUT_INSTALL ]]; then
         [[ $argument != -* ]] || wrong install "$INPUT_INSTALL" "requirements or paths for pip, without options; options can stand in a file of 'requirements'"
     done
 elif [[ ${KITO_LIGHT:-false} == true ]]; then
-    mapfile -t arguments < <(python - "$source_tree/pyproject.toml" <<'PYTHON'
+    mapfile -t arguments < <(python -I - "$source_tree/pyproject.toml" <<'PYTHON'
 import re
 import sys
 import tomllib

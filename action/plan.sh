@@ -18,11 +18,12 @@ done
 names=${models[*]-}
 arguments=("--config=$INPUT_CONFIG" "--shards=$INPUT_SHARDS" "--models=${names// /,}")
 [[ -z $INPUT_TIMINGS ]] || arguments+=("--timings=$INPUT_TIMINGS")
-if ! matrix=$(kito plan "${arguments[@]}" --json 2>&1); then
-    fail "$matrix"
+if ! plan=$(kito plan "${arguments[@]}" --json 2>&1); then
+    fail "$plan"
 fi
 
-# One line, as a matrix is written.
-matrix=$(printf '%s' "$matrix" | tr -d '\n')
+shards=$(python -I -c 'import json, sys; print(json.load(sys.stdin)["shards"])' <<<"$plan")
+# A matrix has nothing but its combinations, and stands on one line.
+matrix=$(python -I -c 'import json, sys; print(json.dumps({"include": json.load(sys.stdin)["include"]}))' <<<"$plan")
+output shards "$shards"
 output matrix "$matrix"
-output shards "$(python -c 'import json, sys; print(json.load(sys.stdin)["shards"])' <<<"$matrix")"

@@ -58,7 +58,7 @@ start() {
 }
 
 state() {
-    python "$here/release_state.py" "$@"
+    python -I "$here/release_state.py" "$@"
 }
 
 fetch() {

@@ -8,6 +8,6 @@ source "$here/lib.sh"
 
 [[ $KITO_PASSED == true ]] || fail "nothing is published: the checks did not pass"
 verified=$(kito verify "$KITO_ARTIFACTS_DIR" 2>&1) || fail "nothing is published: $verified"
-files=$(python "$here/release_state.py" files "$KITO_ARTIFACTS_DIR" "$KITO_REPORT" 2>&1) ||
+files=$(python -I "$here/release_state.py" files "$KITO_ARTIFACTS_DIR" "$KITO_REPORT" 2>&1) ||
     fail "nothing is published: $files"
 printf '%s\n' "$files"

@@ -67,7 +67,8 @@ class Run:
 
     def release(self, tag: str = "v1") -> dict[str, Any] | None:
         """The release of a tag, with the names and bytes of its files."""
-        found = json.loads((self.state / "releases.json").read_text()) if self.asked else {}
+        data = self.state / "releases.json"
+        found = json.loads(data.read_text()) if data.exists() else {}
         if tag not in found:
             return None
         files = (self.state / "releases" / tag).iterdir()
