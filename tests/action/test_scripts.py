@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import yaml
 
 from action.acting import BIN, ROOT, STAND_INS
+from kito.manifest import update_manifest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the scripts are for bash")
 DECLARED = yaml.safe_load((ROOT / "action" / "action.yml").read_text())["inputs"]
@@ -311,6 +313,24 @@ def test_what_cannot_be_planned(
     assert done.returncode == 1
     assert said in done.stdout
     assert not (tmp_path / "pwned").exists()
+
+
+def test_planning_and_merging_import_no_keras(tmp_path: Path) -> None:
+    """The jobs that do it install neither Keras nor TensorFlow."""
+    folder = tmp_path / "artifacts"
+    folder.mkdir()
+    (folder / "a.keras").write_bytes(b"a")
+    entry = {"model": "a", "format": "keras", "file": "a.keras", "bytes": 1, "versions": {}}
+    update_manifest(folder, [{**entry, "sha256": sha256(b"a").hexdigest()}])
+    script = (
+        "import sys\nsys.modules.update(keras=None, tensorflow=None)\n"
+        "from pathlib import Path\n"
+        "import kito.cli, kito.merging, kito.summary, pytest_kito.planning\n"
+        "from kito.manifest import merge_folders, verify\n"
+        "merge_folders([Path('artifacts')], Path('merged'))\n"
+        "assert verify(Path('merged')) == []\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
 
 
 def test_a_shard_without_a_report_fails_the_merge(script: Script, tmp_path: Path) -> None:
