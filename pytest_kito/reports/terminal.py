@@ -118,10 +118,10 @@ def _kept(model: ModelResult) -> Iterator[list[Piece]]:
         return
     yield [(f"{model.name}: {len(kept)} stay where they are", "")]
     for layer, reason in kept[:_KEPT_SHOWN]:
-        yield [(f"  {layer}: {reason}", "")]
+        yield [(f"  - {layer}: {reason}", "")]
     if len(kept) > _KEPT_SHOWN:
         more = len(kept) - _KEPT_SHOWN
-        yield [(f"  and {more} more: `kito explain {model.declared.source}` lists them", "")]
+        yield [(f"  - and {more} more: `kito explain {model.declared.source}` lists them", "")]
 
 
 def _clipped(text: str, width: int) -> str:

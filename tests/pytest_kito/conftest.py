@@ -88,7 +88,8 @@ def many():
     """Five normalizations that nothing can absorb."""
     x = image = keras.Input((4,), name="image")
     for i in range(5):
-        x = keras.layers.Softmax()(keras.layers.BatchNormalization(name=f"bn_{i}")(x))
+        x = keras.layers.BatchNormalization(name=f"bn_{i}")(x)
+        x = keras.layers.Softmax(name=f"softmax_{i}")(x)
     return keras.Model(image, x, name="many")
 
 

@@ -122,6 +122,16 @@ def test_plain_and_distributed_sessions_report_the_same(
     assert any(line.startswith(f"::error {place}::source") for line in found[2][2])
 
 
+def test_collecting_only_reports_nothing(repository: Repository, in_actions: Path) -> None:
+    folder = repository(FIVE)
+    args = ("--kito-check", "--collect-only", "--kito-report=r.json", "--kito-artifacts=out")
+    result = folder.runpytest_inprocess(*args)
+    assert result.ret == 0
+    assert commands(result) == []
+    assert not in_actions.exists()
+    assert not (folder.path / "r.json").exists()
+
+
 def test_junit_has_the_figures_of_each_check(repository: Repository) -> None:
     folder = repository(
         """
@@ -187,7 +197,7 @@ def test_merged_shards_are_the_whole(repository: Repository) -> None:
         version: 1
         models:
           zeta: {source: "nets:net", speedup: {device: cpu, batch_size: [2, 1], budget_s: 0.5}}
-          alpha: {source: "nets:kept"}
+          alpha: {source: "nets:many"}
           lost: {source: "nets:broken"}
           far: {source: "nets:net", speedup: {min: 1.1}}
         """

@@ -71,8 +71,8 @@ def test_what_was_kept_is_told_for_the_first_few() -> None:
     shown = text(results(*findings))
     start = shown.index("a: 5 stay where they are")
     assert shown[start + 1 : start + 5] == [
-        *(f"  bn_{i}: reason {i}" for i in range(3)),
-        "  and 2 more: `kito explain nets:net` lists them",
+        *(f"  - bn_{i}: reason {i}" for i in range(3)),
+        "  - and 2 more: `kito explain nets:net` lists them",
     ]
 
 
