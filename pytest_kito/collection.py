@@ -11,6 +11,7 @@ import pytest
 from kito.errors import KitoError
 from pytest_kito import checks
 from pytest_kito.declared import declared_checks
+from pytest_kito.reports.github import disarm, in_actions
 from pytest_kito.reports.junit import properties
 from pytest_kito.results import Finding
 
@@ -95,7 +96,8 @@ class CheckItem(pytest.Item):
     ) -> Any:
         """A short message; the traceback only of what nobody expected."""
         if isinstance(excinfo.value, checks.CheckFailed | KitoError):
-            return f"{self._place()}: {self.spec.name}: {self.name}: {excinfo.value}"
+            text = f"{self._place()}: {self.spec.name}: {self.name}: {excinfo.value}"
+            return disarm(text) if in_actions() else text
         return super().repr_failure(excinfo, *args, **kwargs)
 
     def _place(self) -> str:

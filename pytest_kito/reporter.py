@@ -124,7 +124,8 @@ def _reason(report: pytest.TestReport) -> str:
     """Why an item failed or was skipped, where no finding tells."""
     if isinstance(report.longrepr, tuple):
         return report.longrepr[2]
-    text = report.longreprtext.strip()
-    last = text.splitlines()[-1] if text else "no reason was given"
+    crash = getattr(report.longrepr, "reprcrash", None)
+    # What is raised says it in its first line; pytest-xdist, of a worker that died, in the last.
+    lines = report.longreprtext.splitlines()[-1:] if crash is None else crash.message.splitlines()
     when = {"setup": "before the check: ", "teardown": "after the check: "}
-    return when.get(str(report.when), "") + last
+    return when.get(str(report.when), "") + (lines[0] if lines else "no reason was given")

@@ -9,6 +9,7 @@ See https://docs.github.com/actions/reference/workflow-commands-for-github-actio
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -220,6 +221,11 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def disarm(text: str) -> str:
+    """Text for the log of a job: none of its lines is a workflow command, whatever it quotes."""
+    return re.sub(r"(^|[\r\n])(\s*)::", r"\1\2: :", text)
 
 
 def in_actions(environ: Mapping[str, str] = os.environ) -> bool:

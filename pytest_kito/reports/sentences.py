@@ -62,4 +62,5 @@ def names(findings: Iterable[Finding]) -> str:
 def kept(model: ModelResult) -> list[tuple[str, str]]:
     """What the reduction kept: the layer, and why."""
     data = model.data("reduction") or {}
-    return [(x["layer"], " ".join(x["reason"].split())) for x in data.get("kept", ())]
+    kept = data.get("kept", ())
+    return [(" ".join(x["layer"].split()), " ".join(x["reason"].split())) for x in kept]

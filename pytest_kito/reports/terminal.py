@@ -8,12 +8,21 @@ from typing import Protocol
 from pytest_kito.reports import cells, sentences
 from pytest_kito.results import ModelResult, Results
 
-_HEAD = ("model", "layers", "norms", "parameters", "difference", "speed-up", "result")
+_HEAD: tuple[str, ...] = (
+    "model",
+    "layers",
+    "norms",
+    "parameters",
+    "difference",
+    "speed-up",
+    "result",
+)
 _WIDTH = 100
 _NAME_WIDTH = 22
+_RESULT_WIDTH = 8
 _KEPT_SHOWN = 3
 _SENTENCE = 500
-_SPECIAL = {"failed": "red", "skipped": "yellow", "passed": "green"}
+_COLOURS = {"failed": "red", "skipped": "yellow", "passed": "green"}
 
 Piece = tuple[str, str]
 """A text and its colour, which may be empty."""
@@ -65,33 +74,28 @@ def lines(results: Results, verbosity: int = 0) -> Iterator[list[Piece]]:
 
 
 def _table(models: Sequence[ModelResult]) -> Iterator[list[Piece]]:
-    rows: list[tuple[str, ...]] = [_HEAD]
-    colours = [""]
+    rows, colours = [_HEAD], [""]
     for model in models:
         added = _rows(model)
         rows += added
-        colours += [_SPECIAL[cells.result(model).partition(":")[0]], *[""] * (len(added) - 1)]
+        colours += [_COLOURS[cells.result(model).partition(":")[0]], *[""] * (len(added) - 1)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD) - 1)]
-    room = _WIDTH - sum(widths) - 2 * len(widths)
+    # Names and results get what the figures leave of the line, names no more than they need.
+    room = _WIDTH - sum(widths[1:]) - 2 * len(widths)
+    widths[0] = max(min(widths[0], _NAME_WIDTH, room - _RESULT_WIDTH), 1)
     for row, colour in zip(rows, colours, strict=True):
         figures = zip(row[1:-1], widths[1:], strict=True)
-        line = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in figures)]
-        if row[-1]:
-            yield [("  ".join([*line, ""]), ""), (_clipped(row[-1], room), colour)]
-        else:
-            yield [("  ".join(line).rstrip(), "")]
+        name = _clipped(row[0], widths[0]).ljust(widths[0])
+        line = "  ".join([name, *(cell.rjust(width) for cell, width in figures)])
+        result = _clipped(row[-1], room - widths[0])
+        yield [(f"{line}  ", ""), (result, colour)] if result else [(line.rstrip(), "")]
 
 
 def _rows(model: ModelResult) -> list[tuple[str, ...]]:
     """The row of a model; further batch sizes get rows below it."""
     speedups = [cells.speedup(x) for x in model.of("speedup")] or [""]
-    first = (
-        _clipped(model.name, _NAME_WIDTH),
-        *cells.reduction(model),
-        cells.difference(model),
-        speedups[0],
-        cells.result(model),
-    )
+    figures = (*cells.reduction(model), cells.difference(model), speedups[0])
+    first = (model.name, *figures, cells.result(model))
     return [first, *(("", "", "", "", "", speedup, "") for speedup in speedups[1:])]
 
 
@@ -114,10 +118,10 @@ def _kept(model: ModelResult) -> Iterator[list[Piece]]:
         return
     yield [(f"{model.name}: {len(kept)} stay where they are", "")]
     for layer, reason in kept[:_KEPT_SHOWN]:
-        yield [(f"  {layer}: {reason}", "")]
+        yield [(f"  - {layer}: {reason}", "")]
     if len(kept) > _KEPT_SHOWN:
         more = len(kept) - _KEPT_SHOWN
-        yield [(f"  and {more} more: `kito explain {model.declared.source}` lists them", "")]
+        yield [(f"  - and {more} more: `kito explain {model.declared.source}` lists them", "")]
 
 
 def _clipped(text: str, width: int) -> str:

@@ -16,6 +16,7 @@ from markdown_it.token import Token
 from kito.errors import KitoError
 from pytest_kito.reports.github import (
     LIMIT,
+    disarm,
     escape,
     summary,
     workflow_commands,
@@ -230,3 +231,10 @@ def test_messages_stay_data_in_annotations(hostile: str) -> None:
     assert command == "error"
     assert properties["file"] == made.config
     assert data == hostile
+
+
+@pytest.mark.parametrize("line", ["::add-mask::x", "\n  ::error::x", "a\r::stop-commands::x"])
+def test_no_line_of_a_message_is_a_command(line: str) -> None:
+    shown = disarm(f"kito.yaml:3: a layer\n{line}")
+    assert not [x for x in re.split("[\r\n]", shown) if x.lstrip().startswith("::")]
+    assert disarm("a::b\n  c: d::e") == "a::b\n  c: d::e"

@@ -53,7 +53,7 @@ def test_each_model_is_in_one_part_and_the_parts_are_balanced(
     parts = [shard(given, (i, count), cost) for i in range(1, count + 1)]
     names = [[spec.name for spec in part] for part in parts]
     order = [spec.name for spec in given]
-    assert sorted(sum(names, [])) == sorted(order)
+    assert sorted(name for part in names for name in part) == sorted(order)
     assert all(part == sorted(part, key=order.index) for part in names)
     loads = [sum(cost[name] for name in part) for part in names]
     assert max(loads) <= (min(loads) + max(values)) * (1 + 1e-9)
