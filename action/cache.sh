@@ -6,6 +6,9 @@ source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 command -v python >/dev/null || fail "input 'python-version': it is empty, and there is no python on PATH"
 
+# Many images switch pip's cache off.
+dir=$(python -m pip cache dir 2>/dev/null) || exit 0
+
 wanted() {
     python --version
     printf '%s\n' "$INPUT_INSTALL" "$INPUT_EXTRAS" "$INPUT_REQUIREMENTS"
@@ -15,6 +18,6 @@ wanted() {
     done <<<"$INPUT_REQUIREMENTS"
 }
 
-output dir "$(python -m pip cache dir)"
+output dir "$dir"
 output key "kito-pip-$RUNNER_OS-$RUNNER_ARCH-$(wanted | sha256sum | cut -c1-32)"
 output prefix "kito-pip-$RUNNER_OS-$RUNNER_ARCH-"

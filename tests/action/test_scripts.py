@@ -16,7 +16,7 @@ import yaml
 from action.acting import BIN, ROOT, STAND_INS
 from kito.manifest import update_manifest
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the scripts are for bash")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the scripts are for Linux runners")
 DECLARED = yaml.safe_load((ROOT / "action" / "action.yml").read_text())["inputs"]
 DEFAULTS = {
     f"INPUT_{name.upper().replace('-', '_')}": str(spec["default"])
@@ -185,6 +185,11 @@ def test_the_key_of_the_cache_is_of_what_is_installed(script: Script, tmp_path: 
         if len(keys) == 2:
             (tmp_path / "requirements.txt").write_text("scipy>=1\n")
     assert len(set(keys)) == 4
+
+
+def test_where_pip_keeps_nothing_there_is_nothing_to_cache(script: Script, tmp_path: Path) -> None:
+    assert script("cache", recorded=("python",), RECORDER_EXIT="1").returncode == 0
+    assert not (tmp_path / "output").exists()
 
 
 @pytest.mark.parametrize(
