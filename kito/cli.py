@@ -261,7 +261,11 @@ def summary(
     from kito.merging import merge_reports
     from kito.summary import summary as table
 
-    typer.echo(table(merge_reports([report])), nl=False)
+    try:
+        text = table(merge_reports([report]))
+    except (KeyError, TypeError) as error:
+        raise KitoError(f"{report} is no report of pytest --kito-report: {error!r}") from error
+    typer.echo(text, nl=False)
 
 
 @app.command()

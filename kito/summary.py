@@ -44,9 +44,7 @@ def _machine(environment: Mapping[str, Any]) -> str:
 
 def _cells(model: Mapping[str, Any]) -> Iterator[str]:
     yield escaped(model["name"])
-    reduction = model["reduction"]
-    for key in ("layers", "batchnorms", "parameters"):
-        yield "{:,} → {:,}".format(*reduction[key]) if reduction else ""
+    yield from _reduction(model["reduction"])
     outputs = model["equivalence"]["outputs"].values() if model["equivalence"] else ()
     relative = [x["max_abs"] / x["scale"] for x in outputs if x["max_abs"] and x["scale"]]
     yield f"{max(relative, default=0.0):.1e}" if outputs else ""
@@ -57,6 +55,17 @@ def _cells(model: Mapping[str, Any]) -> Iterator[str]:
     )
     failed = [x["check"] for x in model["checks"] if x["outcome"] == "failed"]
     yield "passed" if model["passed"] else escaped(", ".join(failed) or "not checked")
+
+
+def _reduction(data: Mapping[str, Any] | None) -> Iterator[str]:
+    for key in ("layers", "batchnorms", "parameters"):
+        if data is None:
+            yield ""
+            continue
+        before, after = data[key]
+        # A Rescaling in the place of a normalization is no fold.
+        after += data.get("precomputed", 0) if key == "batchnorms" else 0
+        yield f"{before:,} → {after:,}"
 
 
 def escaped(text: str) -> str:

@@ -121,14 +121,14 @@ def job(steps: str) -> str:
     return dedent(head).lstrip() + indent(dedent(steps).strip(), " " * 6) + "\n"
 
 
-def gate(inputs: Mapping[str, str], before: str = "", after: str = "") -> str:
+def gate(inputs: Mapping[str, str], after: str = "") -> str:
     """A workflow that uses the action, and prints its outputs."""
     given = {"install": "pytest-kito", **inputs}
     step = yaml.safe_dump([{"id": "kito", "uses": ACTION, "with": given}], sort_keys=False)
     outputs = ("passed", "report", "artifacts-dir", "manifest", "summary")
     lines = "\n".join(f"          echo '{x}=${{{{ steps.kito.outputs.{x} }}}}'" for x in outputs)
     show = f"- if: always()\n  run: |\n{indent(dedent(lines), '    ')}"
-    return job("\n".join(part for part in (dedent(before), step, show, dedent(after)) if part))
+    return job("\n".join(part for part in (step, show, after) if part))
 
 
 def run_act(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from action.acting import ROOT, Run, make_repository, run_act
+from action.acting import ROOT, Run, gate, make_repository, run_act
 
 
 @pytest.fixture(scope="session")
@@ -53,11 +50,14 @@ def act(source: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The report of one session of all models, without action and shards."""
-    folder = make_repository(tmp_path_factory.mktemp("whole") / "repository")
-    command = [sys.executable, "-m", "pytest", "--kito-check", "kito.yaml", "-q"]
-    command += ["--kito-report=report.json", "--kito-artifacts=artifacts", "-p", "no:cacheprovider"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
-    return report
+def passing(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A gate on all models, signed, that passes; its report is in the state too."""
+    folder = tmp_path_factory.mktemp("passing")
+    state, home = folder / "state", folder / "home"
+    state.mkdir()
+    home.mkdir()
+    keep = '- run: cp kito-report.json "$STAND_IN_STATE"'
+    workflow = gate({"attest": "true"}, after=keep)
+    signing = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://example.com"}
+    repository = make_repository(folder / "repository")
+    return run_act(source, state, home, repository, workflow, env=signing)

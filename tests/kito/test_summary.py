@@ -10,12 +10,18 @@ import pytest
 from typer.testing import CliRunner
 
 from kito.cli import app
+from kito.errors import KitoError
 from kito.summary import escaped, summary
 
 MODEL: dict[str, Any] = {
     "name": "net_1",
     "passed": True,
-    "reduction": {"layers": [9, 7], "batchnorms": [2, 0], "parameters": [1234, 1200]},
+    "reduction": {
+        "layers": [9, 7],
+        "batchnorms": [3, 0],
+        "precomputed": 1,
+        "parameters": [1234, 1200],
+    },
     "equivalence": {"outputs": {"a": {"max_abs": 1e-6, "scale": 2.0}}},
     "speedup": [
         {"ratio": 1.5, "low": 1.4, "high": 1.6, "batch_size": 1},
@@ -51,7 +57,7 @@ REPORT: dict[str, Any] = {
 def test_one_row_for_a_model() -> None:
     text = summary(REPORT)
     assert text.startswith("### kito: passed\n\n| model |")
-    row = r"| net\_1 | 9 → 7 | 2 → 0 | 1,234 → 1,200 | 5.0e-07 | 1.50x [1.40, 1.60] at 1 | passed |"
+    row = r"| net\_1 | 9 → 7 | 3 → 1 | 1,234 → 1,200 | 5.0e-07 | 1.50x [1.40, 1.60] at 1 | passed |"
     assert row in text
     assert r"On A \| B (cpu), Keras 3.15, tensorflow 2.21." in text
 
@@ -75,3 +81,10 @@ def test_the_command_prints_it(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["summary", str(path)])
     assert result.exit_code == 0
     assert result.stdout == summary(REPORT)
+
+
+def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps({**REPORT, "models": [{"name": "a"}]}))
+    result = CliRunner().invoke(app, ["summary", str(path)])
+    assert isinstance(result.exception, KitoError)
