@@ -261,7 +261,7 @@ def test_schema_and_version_need_no_keras() -> None:
 
 
 def test_every_command_has_help() -> None:
-    assert len(app.registered_commands) == 9
+    assert len(app.registered_commands) == 11
     assert all(command.callback and command.callback.__doc__ for command in app.registered_commands)
 
 
