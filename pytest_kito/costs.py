@@ -8,7 +8,7 @@ without building a model or importing Keras: how long its timings may take, and
 with the parameters and the input shapes that a model file tells of itself. A callable tells
 nothing: it counts as a network of :data:`PARAMETERS` on images of :data:`SIDE` x :data:`SIDE` x 3,
 but for what ``inputs.shape``, ``kwargs: {input_shape: ...}`` and a weights file say. The figures
-were fitted to ``keras.applications`` on two CPU cores; only their proportions matter.
+are rough ones of two CPU cores; only their proportions matter.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from typing import Any
 from kito.merging import read_report
 from pytest_kito.config import ModelSpec
 
-SETUP = 2.0
-FORMAT = 2.0
-WORK = 1.5e-13
+SETUP = 5.0
+FORMAT = 3.0
+WORK = 5e-13
 PARAMETERS = 10e6
 SIDE = 224
 UNJUDGED = 0.25
