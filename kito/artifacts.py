@@ -6,7 +6,6 @@ model, and only then renamed: what bears the artifact's name has passed.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ import keras
 
 from kito.comparison import Tolerance, compare
 from kito.errors import KitoError
-from kito.files import sync
+from kito.files import sha256, sync
 from kito.importing import describe
 from kito.inputs import Inputs
 
@@ -137,13 +136,3 @@ def write_artifact(
             raise KitoError(f"{target} cannot be written: {error.strerror}") from error
     largest = max(output.max_abs for output in comparison.outputs.values())
     return ArtifactFile(artifact_format, target.name, size, digest, largest)
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

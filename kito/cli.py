@@ -1,4 +1,4 @@
-"""The command line: ``kito reduce | explain | compare | bench | init | merge | verify | schema``.
+"""The command line ``kito``: for people at a terminal, and what CI runs beside the tests.
 
 Exit codes: 0 yes, 1 no (a check said no), 2 wrong use.
 """
@@ -207,6 +207,25 @@ def init() -> None:
 
 
 @app.command()
+def plan(
+    config: Annotated[Path, typer.Option(help="The kito.yaml.")] = Path("kito.yaml"),
+    shards: Annotated[int, typer.Option(help="How many parts, at most.")] = 1,
+    models: Annotated[str, typer.Option(help="Comma-separated names; default: all.")] = "",
+    timings: Annotated[
+        Path | None, typer.Option(help="An earlier JSON report: balance by its seconds.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which models go to which of several jobs; builds none of them."""
+    from pytest_kito.planning import plan as plan_parts
+
+    only = [name.strip() for name in models.split(",") if name.strip()]
+    parts = plan_parts(config, shards, only, timings)
+    text = "\n".join(f"{part.shard}/{len(parts)}: {', '.join(part.models)}" for part in parts)
+    _answer({"shards": len(parts), "include": [asdict(part) for part in parts]}, text, as_json)
+
+
+@app.command()
 def merge(
     reports: Annotated[list[Path], typer.Argument(help="JSON reports of shards.")],
     output: Annotated[
@@ -227,6 +246,38 @@ def merge(
             raise KitoError(f"{output} cannot be written: {error.strerror}") from error
     if not merged["passed"]:
         raise typer.Exit(NO)
+
+
+@app.command()
+def merge_artifacts(
+    directories: Annotated[list[Path], typer.Argument(help="Directories of artifacts, of shards.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The directory to fill.")],
+    as_json: Json = False,
+) -> None:
+    """Verify directories of artifacts, and copy them into one with one manifest."""
+    from kito.manifest import merge_folders
+
+    try:
+        names = merge_folders(directories, output)
+    except OSError as error:
+        raise KitoError(f"{output} cannot be filled: {error}") from error
+    text = f"{output} holds the {len(names)} artifacts of {len(directories)} directories"
+    _answer({"files": names}, text, as_json)
+
+
+@app.command()
+def summary(
+    report: Annotated[Path, typer.Argument(help="A JSON report, or one that merge wrote.")],
+) -> None:
+    """Print the table of a report in Markdown."""
+    from kito.merging import merge_reports
+    from kito.summary import summary as table
+
+    try:
+        text = table(merge_reports([report]))
+    except (KeyError, TypeError) as error:
+        raise KitoError(f"{report} is no report of pytest --kito-report: {error!r}") from error
+    typer.echo(text, nl=False)
 
 
 @app.command()

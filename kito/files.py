@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import json
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +15,36 @@ from typing import Any
 def write_text(path: Path, text: str) -> None:
     """Write all of a file or nothing, and keep it through a loss of power.
 
+    What a process that was killed here left behind, ``.NAME.PID``, goes too.
+
     Raises:
         OSError: it cannot be written; what was there is as it was.
     """
+    sweep(path.parent, f".{path.name}.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(text, encoding="utf-8")
         sync(temporary)
         temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy all of a file or nothing, and keep it through a loss of power.
+
+    Raises:
+        OSError: it cannot be read or written; what was there is as it was.
+    """
+    sweep(target.parent, f".{target.name}.")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        # Not shutil.copyfile: it would follow a link that lies at the temporary name.
+        with source.open("rb") as data, temporary.open("xb") as copy:
+            while block := data.read(1 << 20):
+                copy.write(block)
+        sync(temporary)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -32,6 +57,51 @@ def sync(path: Path) -> None:
     """
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def leftovers(folder: Path, prefix: str) -> list[Path]:
+    """What bears ``prefix`` and the number of a process that is no more: it was killed.
+
+    The number is followed by nothing, or by ``-`` and more. Empty on Windows, which has no harmless
+    way to ask for a process.
+    """
+    found = []
+    for path in folder.glob(f"{glob.escape(prefix)}*"):
+        match = re.fullmatch(r"(\d+)(?:-.*)?", path.name[len(prefix) :])
+        if match and not _alive(int(match[1])):
+            found.append(path)
+    return found
+
+
+def sweep(folder: Path, prefix: str) -> None:
+    """Remove the files that :func:`leftovers` finds; one that cannot be removed stays."""
+    for path in leftovers(folder, prefix):
+        try:
+            path.unlink()
+        except OSError:
+            continue
+
+
+def _alive(pid: int) -> bool:
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is another user's, or no number that a process has
+        return True
+    return True
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def to_json(value: Any) -> str:

@@ -3,6 +3,9 @@
 The manifest lists each file with its model, format, size, digest, the figures of its model's
 checks, and when and with which versions it was proved; ``SHA256SUMS`` is what ``sha256sum -c``
 reads.
+
+A process that is killed while it publishes must not leave a manifest that lies. So entries go out
+before their files are replaced (:func:`withdraw`), and come in once those are in their places.
 """
 
 from __future__ import annotations
@@ -10,17 +13,14 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import keras
-
-from kito.artifacts import sha256
 from kito.errors import KitoError
-from kito.files import to_json, write_text
+from kito.files import copy_file, sha256, to_json, write_text
 
 MANIFEST, SUMS = "kito-manifest.json", "SHA256SUMS"
 _KEYS = {"model", "format", "file", "bytes", "sha256"}
@@ -39,6 +39,7 @@ def update_manifest(
     Args:
         folder: where the files are.
         entries: for each, ``model``, ``format``, ``file``, ``bytes``, ``sha256``, and more.
+            ``created`` is now and ``versions`` are this process' where an entry does not tell.
         withdrawn: models that no longer pass: their older entries go, so that :func:`verify`
             reports their older files.
 
@@ -49,19 +50,96 @@ def update_manifest(
     files = {entry["file"]: dict(entry) for entry in _read(folder)} if _exists(folder) else {}
     gone = set(withdrawn)
     files = {name: entry for name, entry in files.items() if entry["model"] not in gone}
-    proof = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {
-            "kito": version("pytest-kito"),
-            "python": platform.python_version(),
-            "keras": keras.__version__,
-            "backend": keras.backend.backend(),
-        },
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    for entry in entries:
+        proof = {"created": created} if "versions" in entry else _proof(created)
+        files[entry["file"]] = {**proof, **entry}
+    _write(folder, [files[name] for name in sorted(files) if (folder / name).is_file()])
+
+
+def withdraw(folder: Path, models: Iterable[str]) -> None:
+    """Take the entries of models out, before their files are replaced.
+
+    Raises:
+        KitoError: there is a manifest that is none.
+        OSError: a file cannot be written.
+    """
+    gone = set(models)
+    entries = _read(folder) if _exists(folder) else []
+    if any(entry["model"] in gone for entry in entries):
+        _write(folder, [entry for entry in entries if entry["model"] not in gone])
+
+
+def merge_folders(folders: Sequence[Path], target: Path) -> list[str]:
+    """Copy the artifacts of several folders, each verified, into one with one manifest.
+
+    A folder without a manifest and without artifacts, as a shard of which no model passed leaves
+    it, adds nothing.
+
+    Args:
+        folders: folders of artifacts, such as those of shards.
+        target: the folder to make, or to fill: it must hold no manifest.
+
+    Returns:
+        The names of the files, sorted.
+
+    Raises:
+        KitoError: a folder is not as it was proved, the same name is two different files, no folder
+            holds a manifest, or ``target`` holds one.
+        OSError: a file cannot be read or written.
+    """
+    if _exists(target):
+        raise KitoError(f"{target} holds a {MANIFEST} already; name an empty folder")
+    found: dict[str, tuple[Path, dict[str, Any]]] = {}
+    for folder in folders:
+        for entry in _verified(folder):
+            name = entry["file"]
+            other, known = found.setdefault(name, (folder, entry))
+            if known["sha256"] != entry["sha256"] or known["model"] != entry["model"]:
+                raise KitoError(
+                    f"{name} in {other} and {name} in {folder} are different files; merge the "
+                    "folders of different shards of one run"
+                )
+    if not found:
+        raise KitoError(f"none of the folders holds a {MANIFEST} that lists files")
+    target.mkdir(parents=True, exist_ok=True)
+    for name, (folder, entry) in found.items():
+        copy_file(folder / name, target / name)
+        if sha256(target / name) != entry["sha256"]:
+            raise KitoError(f"{folder / name} changed while it was copied; run again")
+    _write(target, [found[name][1] for name in sorted(found)])
+    return sorted(found)
+
+
+def _verified(folder: Path) -> list[dict[str, Any]]:
+    """The entries of a folder in which all is as it was proved."""
+    if not folder.is_dir():
+        raise KitoError(f"there is no folder {folder}")
+    if not _exists(folder) and not any(x.name.endswith(_SUFFIXES) for x in folder.iterdir()):
+        return []
+    problems = verify(folder)
+    if problems:
+        raise KitoError(f"{folder} is not as it was proved: {'; '.join(problems)}")
+    return _read(folder)
+
+
+def _proof(created: str) -> dict[str, Any]:
+    """When, and with which versions, this process proved something."""
+    import keras  # which takes seconds to import: only where the entry does not tell
+
+    versions = {
+        "kito": version("pytest-kito"),
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "backend": keras.backend.backend(),
     }
-    files.update((entry["file"], {**entry, **proof}) for entry in entries)
-    listed = [files[name] for name in sorted(files) if (folder / name).is_file()]
-    write_text(folder / MANIFEST, to_json({"schema_version": 1, "files": listed}) + "\n")
-    write_text(folder / SUMS, "".join(f"{x['sha256']}  {x['file']}\n" for x in listed))
+    return {"created": created, "versions": versions}
+
+
+def _write(folder: Path, entries: Sequence[Mapping[str, Any]]) -> None:
+    """The manifest last: a folder without one is not done."""
+    write_text(folder / SUMS, "".join(f"{x['sha256']}  {x['file']}\n" for x in entries))
+    write_text(folder / MANIFEST, to_json({"schema_version": 1, "files": entries}) + "\n")
 
 
 def verify(folder: Path) -> list[str]:

@@ -10,6 +10,10 @@ import pytest
 
 from kito.errors import KitoError
 from pytest_kito import checks
+from pytest_kito.declared import declared_checks
+from pytest_kito.progress import Progress
+from pytest_kito.reports.github import disarm, in_actions
+from pytest_kito.reports.junit import properties
 from pytest_kito.results import Finding
 from pytest_kito.speedups import check_speedup
 
@@ -39,14 +43,9 @@ class KitoModel(pytest.Collector):
 
     def collect(self) -> Iterator[CheckItem]:
         """Its checks."""
-        spec = self.spec
-        for kind in (Reduction, Equivalence):
-            yield self._item(kind, kind.__name__.lower())
-        if spec.speedup is not None:
-            for batch_size in spec.speedup.batch_size:
-                yield self._item(Speedup, f"speedup[{batch_size}]", batch_size)
-        for artifact_format in spec.artifacts:
-            yield self._item(Artifact, f"artifact[{artifact_format}]", artifact_format)
+        for declared in declared_checks(self.spec):
+            kind = _KINDS[declared.section]
+            yield self._item(kind, declared.name, declared.parameter)
 
     def _item(self, kind: type[CheckItem], name: str, parameter: Any = None) -> CheckItem:
         item = kind.from_parent(self, name=name)
@@ -61,6 +60,7 @@ class CheckItem(pytest.Item):
     spec: ModelSpec
     gate: Gate
     parameter: Any
+    progress: Progress
     finding: Finding | None = None
 
     def check(self) -> dict[str, Any]:
@@ -70,20 +70,27 @@ class CheckItem(pytest.Item):
     def runtest(self) -> None:
         """Make the check and note what it found."""
         self.finding = Finding(self.spec.name, self.name)
+        self.gate.clock.take()  # what tests of the user's own had done is not of this check
+        self.progress = Progress(self.config, f"{self.spec.name}: {self.name}")
         try:
-            self.finding.data = self.check()
+            with self.progress, self.gate.clock.telling(self.progress.phase):
+                self.finding.data = self.check()
         except checks.CheckSkipped as skip:
             self._note("skipped", str(skip), skip.data)
             pytest.skip(str(skip))
+        except pytest.skip.Exception as skip:  # raised by the model's own code
+            self._note("skipped", str(skip), None)
+            raise
         except checks.CheckFailed as failure:
             self._note("failed", str(failure), failure.data)
             raise
-        except Exception as error:
-            self._note("failed", str(error), None)
+        except BaseException as error:  # pytest.fail, a time-out and an interrupt are no passes
+            self._note("failed", str(error) or type(error).__name__, None)
             raise
         finally:
             self.finding.environment = self.gate.environment()
-            self.user_properties += _figures(self.finding)
+            self.finding.seconds = self.gate.clock.take()
+            self.user_properties += properties(self.finding)
 
     def _note(self, outcome: str, message: str, data: dict[str, Any] | None) -> None:
         assert self.finding is not None
@@ -94,7 +101,8 @@ class CheckItem(pytest.Item):
     ) -> Any:
         """A short message; the traceback only of what nobody expected."""
         if isinstance(excinfo.value, checks.CheckFailed | KitoError):
-            return f"{self._place()}: {self.spec.name}: {self.name}: {excinfo.value}"
+            text = f"{self._place()}: {self.spec.name}: {self.name}: {excinfo.value}"
+            return disarm(text) if in_actions() else text
         return super().repr_failure(excinfo, *args, **kwargs)
 
     def _place(self) -> str:
@@ -124,9 +132,14 @@ class Speedup(CheckItem):
 
     def check(self) -> dict[str, Any]:
         gate, run = self.gate, self.gate.run(self.spec.name)
-        with gate.progress(f"{self.spec.name}: {self.name}") as progress:
+        device = gate.device()
+        with gate.clock.measure("time"):  # all but the stages that it may have to do first
             return check_speedup(
-                run, self.parameter, gate.device(), workers=gate.workers, progress=progress.pairs
+                run,
+                self.parameter,
+                device,
+                workers=gate.workers,
+                progress=self.progress.pairs,
             )
 
 
@@ -135,17 +148,16 @@ class Artifact(CheckItem):
 
     def check(self) -> dict[str, Any]:
         run, folder = self.gate.run(self.spec.name), self.gate.staging()
-        path, data = checks.check_artifact(run, self.parameter, folder)
+        with self.gate.clock.measure("write"):
+            path, data = checks.check_artifact(run, self.parameter, folder)
         assert self.finding is not None
         self.finding.staged = str(path)
         return data
 
 
-def _figures(finding: Finding) -> list[tuple[str, object]]:
-    """The plain figures of a finding, as JUnit properties."""
-    data = finding.data or {}
-    return [
-        (f"kito_{key}", value)
-        for key, value in data.items()
-        if isinstance(value, str | int | float | bool)
-    ]
+_KINDS: dict[str, type[CheckItem]] = {
+    "reduction": Reduction,
+    "equivalence": Equivalence,
+    "speedup": Speedup,
+    "artifact": Artifact,
+}

@@ -25,6 +25,7 @@ class Options:
         artifacts: folder for the artifacts of models that pass; None to write none.
         report: file for the JSON report; None to write none.
         shard: (I, N) for the I-th of N parts of the models, I from 1; None for all.
+        timings: an earlier JSON report, whose seconds balance the parts; None to estimate them.
     """
 
     check: bool
@@ -34,6 +35,7 @@ class Options:
     artifacts: Path | None
     report: Path | None
     shard: tuple[int, int] | None
+    timings: Path | None = None
 
     @classmethod
     def from_config(cls, config: pytest.Config) -> Options:
@@ -71,6 +73,7 @@ class Options:
             artifacts=path("artifacts"),
             report=path("report"),
             shard=_shard(value("shard")),
+            timings=path("timings"),
         )
 
 
@@ -101,6 +104,7 @@ def add_options(parser: pytest.Parser) -> None:
     option("artifacts", "DIR", "write the artifacts of models that pass into this folder")
     option("report", "FILE", "write a JSON report")
     option("shard", "I/N", "check the I-th of N parts of the models only, balanced by cost")
+    option("timings", "FILE", "balance the parts by the seconds in this earlier JSON report")
 
 
 def _shard(text: str) -> tuple[int, int] | None:

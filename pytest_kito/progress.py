@@ -33,7 +33,7 @@ class Progress:
         self._on = _allows(config)
 
     def phase(self, name: str) -> None:
-        """Say what begins."""
+        """Say what begins, one of :data:`pytest_kito.phases.PHASES`."""
         self._show(f"{self._what}: {name}")
 
     def pairs(self, count: int) -> None:

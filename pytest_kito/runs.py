@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from kito.errors import KitoError
+from pytest_kito.phases import PhaseClock
 
 if TYPE_CHECKING:
     from kito.comparison import Comparison
@@ -24,16 +25,23 @@ class ModelRun:
     """A declared model: built, fed, reduced and compared at most once each.
 
     Every method raises KitoError where its stage, or one before it, cannot be done.
+
+    Attributes:
+        spec: the declaration.
+        base: the directory of kito.yaml.
+        clock: takes the time of each stage.
     """
 
-    def __init__(self, spec: ModelSpec, base: Path) -> None:
+    def __init__(self, spec: ModelSpec, base: Path, clock: PhaseClock | None = None) -> None:
         self.spec, self.base = spec, base
+        self.clock = PhaseClock() if clock is None else clock
         self._done: dict[str, Any] = {}
 
-    def _once(self, stage: str, make: Callable[[], T]) -> T:
+    def _once(self, stage: str, make: Callable[[], T], phase: str) -> T:
         if stage not in self._done:
             try:
-                self._done[stage] = make()
+                with self.clock.measure(phase):
+                    self._done[stage] = make()
             except KitoError as error:
                 self._done[stage] = error
         if isinstance(self._done[stage], KitoError):
@@ -42,20 +50,20 @@ class ModelRun:
 
     def original(self) -> Any:
         """The model as declared, with its weights."""
-        return self._once("original", self._build)
+        return self._once("original", self._build, "build")
 
     def inputs(self) -> Inputs:
         """What it is fed in every check."""
         model = self.original()
-        return self._once("inputs", lambda: self._resolve(model))
+        return self._once("inputs", lambda: self._resolve(model), "build")
 
     def reduction(self) -> Reduction:
         """The model reduced by the declared passes."""
-        return self._once("reduction", self._reduce)
+        return self._once("reduction", self._reduce, "reduce")
 
     def comparison(self) -> Comparison:
         """The reduced model's outputs against the original's."""
-        return self._once("comparison", self._compare)
+        return self._once("comparison", self._compare, "compare")
 
     def custom_objects(self) -> Any:
         """What a file of the model needs to be loaded, by name; None where nothing is declared."""
@@ -76,7 +84,7 @@ class ModelRun:
             spec.source, base=self.base, kwargs=spec.kwargs, custom_objects=spec.custom_objects
         )
         if spec.weights != "as-built":
-            inputs = self._once("inputs", lambda: self._resolve(model))
+            inputs = self._once("inputs", lambda: self._resolve(model), "build")
             apply_weights(model, spec.weights, base=self.base, inputs=inputs, seed=spec.inputs.seed)
         return model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -31,31 +31,28 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("kito_model_name", names, indirect=True, scope="session")
 
 
-def shard(specs: Sequence[ModelSpec], part: tuple[int, int] | None) -> tuple[ModelSpec, ...]:
-    """The models of one part, in their order; the parts' costs are as even as greedy makes them.
+def shard(
+    specs: Sequence[ModelSpec], part: tuple[int, int] | None, costs: Mapping[str, float]
+) -> tuple[ModelSpec, ...]:
+    """The models of one part, in their order.
 
-    Nothing is built to know a cost: the time that a model's timings may take is most of it.
+    The dearest first, each goes to the part that has least so far (Graham's LPT rule), so that the
+    fullest part holds at most one model more than it would have to. Equal ones go in the order of
+    kito.yaml: every process that asks gets the same parts.
 
     Args:
         specs: every model.
         part: (I, N), I from 1; None for all of them.
+        costs: by name of the model, in any unit, see :mod:`pytest_kito.costs`.
     """
     if part is None:
         return tuple(specs)
     index, count = part
     loads = [0.0] * count
     mine: set[str] = set()
-    for spec in sorted(specs, key=_cost, reverse=True):
+    for spec in sorted(specs, key=lambda spec: costs[spec.name], reverse=True):
         lightest = loads.index(min(loads))
-        loads[lightest] += _cost(spec)
+        loads[lightest] += costs[spec.name]
         if lightest == index - 1:
             mine.add(spec.name)
     return tuple(spec for spec in specs if spec.name in mine)
-
-
-def _cost(spec: ModelSpec) -> float:
-    """Seconds, roughly."""
-    timings = 0.0
-    if spec.speedup is not None:
-        timings = spec.speedup.budget_s * len(spec.speedup.batch_size)
-    return 10.0 + timings + 5.0 * len(spec.artifacts)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import os
+import secrets
 import tempfile
 from collections import Counter
 from collections.abc import Generator
@@ -13,12 +14,12 @@ import pytest
 
 from kito.errors import KitoError
 from pytest_kito.config import Config, ConfigError, ModelSpec, load_config
+from pytest_kito.costs import costs
 from pytest_kito.options import DeviceChoice, Options
-from pytest_kito.progress import Progress
-from pytest_kito.publication import publish
-from pytest_kito.reports.json import write_report
-from pytest_kito.reports.terminal import lines
-from pytest_kito.results import Finding, Results, as_data
+from pytest_kito.phases import IMPORT, PhaseClock, Stopwatch
+from pytest_kito.publication import staging_folder
+from pytest_kito.reporter import Reporter
+from pytest_kito.results import Finding, as_data
 from pytest_kito.runs import ModelRun
 from pytest_kito.selection import shard
 
@@ -39,6 +40,8 @@ def start(config: pytest.Config, options: Options) -> Gate:
     config.pluginmanager.register(gate, "kito-gate")
     if options.check:
         gate.add_argument()
+        if not gate.is_worker and not config.option.collectonly:
+            config.pluginmanager.register(Reporter(gate), "kito-reporter")
     return gate
 
 
@@ -49,14 +52,18 @@ def gate_of(config: pytest.Config) -> Gate:
 
 
 class Gate:
-    """The declared models, the options, and what the checks found; a pytest plugin by its hooks."""
+    """The declared models, the options, and each model's run; a pytest plugin by its hooks."""
 
     def __init__(self, pytest_config: pytest.Config, options: Options) -> None:
         self.pytest_config, self.options = pytest_config, options
-        self.config = _load(options.config, pytest_config.rootpath)
-        self.specs: tuple[ModelSpec, ...] = shard(self.config.models, options.shard)
-        self.results = Results({spec.name: spec.source for spec in self.specs})
-        self.problems: list[str] = []
+        self.clock = PhaseClock()
+        self.own = Stopwatch()
+        with self.own.running():
+            self.config = _load(options.config, pytest_config.rootpath)
+            self.specs = _part(self.config, options)
+        # Names the staging folder: what a session that was killed left behind must be told apart.
+        worker = getattr(pytest_config, "workerinput", {})
+        self.run_id = str(worker.get("kito_run", f"{os.getpid()}-{secrets.token_hex(4)}"))
         self._runs: dict[str, ModelRun] = {}
         self._expected: Counter[str] = Counter()
         self._device: Device | None = None
@@ -81,9 +88,10 @@ class Gate:
     def run(self, name: str) -> ModelRun:
         """The run of a declared model; one for all its checks and tests."""
         if name not in self._runs:
+            self._import()
             self.prepare()
             spec = next(spec for spec in self.config.models if spec.name == name)
-            self._runs[name] = ModelRun(spec, self.config.path.parent)
+            self._runs[name] = ModelRun(spec, self.config.path.parent, self.clock)
         return self._runs[name]
 
     @property
@@ -102,6 +110,7 @@ class Gate:
     def device(self) -> Device:
         """Where this session runs; raises KitoError where there is no such device."""
         if self._device is None:
+            self._import()
             from kito.devices import detect
 
             self.prepare()
@@ -111,10 +120,6 @@ class Gate:
     @property
     def _wanted(self) -> DeviceChoice:
         return "gpu" if self.options.require_gpu else self.options.device
-
-    def progress(self, what: str) -> Progress:
-        """A line on the terminal, while something takes long."""
-        return Progress(self.pytest_config, what)
 
     def environment(self) -> dict[str, Any] | None:
         """The machine, for the report; None where it cannot be told."""
@@ -133,13 +138,17 @@ class Gate:
             if self._scratch is None:
                 self._scratch = tempfile.TemporaryDirectory(prefix="kito-")
             return Path(self._scratch.name)
-        folder = self._staging_folder(self.options.artifacts)
+        folder = staging_folder(self.options.artifacts, self.run_id)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _staging_folder(self, artifacts: Path) -> Path:
-        worker = getattr(self.pytest_config, "workerinput", {})
-        return artifacts / f".staging-{worker.get('testrunuid', 'main')}"
+    def _import(self) -> None:
+        """The core with Keras and its backend, which take seconds: a phase of its own."""
+        with self.clock.measure(IMPORT):
+            import kito.artifacts
+            import kito.devices
+            import kito.reduction
+            import kito.sources  # noqa: F401
 
     # ---- hooks ---------------------------------------------------------------------------------
 
@@ -183,9 +192,10 @@ class Gate:
         result = yield
         name = _model(item)
         if name:
-            self._expected[name] -= 1
-            if self._expected[name] <= 0:
-                self._release(name)
+            with self.own.running():
+                self._expected[name] -= 1
+                if self._expected[name] <= 0:
+                    self._release(name)
         if self.is_worker:
             # Others run a part of the items: what comes next here tells what is still needed.
             following = None if nextitem is None else _model(nextitem)
@@ -209,40 +219,29 @@ class Gate:
             report.kito = as_data(finding)  # type: ignore[attr-defined]
         return report
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in what a check found, here or in a worker."""
-        if hasattr(report, "kito") and not self.is_worker:
-            self.results.add(report.kito)
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """pytest-xdist: the workers' artifacts wait where the controller looks for them."""
+        node.workerinput["kito_run"] = self.run_id
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Publish the artifacts of what passed, and write the report."""
+    def pytest_sessionfinish(self) -> None:
+        """Leave nothing behind; a worker of pytest-xdist tells what it took for itself."""
         if self._scratch is not None:
             self._scratch.cleanup()
-        if self.is_worker or not self.options.check or session.config.option.collectonly:
-            return
-        try:
-            if self.options.artifacts is not None:
-                folder = self.options.artifacts
-                self.problems += publish(self.results, folder)
-                for staging in folder.glob(".staging-*"):
-                    shutil.rmtree(staging, ignore_errors=True)
-            if self.options.report is not None:
-                write_report(self.results, self.options.report)
-        except (KitoError, OSError) as error:
-            self.problems.append(f"{type(error).__name__}: {error}")
-        if self.problems and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if self.is_worker:
+            self.pytest_config.workeroutput["kito_seconds"] = self.own.seconds  # type: ignore[attr-defined]
 
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """The table of the models."""
-        if not self.results.models:
-            return
-        terminalreporter.section("kito")
-        for line in lines(self.results):
-            terminalreporter.write_line(line)
-        for problem in self.problems:
-            terminalreporter.write_line(problem, red=True)
+
+def _part(config: Config, options: Options) -> tuple[ModelSpec, ...]:
+    """The models of this session's part of them."""
+    if options.shard is None and options.timings is None:
+        return config.models
+    try:
+        seconds = costs(config.models, config.base, options.timings)
+    except KitoError as error:
+        raise pytest.UsageError(f"--kito-timings: {error}") from error
+    return shard(config.models, options.shard, seconds)
 
 
 def _load(path: Path, root: Path) -> Config:

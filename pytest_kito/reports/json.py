@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,8 +18,11 @@ def report(results: Results) -> dict[str, Any]:
         "schema_version": 1,
         "kito_version": version("pytest-kito"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "config": results.config,
         "environment": results.environment,
         "passed": results.passed,
+        "interrupted": results.interrupted,
+        "seconds": _rounded(results.seconds),
         "models": [_model(model) for model in results.models],
     }
 
@@ -34,21 +38,25 @@ def write_report(results: Results, path: Path) -> None:
 
 
 def _model(model: ModelResult) -> dict[str, Any]:
-    def one(section: str) -> dict[str, Any] | None:
-        return next((x.data for x in model.of(section) if x.data is not None), None)
-
     def every(section: str) -> list[dict[str, Any]]:
         return [x.data for x in model.of(section) if x.data is not None]
 
     return {
         "name": model.name,
-        "source": model.source,
+        "source": model.declared.source,
+        "line": model.declared.line,
         "passed": model.passed,
-        "reduction": one("reduction"),
-        "equivalence": one("equivalence"),
+        "seconds": _rounded(model.seconds),
+        "reduction": model.data("reduction"),
+        "equivalence": model.data("equivalence"),
         "speedup": every("speedup"),
         "artifacts": every("artifact"),
         "checks": [
             {"check": x.check, "outcome": x.outcome, "message": x.message} for x in model.findings
         ],
+        "not_run": model.not_run,
     }
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in seconds.items()}

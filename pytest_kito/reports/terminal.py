@@ -1,95 +1,128 @@
-"""The table at the end of a session, at most 100 columns wide."""
+"""The table at the end of a session, at most 100 columns wide, and what it does not say."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Protocol
 
-from pytest_kito.results import Finding, ModelResult, Results
+from pytest_kito.reports import cells, sentences
+from pytest_kito.results import ModelResult, Results
 
-_HEAD = ("model", "layers", "norms", "parameters", "difference", "speed-up", "result")
+_HEAD: tuple[str, ...] = (
+    "model",
+    "layers",
+    "norms",
+    "parameters",
+    "difference",
+    "speed-up",
+    "result",
+)
+_WIDTH = 100
 _NAME_WIDTH = 22
+_RESULT_WIDTH = 8
+_KEPT_SHOWN = 3
+_SENTENCE = 500
+_COLOURS = {"failed": "red", "skipped": "yellow", "passed": "green"}
+
+Piece = tuple[str, str]
+"""A text and its colour, which may be empty."""
 
 
-def lines(results: Results) -> Iterator[str]:
-    """The machine, one row per model, and the artifacts that were made."""
-    environment = results.environment
-    if environment is not None:
-        yield (
-            f"{environment['device_name']} ({environment['device']}), Keras "
-            f"{environment['keras']}, {environment['backend']} {environment['backend_version']}"
-        )
-    rows: list[tuple[str, ...]] = [_HEAD]
+class Terminal(Protocol):
+    """What is needed of pytest's terminal reporter; it knows whether colours are wished."""
+
+    def write(self, content: str, **markup: bool) -> None:
+        """Write a part of a line."""
+
+    def line(self, msg: str, **markup: bool) -> None:
+        """Write the rest of a line, and end it."""
+
+
+def show(results: Results, terminal: Terminal, *, verbosity: int = 0) -> None:
+    """Write the report of a session.
+
+    Args:
+        results: what it found.
+        terminal: where to.
+        verbosity: pytest's: -1 (``-q``) for the table only, less for nothing.
+    """
+    for line in lines(results, verbosity):
+        for text, colour in line:
+            terminal.write(text, **({colour: True} if colour else {}))
+        terminal.line("")
+
+
+def lines(results: Results, verbosity: int = 0) -> Iterator[list[Piece]]:
+    """The lines of the report, each as pieces with a colour."""
+    if verbosity < -1:
+        return
+    machine = sentences.machine(results)
+    if machine is not None:
+        yield [(machine, "")]
+    yield from _table(results.models)
+    if results.gpu_missing:
+        yield [(sentences.NO_GPU, "yellow")]
+    if verbosity < 0:
+        return
     for model in results.models:
-        rows += _rows(model)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
-    for row in rows:
-        yield _line(row, widths)
-    kept = sum(len((x.data or {}).get("kept", ())) for x in _of(results, "reduction"))
-    if kept:
-        yield f"{kept} normalizations stay where they are: `kito explain MODEL` says why"
+        yield from _remarks(model)
+    for reason, findings in sentences.told(results.findings, "skipped").items():
+        yield [("skipped: ", "yellow"), (f"{sentences.names(findings)}: {reason}", "")]
+    for model in results.models:
+        yield from _kept(model)
+    yield [(sentences.phases(results), "")]
 
 
-def _of(results: Results, section: str) -> list[Finding]:
-    return [finding for model in results.models for finding in model.of(section)]
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [row[0].ljust(widths[0])]
-    cells += [cell.rjust(width) for cell, width in zip(row[1:-1], widths[1:-1], strict=True)]
-    return "  ".join([*cells, row[-1]]).rstrip()
+def _table(models: Sequence[ModelResult]) -> Iterator[list[Piece]]:
+    rows, colours = [_HEAD], [""]
+    for model in models:
+        added = _rows(model)
+        rows += added
+        colours += [_COLOURS[cells.result(model).partition(":")[0]], *[""] * (len(added) - 1)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD) - 1)]
+    # Names and results get what the figures leave of the line, names no more than they need.
+    room = _WIDTH - sum(widths[1:]) - 2 * len(widths)
+    widths[0] = max(min(widths[0], _NAME_WIDTH, room - _RESULT_WIDTH), 1)
+    for row, colour in zip(rows, colours, strict=True):
+        figures = zip(row[1:-1], widths[1:], strict=True)
+        name = _clipped(row[0], widths[0]).ljust(widths[0])
+        line = "  ".join([name, *(cell.rjust(width) for cell, width in figures)])
+        result = _clipped(row[-1], room - widths[0])
+        yield [(f"{line}  ", ""), (result, colour)] if result else [(line.rstrip(), "")]
 
 
 def _rows(model: ModelResult) -> list[tuple[str, ...]]:
     """The row of a model; further batch sizes get rows below it."""
-    speedups = [_speedup(x) for x in model.of("speedup")] or [""]
-    result = "passed" if model.passed else "failed" if model.failed else "skipped"
-    if model.failed:
-        result += f": {model.failed[0].check}"
-        if len(model.failed) > 1:
-            result += f" +{len(model.failed) - 1}"
-    name = model.name
-    if len(name) > _NAME_WIDTH:
-        name = name[: _NAME_WIDTH - 1] + "…"
-    first = (name, *_reduction(model), _difference(model), speedups[0], result)
+    speedups = [cells.speedup(x) for x in model.of("speedup")] or [""]
+    figures = (*cells.reduction(model), cells.difference(model), speedups[0])
+    first = (model.name, *figures, cells.result(model))
     return [first, *(("", "", "", "", "", speedup, "") for speedup in speedups[1:])]
 
 
-def _reduction(model: ModelResult) -> tuple[str, str, str]:
-    data = _data(model, "reduction")
-    if data is None:
-        return "", "", ""
-    layers, norms, parameters = data["layers"], data["batchnorms"], data["parameters"]
-    left = norms[1] + data["precomputed"]  # a Rescaling in its place is no fold
-    return (
-        f"{layers[0]}→{layers[1]}",
-        f"{norms[0]}→{left}",
-        f"{_short(parameters[0])}→{_short(parameters[1])}",
-    )
+def _remarks(model: ModelResult) -> Iterator[list[Piece]]:
+    """The sentence of each check that is no plain pass, and the warnings of every one."""
+    for outcome, colour in (("failed", "red"), ("passed", "yellow")):
+        for sentence, findings in sentences.told(model.findings, outcome).items():
+            about = f"{sentences.names(findings)}: "
+            yield [(about, colour), (_clipped(sentence, _SENTENCE), "")]
+    for finding in model.findings:
+        for warning in finding.warnings:
+            about = f"{sentences.names([finding])}: warning: "
+            yield [(about, "yellow"), (" ".join(warning.split()), "")]
 
 
-def _difference(model: ModelResult) -> str:
-    """The largest difference of an output, relative to that output's scale."""
-    data = _data(model, "equivalence")
-    if data is None:
-        return ""
-    relative = [x["max_abs"] / x["scale"] for x in data["outputs"].values() if x["scale"]]
-    return f"{max(relative):.1e}" if relative else ""
+def _kept(model: ModelResult) -> Iterator[list[Piece]]:
+    """What could not be folded, and why."""
+    kept = sentences.kept(model)
+    if not kept:
+        return
+    yield [(f"{model.name}: {len(kept)} stay where they are", "")]
+    for layer, reason in kept[:_KEPT_SHOWN]:
+        yield [(f"  - {layer}: {reason}", "")]
+    if len(kept) > _KEPT_SHOWN:
+        more = len(kept) - _KEPT_SHOWN
+        yield [(f"  - and {more} more: `kito explain {model.declared.source}` lists them", "")]
 
 
-def _speedup(finding: Finding) -> str:
-    if finding.data is None or finding.data["ratio"] is None:
-        return "skipped" if finding.outcome == "skipped" else ""
-    data = finding.data
-    return f"{data['ratio']:.2f}x [{data['low']:.2f}, {data['high']:.2f}] @{data['batch_size']}"
-
-
-def _data(model: ModelResult, section: str) -> dict[str, Any] | None:
-    return next((x.data for x in model.of(section) if x.data is not None), None)
-
-
-def _short(count: int) -> str:
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= limit:
-            return f"{count / limit:.4g}{unit}"
-    return str(count)
+def _clipped(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"

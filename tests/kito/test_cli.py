@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from kito.cli import app, main
+from kito.manifest import update_manifest
 
 L = keras.layers
 
@@ -262,5 +264,26 @@ def test_schema_and_version_need_no_keras() -> None:
 
 
 def test_every_command_has_help() -> None:
-    assert len(app.registered_commands) == 8
+    assert len(app.registered_commands) == 11
     assert all(command.callback and command.callback.__doc__ for command in app.registered_commands)
+
+
+def test_merge_artifacts_answers_by_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = b"weights"
+    digest = hashlib.sha256(content).hexdigest()
+    entry = {"model": "a", "format": "keras", "bytes": len(content), "sha256": digest}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.keras").write_bytes(content)
+        update_manifest(tmp_path / name, [{**entry, "file": f"{name}.keras", "versions": {}}])
+    folders = [str(tmp_path / name) for name in ("one", "two")]
+    target = str(tmp_path / "all")
+    assert run("merge-artifacts", *folders, "-o", target, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"files": ["one.keras", "two.keras"]}
+    assert run("verify", target) == 0
+    assert run("merge-artifacts", *folders, "-o", target) == 2
+    (tmp_path / "file").touch()
+    assert run("merge-artifacts", *folders, "-o", str(tmp_path / "file" / "all")) == 2
+    assert "cannot be filled" in capsys.readouterr().err

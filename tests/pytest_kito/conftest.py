@@ -2,7 +2,7 @@
 
 pytest forgets the modules that such an inner run imported, and TensorFlow cannot be imported twice
 in one process: it is imported here, before. So is the core, or a layer that one inner run registers
-would be looked up in the registry of another.
+would be looked up in the registry of another, and TensorFlow would look for code that is gone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from textwrap import dedent
 import keras
 import pytest
 
+import kito.artifacts
 import kito.reduction
+import kito.sources
+import kito.timing
 
 assert keras.backend.backend()
 assert kito.reduce
@@ -29,9 +32,9 @@ def net(width=4, name="net"):
     image = keras.Input((8, 8, 3), name="image")
     x = keras.layers.Conv2D(width, 3, name="conv")(image)
     x = keras.layers.BatchNormalization(name="bn")(x)
-    x = keras.layers.ReLU()(x)
-    x = keras.layers.Dropout(0.5)(x)
-    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.ReLU(name="relu")(x)
+    x = keras.layers.Dropout(0.5, name="dropout")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     model = keras.Model(image, keras.layers.Dense(3, name="scores")(x), name=name)
     for layer in model.layers:
         layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
@@ -70,7 +73,8 @@ def kept():
     """A normalization that nothing can absorb."""
     image = keras.Input((8, 8, 3), name="image")
     x = keras.layers.BatchNormalization(name="first")(image)
-    return keras.Model(image, keras.layers.Dense(2)(keras.layers.Softmax()(x)), name="kept")
+    x = keras.layers.Softmax(name="softmax")(x)
+    return keras.Model(image, keras.layers.Dense(2, name="scores")(x), name="kept")
 
 
 def constant():
@@ -80,6 +84,15 @@ def constant():
     return keras.Model(image, x, name="constant")
 
 
+def many():
+    """Five normalizations that nothing can absorb."""
+    x = image = keras.Input((4,), name="image")
+    for i in range(5):
+        x = keras.layers.BatchNormalization(name=f"bn_{i}")(x)
+        x = keras.layers.Softmax(name=f"softmax_{i}")(x)
+    return keras.Model(image, x, name="many")
+
+
 def broken():
     raise RuntimeError("the weights are lost")
 
@@ -87,6 +100,13 @@ def broken():
 def nothing():
     return 7
 '''
+
+
+@pytest.fixture(autouse=True)
+def _no_github_actions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inner runs of a job must not write into the job's own summary."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

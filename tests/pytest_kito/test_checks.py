@@ -182,34 +182,6 @@ def test_a_model_that_cannot_be_built_fails_its_own_checks_only(repository: Repo
     )
 
 
-def test_junit_gets_the_figures(repository: Repository) -> None:
-    folder = repository(TWO)
-    run(folder, "-k", "small and (reduction or speedup)", "--junit-xml=junit.xml")
-    text = (folder.path / "junit.xml").read_text()
-    assert 'name="kito_ratio"' in text
-    assert 'name="kito_seconds"' in text
-
-
-@pytest.mark.parametrize("args", [(), ("-n", "2")])
-def test_xdist_reports_what_a_plain_run_does(repository: Repository, args: tuple[str, ...]) -> None:
-    folder = repository(TWO)
-    result = folder.runpytest_subprocess(
-        "--kito-check", "--kito-report", "out/report.json", "--kito-artifacts", "out", *args
-    )
-    result.assert_outcomes(passed=8)
-    report = json.loads((folder.path / "out/report.json").read_text())
-    assert [model["name"] for model in report["models"]] == ["small", "wide"]
-    assert all(model["passed"] for model in report["models"])
-    assert len(report["models"][0]["speedup"]) == 2
-    assert sorted(path.name for path in (folder.path / "out").iterdir()) == [
-        "SHA256SUMS",
-        "kito-manifest.json",
-        "report.json",
-        "small.keras",
-        "wide.keras",
-    ]
-
-
 def test_shards_share_the_models(repository: Repository) -> None:
     folder = repository(TWO)
     names = []

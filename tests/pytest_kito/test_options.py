@@ -85,7 +85,9 @@ def test_an_unused_plugin_imports_no_keras(pytester: pytest.Pytester) -> None:
 
 def test_the_help_lists_the_options(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_inprocess("--help")
-    result.stdout.fnmatch_lines(["*--kito-check*", "*--kito-artifacts=DIR*", "*kito_check (bool)*"])
+    result.stdout.fnmatch_lines(
+        ["*--kito-check*", "*--kito-artifacts=DIR*", "*--kito-timings=FILE*", "*kito_check (bool)*"]
+    )
 
 
 def test_the_markers_are_known(repository: Repository) -> None:

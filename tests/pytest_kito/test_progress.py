@@ -32,7 +32,8 @@ def test_on_a_terminal_it_is_shown_and_taken_away(repository: Repository) -> Non
     )
     output = _in_terminal([sys.executable, "-m", "pytest", "--kito-check", "-v"], folder)
     shown = SHOWN.findall(output)
-    assert any(re.fullmatch(r"small: speedup\[1\]: \d+ pairs", text) for text in shown)
+    for text in ("reduction: build", "equivalence: compare", r"speedup\[1\]: \d+ pairs"):
+        assert any(re.fullmatch(f"small: {text}", x) for x in shown)
     assert shown[-1] == ""
     clean = re.sub(r"\x1b\[[0-9;]*m", "", SHOWN.sub("", output))
     assert re.search(r"^kito.yaml::small::speedup\[1\] PASSED", clean, re.MULTILINE)

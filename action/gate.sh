@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Run the checks of kito.yaml and say what came out. Outputs: passed, report, artifacts-dir,
+# manifest, summary; its exit code is that of pytest, or 1 where pytest had nothing to say.
+set -euo pipefail
+# shellcheck source=action/lib.sh
+source "${BASH_SOURCE[0]%/*}/lib.sh"
+
+scratch=$(mktemp -d "${RUNNER_TEMP:-/tmp}/kito-XXXXXX")
+
+# Words as a shell would split them, but nothing in them is run.
+python -I - <<'PYTHON' >"$scratch/arguments" || fail "input 'pytest-args': $(quoted "$INPUT_PYTEST_ARGS") has a quote or a backslash that is not closed"
+import os
+import shlex
+import sys
+
+try:
+    words = shlex.split(os.environ["INPUT_PYTEST_ARGS"])
+except ValueError:
+    sys.exit(1)
+sys.stdout.buffer.write(b"".join(os.fsencode(word) + b"\0" for word in words))
+PYTHON
+mapfile -d '' -t given <"$scratch/arguments"
+for word in ${given[@]+"${given[@]}"}; do
+    [[ $word != --kito* ]] ||
+        wrong pytest-args "$word" "options that are no input of this action; its inputs set those of the gate"
+done
+
+arguments=(
+    --kito-check
+    "--kito-config=$INPUT_CONFIG"
+    "--kito-device=$INPUT_DEVICE"
+    "--kito-artifacts=$INPUT_ARTIFACTS_DIR"
+    "--kito-report=$INPUT_REPORT"
+)
+[[ $INPUT_REQUIRE_GPU == false ]] || arguments+=(--kito-require-gpu)
+[[ -z $INPUT_SHARD ]] || arguments+=("--kito-shard=$INPUT_SHARD")
+[[ -z $INPUT_TIMINGS ]] || arguments+=("--kito-timings=$INPUT_TIMINGS")
+
+targets=("$INPUT_CONFIG")
+if [[ -n $KITO_MODELS ]]; then
+    kito plan --config "$INPUT_CONFIG" --models "${KITO_MODELS// /,}" >/dev/null 2>"$scratch/problem" ||
+        fail "input 'models': $(<"$scratch/problem")"
+    targets=()
+    for model in $KITO_MODELS; do
+        targets+=("$INPUT_CONFIG::$model")
+    done
+fi
+
+rm -f -- "$INPUT_REPORT"
+status=0
+pytest ${given[@]+"${given[@]}"} "${arguments[@]}" "${targets[@]}" || status=$?
+
+# Tests can pass with every check left out: the report says whether something was proved.
+passed=false
+if [[ -f $INPUT_REPORT ]] && kito summary "$INPUT_REPORT" >"$scratch/summary.md"; then
+    summary=$scratch/summary.md
+    [[ $status != 0 ]] || ! kito merge "$INPUT_REPORT" >/dev/null || passed=true
+fi
+if [[ $status == 0 && $passed == false ]]; then
+    error "no check of $(quoted "$INPUT_CONFIG") was made and passed; see 'pytest-args' and 'models'"
+    status=1
+fi
+
+manifest=$INPUT_ARTIFACTS_DIR/kito-manifest.json
+output passed "$passed"
+output report "$([[ ! -f $INPUT_REPORT ]] || printf '%s' "$INPUT_REPORT")"
+output artifacts-dir "$INPUT_ARTIFACTS_DIR"
+output manifest "$([[ ! -f $manifest ]] || printf '%s' "$manifest")"
+output summary "${summary-}"
+exit "$status"

@@ -1,0 +1,70 @@
+"""Questions of release.sh about JSON: what is to be released, and what a release holds.
+
+release_state.py files FOLDER REPORT      the files to release, one a line; fails where the folder
+                                          holds others, or other bytes than the report's run proved
+release_state.py draft RELEASE            true or false
+release_state.py assets RELEASE           the names of its files, one a line
+release_state.py notes RELEASE TABLE BEGIN END   its notes with the table in place of an older one
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+MANIFEST, SUMS = "kito-manifest.json", "SHA256SUMS"
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+
+def files(folder: str, report: str) -> str:
+    """Every file of the manifest, with the manifest and its sums.
+
+    The report is of the run that passed: what it calls proved is what the manifest must list.
+    """
+    listed = json.loads(Path(folder, MANIFEST).read_text("utf-8"))["files"]
+    checked = json.loads(Path(report).read_text("utf-8"))
+    if checked["passed"] is not True:
+        sys.exit("the report says that the checks did not pass")
+    proved = {
+        (model["name"], artifact["file"], artifact["sha256"])
+        for model in checked["models"]
+        for artifact in model["artifacts"]
+    }
+    if {(x["model"], x["file"], x["sha256"]) for x in listed} != proved:
+        sys.exit(f"{MANIFEST} does not list exactly the files that the report says were proved")
+    names = sorted([*(entry["file"] for entry in listed), MANIFEST, SUMS])
+    present = sorted(path.name for path in Path(folder).iterdir())
+    if present != names:
+        extra = ", ".join(map(ascii, sorted(set(present) - set(names))))
+        sys.exit(f"the directory of artifacts holds what is not in {MANIFEST}: {extra}")
+    for name in names:
+        if not NAME.fullmatch(name):
+            sys.exit(f"{name!a} is no name that a release keeps as it is")
+    return "".join(f"{name}\n" for name in names)
+
+
+def draft(release: str) -> str:
+    """Whether it is one."""
+    return json.dumps(json.loads(Path(release).read_text("utf-8"))["isDraft"])
+
+
+def assets(release: str) -> str:
+    """The names of its files."""
+    found = json.loads(Path(release).read_text("utf-8"))["assets"]
+    return "".join(f"{asset['name']}\n" for asset in found)
+
+
+def notes(release: str, table: str, begin: str, end: str) -> str:
+    """What a person wrote stays; our table comes last, once."""
+    body = json.loads(Path(release).read_text("utf-8"))["body"] or ""
+    old = re.compile(rf"\s*{re.escape(begin)}.*?{re.escape(end)}\s*", re.DOTALL)
+    text = Path(table).read_text("utf-8")
+    kept = old.sub("\n\n", body).strip()
+    return f"{kept}\n\n{text}" if kept else text
+
+
+if __name__ == "__main__":
+    command = {"files": files, "draft": draft, "assets": assets, "notes": notes}[sys.argv[1]]
+    sys.stdout.write(command(*sys.argv[2:]))

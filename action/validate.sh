@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Judge every input before anything is installed or run. Reads INPUT_*; writes the output `models`,
+# the names separated by single spaces.
+set -euo pipefail
+# shellcheck source=action/lib.sh
+source "${BASH_SOURCE[0]%/*}/lib.sh"
+
+EXTRAS='gpu jax litert onnx openvino report torch xdist'
+
+one_of() {
+    local name=$1 value=$2 allowed
+    shift 2
+    for allowed in "$@"; do
+        [[ $value == "$allowed" ]] && return
+    done
+    wrong "$name" "$value" "$(printf '%s, ' "$@" | sed 's/, $//')"
+}
+
+# Paths also go to other actions, which would expand wildcards in them and split them at newlines.
+safe_path() {
+    local name=$1 value=$2
+    [[ $value =~ ^[A-Za-z0-9_./][A-Za-z0-9_./\ -]*$ ]] ||
+        wrong "$name" "$value" "a path of letters, digits, spaces, '.', '_', '-' and '/'"
+    [[ /$value/ != */../* ]] || wrong "$name" "$value" "a path without '..'"
+}
+
+one_of device "$INPUT_DEVICE" auto cpu gpu
+one_of require-gpu "$INPUT_REQUIRE_GPU" true false
+one_of publish "$INPUT_PUBLISH" none release
+one_of attest "$INPUT_ATTEST" true false
+one_of allow-forks "$INPUT_ALLOW_FORKS" true false
+one_of cache "$INPUT_CACHE" true false
+[[ $INPUT_DEVICE != cpu || $INPUT_REQUIRE_GPU == false ]] ||
+    wrong require-gpu "$INPUT_REQUIRE_GPU" "false where device is cpu"
+
+[[ $INPUT_PYTHON_VERSION =~ ^([0-9][0-9.x]*)?$ ]] ||
+    wrong python-version "$INPUT_PYTHON_VERSION" "a version such as 3.12, or empty for the Python on PATH"
+
+safe_path config "$INPUT_CONFIG"
+[[ -f $INPUT_CONFIG ]] || wrong config "$INPUT_CONFIG" "a file that is there; is actions/checkout run before?"
+safe_path report "$INPUT_REPORT"
+[[ ! -d $INPUT_REPORT && $INPUT_REPORT != */ ]] || wrong report "$INPUT_REPORT" "a file, not a directory"
+safe_path artifacts-dir "$INPUT_ARTIFACTS_DIR"
+case "$INPUT_ARTIFACTS_DIR/" in
+    ./ | / | .//) wrong artifacts-dir "$INPUT_ARTIFACTS_DIR" "a directory of its own" ;;
+esac
+# What an earlier run left would be held for proved by this one.
+[[ ! -e $INPUT_ARTIFACTS_DIR || (-d $INPUT_ARTIFACTS_DIR && -z $(ls -A -- "$INPUT_ARTIFACTS_DIR")) ]] ||
+    wrong artifacts-dir "$INPUT_ARTIFACTS_DIR" "a directory that is empty or not there yet"
+[[ -z $INPUT_TIMINGS ]] || safe_path timings "$INPUT_TIMINGS"
+[[ -z $INPUT_TIMINGS || -f $INPUT_TIMINGS ]] || wrong timings "$INPUT_TIMINGS" "a file that is there, or empty"
+
+[[ $INPUT_UPLOAD_ARTIFACTS =~ ^[A-Za-z0-9._-]*$ ]] ||
+    wrong upload-artifacts "$INPUT_UPLOAD_ARTIFACTS" "letters, digits, '.', '_' and '-', or empty for none"
+# git check-ref-format allows more; nothing that a shell or a URL reads otherwise is needed in a tag.
+[[ $INPUT_RELEASE_TAG =~ ^([A-Za-z0-9][A-Za-z0-9._/+-]*)?$ ]] ||
+    wrong release-tag "$INPUT_RELEASE_TAG" "a tag of letters, digits, '.', '_', '/', '+' and '-', or empty for the tag of the run"
+
+if [[ -n $INPUT_SHARD ]]; then
+    [[ $INPUT_SHARD =~ ^[1-9][0-9]{0,3}/[1-9][0-9]{0,3}$ && ${INPUT_SHARD%/*} -le ${INPUT_SHARD#*/} ]] ||
+        wrong shard "$INPUT_SHARD" "I/N with 1 <= I <= N, such as 2/3, or empty"
+    [[ -z ${INPUT_MODELS//[[:space:],]/} ]] ||
+        wrong shard "$INPUT_SHARD" "empty where 'models' names the models"
+    [[ $INPUT_PUBLISH == none ]] ||
+        wrong publish "$INPUT_PUBLISH" "none where 'shard' leaves models out; publish what is merged"
+fi
+
+extras=()
+IFS=$', \t\n' read -r -d '' -a extras <<<"$INPUT_EXTRAS" || true
+for extra in ${extras[@]+"${extras[@]}"}; do
+    # shellcheck disable=SC2086  # a list of words
+    one_of extras "$extra" $EXTRAS
+done
+[[ -z $INPUT_INSTALL || ${#extras[@]} == 0 ]] ||
+    wrong extras "$INPUT_EXTRAS" "empty where 'install' is given; write them there: pytest-kito[onnx]"
+
+models=()
+IFS=$', \t\n' read -r -d '' -a models <<<"$INPUT_MODELS" || true
+for model in ${models[@]+"${models[@]}"}; do
+    is_model_name "$model" ||
+        wrong models "$model" "names of models, separated by spaces, commas or newlines: letters, digits, '.', '_' and '-'"
+done
+
+output models "${models[*]-}"

@@ -1,0 +1,73 @@
+"""A JSON report -> its table in Markdown, for release notes and the summary of a CI run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_COLUMNS = "model", "layers", "norms", "parameters", "difference / scale", "speed-up", "result"
+_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|~#@:"} | {"\n": " ", "\r": " "})
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """The verdict, one row a model, and what was measured on.
+
+    Args:
+        report: as ``pytest --kito-report`` or ``kito merge`` writes it.
+
+    Raises:
+        KeyError: it is no such report.
+    """
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Mapping[str, Any]) -> Iterator[str]:
+    models = report["models"]
+    failed = sum(not model["passed"] for model in models)
+    verdict = "passed" if report["passed"] else f"{failed} of {len(models)} models did not pass"
+    yield f"### kito: {verdict}\n"
+    yield f"| {' | '.join(_COLUMNS)} |"
+    yield f"| --- |{' ---: |' * (len(_COLUMNS) - 2)} --- |"
+    for model in models:
+        yield f"| {' | '.join(_cells(model))} |"
+    environments = report.get("environments") or [report["environment"]]
+    machines = dict.fromkeys(_machine(x) for x in environments if x is not None)
+    if machines:
+        yield f"\nOn {'; '.join(machines)}."
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    keys = ("device_name", "device", "keras", "backend", "backend_version")
+    name, device, keras, backend, version = (escaped(str(environment[key])) for key in keys)
+    return f"{name} ({device}), Keras {keras}, {backend} {version}"
+
+
+def _cells(model: Mapping[str, Any]) -> Iterator[str]:
+    yield escaped(model["name"])
+    yield from _reduction(model["reduction"])
+    outputs = model["equivalence"]["outputs"].values() if model["equivalence"] else ()
+    relative = [x["max_abs"] / x["scale"] for x in outputs if x["max_abs"] and x["scale"]]
+    yield f"{max(relative, default=0.0):.1e}" if outputs else ""
+    yield "<br>".join(
+        f"{x['ratio']:.2f}x [{x['low']:.2f}, {x['high']:.2f}] at {x['batch_size']}"
+        for x in model["speedup"]
+        if x["ratio"] is not None and x["low"] is not None and x["high"] is not None
+    )
+    failed = [x["check"] for x in model["checks"] if x["outcome"] == "failed"]
+    yield "passed" if model["passed"] else escaped(", ".join(failed) or "not checked")
+
+
+def _reduction(data: Mapping[str, Any] | None) -> Iterator[str]:
+    for key in ("layers", "batchnorms", "parameters"):
+        if data is None:
+            yield ""
+            continue
+        before, after = data[key]
+        # A Rescaling in the place of a normalization is no fold.
+        after += data.get("precomputed", 0) if key == "batchnorms" else 0
+        yield f"{before:,} → {after:,}"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return text.translate(_SPECIAL)

@@ -1,0 +1,199 @@
+"""The real action and workflow, run by act on this machine; only what is GitHub's is stood in for.
+
+The stand-ins of third-party actions are in ``stand_ins``, with one of ``gh``. A run gets a small
+repository of models, and leaves in a folder what it uploaded, signed and published.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent, indent
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+STAND_INS = Path(__file__).parent / "stand_ins"
+BIN = Path(sys.executable).parent
+REF = "0123456789" * 4
+ACTION = f"kito-org/pytest-kito/action@{REF}"
+WORKFLOW = f"kito-org/pytest-kito/.github/workflows/kito-check.yml@{REF}"
+
+MODELS = """
+import keras
+import numpy as np
+
+
+def net(width=4):
+    rng = np.random.default_rng(width)
+    image = keras.Input((8, 8, 3), name="image")
+    x = keras.layers.Conv2D(width, 3, name="conv")(image)
+    x = keras.layers.BatchNormalization(name="bn")(x)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(x))
+    model = keras.Model(image, keras.layers.Dense(3, name="scores")(x), name=f"net_{width}")
+    for layer in model.layers:
+        layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+    return model
+"""
+KITO_YAML = """
+version: 1
+defaults: {reduction: {max_batchnorms: 0}}
+models:
+  small: {source: "nets:net"}
+  medium: {source: "nets:net", kwargs: {width: 5}}
+  large: {source: "nets:net", kwargs: {width: 6}}
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of act left."""
+
+    passed: bool
+    log: str
+    state: Path
+
+    def echoed(self, name: str) -> list[str]:
+        """What steps printed as ``NAME=VALUE``."""
+        return re.findall(rf"^.*\| {name}=(.*)$", self.log, re.MULTILINE)
+
+    def release(self, tag: str = "v1") -> dict[str, Any] | None:
+        """The release of a tag, with the names and bytes of its files."""
+        data = self.state / "releases.json"
+        found = json.loads(data.read_text()) if data.exists() else {}
+        if tag not in found:
+            return None
+        files = (self.state / "releases" / tag).iterdir()
+        return {**found[tag], "files": {path.name: path.read_bytes() for path in files}}
+
+    @property
+    def asked(self) -> list[list[str]]:
+        """What gh was asked."""
+        log = self.state / "gh.log"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    @property
+    def uploaded(self) -> dict[str, set[str]]:
+        """The names of files in each workflow artifact."""
+        folder = self.state / "artifacts"
+        artifacts = folder.iterdir() if folder.exists() else ()
+        return {x.name: {file.name for file in x.iterdir()} for x in artifacts}
+
+
+def make_repository(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "nets.py").write_text(MODELS)
+    (folder / "kito.yaml").write_text(KITO_YAML)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    commit(folder)
+    git(folder, "tag", "v1")
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def commit(folder: Path) -> None:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message=Models")
+
+
+def job(steps: str) -> str:
+    """A workflow of one job."""
+    head = """
+        on: [push, pull_request]
+        jobs:
+          gate:
+            runs-on: ubuntu-latest
+            steps:
+              - uses: actions/checkout@v6
+    """
+    return dedent(head).lstrip() + indent(dedent(steps).strip(), " " * 6) + "\n"
+
+
+def gate(inputs: Mapping[str, str], after: str = "") -> str:
+    """A workflow that uses the action, and prints its outputs."""
+    given = {"install": "pytest-kito", **inputs}
+    step = yaml.safe_dump([{"id": "kito", "uses": ACTION, "with": given}], sort_keys=False)
+    outputs = ("passed", "report", "artifacts-dir", "manifest", "summary")
+    lines = "\n".join(f"          echo '{x}=${{{{ steps.kito.outputs.{x} }}}}'" for x in outputs)
+    show = f"- if: always()\n  run: |\n{indent(dedent(lines), '    ')}"
+    return job("\n".join(part for part in (step, show, after) if part))
+
+
+def run_act(
+    source: Path,
+    state: Path,
+    home: Path,
+    repository: Path,
+    workflow: str,
+    *,
+    event: str = "push",
+    payload: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Run:
+    target = repository / ".github" / "workflows" / "test.yml"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(workflow)
+    commit(repository)
+    payload_file = home / "event.json"
+    payload_file.write_text(json.dumps({"ref": "refs/tags/v1", **(payload or {})}))
+    shown = {
+        "STAND_IN_PYTHON": str(BIN),
+        "STAND_IN_SOURCE": str(source),
+        "STAND_IN_REF": REF,
+        "STAND_IN_STATE": str(state),
+        "KITO_RETRY_SECONDS": "0",
+        # What is installed is what is tested: a test never changes the environment it runs in.
+        "PIP_DRY_RUN": "1",
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_INDEX": "1",
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        **(env or {}),
+    }
+    command = [_act(), event, "--workflows", str(target), "--eventpath", str(payload_file)]
+    command += ["--platform", "ubuntu-latest=-self-hosted", "--no-cache-server", "--actor", "test"]
+    command += ["--secret", "GITHUB_TOKEN=none"]
+    for name, folder in {f"kito-org/pytest-kito@{REF}": source, **pinned(source)}.items():
+        command += ["--local-repository", f"{name}={folder}"]
+    for name, value in shown.items():
+        command += ["--env", f"{name}={value}"]
+    path = f"{STAND_INS}:{os.environ['PATH']}"
+    ours = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "PATH": path}
+    done = subprocess.run(
+        command,
+        cwd=repository,
+        env={**os.environ, **ours},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Run(done.returncode == 0, done.stdout, state)
+
+
+def pinned(source: Path) -> dict[str, Path]:
+    """The third-party actions that are used, at the commits they are pinned to -> stand-ins."""
+    text = (source / "action" / "action.yml").read_text()
+    text += (source / ".github" / "workflows" / "kito-check.yml").read_text()
+    names = set(re.findall(r"uses: (actions/[\w-]+@[0-9a-f]{40})", text))
+    return {name: STAND_INS / name.split("/")[1].split("@")[0] for name in sorted(names)}
+
+
+def _act() -> str:
+    found = shutil.which("act", path=f"{BIN}:{os.environ['PATH']}")
+    assert found, "these tests run the action with act: pip install '.[test]'"
+    return found

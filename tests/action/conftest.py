@@ -1,0 +1,63 @@
+"""What a test of the action runs in."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from action.acting import ROOT, Run, gate, make_repository, run_act
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source of pytest-kito as a checkout of it has it, as far as the action needs it."""
+    folder = tmp_path_factory.mktemp("source")
+    for name in ("action", ".github", "kito", "pytest_kito"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """What the stand-ins keep."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def model_repository(tmp_path: Path) -> Path:
+    """A Git repository with three models and a tag."""
+    return make_repository(tmp_path / "repository")
+
+
+@pytest.fixture
+def act(source: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
+    """Run a workflow in a repository."""
+
+    def run(repository: Path, workflow: str, **options: Any) -> Run:
+        home = tmp_path_factory.mktemp("home")
+        return run_act(source, state, home, repository, workflow, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def passing(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A gate on all models, signed, that passes; its report is in the state too."""
+    folder = tmp_path_factory.mktemp("passing")
+    state, home = folder / "state", folder / "home"
+    state.mkdir()
+    home.mkdir()
+    keep = '- run: cp kito-report.json "$STAND_IN_STATE"'
+    workflow = gate({"attest": "true"}, after=keep)
+    signing = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://example.com"}
+    repository = make_repository(folder / "repository")
+    return run_act(source, state, home, repository, workflow, env=signing)

@@ -1,0 +1,169 @@
+"""The action as a workflow uses it, run by act on this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from action.acting import ACTION, KITO_YAML, Run, gate, job
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="act runs jobs on the host on Linux"
+)
+Act = Callable[..., Run]
+FILES = {"small.keras", "large.keras", "kito-manifest.json", "SHA256SUMS"}
+SMALL = {"models": "small, large", "publish": "release"}
+
+
+def test_a_passing_gate_tells_what_it_made(passing: Run) -> None:
+    assert passing.passed, passing.log
+    assert passing.echoed("passed") == ["true"]
+    assert passing.echoed("report") == ["kito-report.json"]
+    assert passing.echoed("artifacts-dir") == ["kito-artifacts"]
+    assert passing.echoed("manifest") == ["kito-artifacts/kito-manifest.json"]
+    assert passing.echoed("summary")[0].endswith("summary.md")
+    assert "9 passed" in passing.log
+    files = FILES | {"medium.keras"}
+    assert passing.uploaded == {"kito-artifacts": files}
+    signed = (passing.state / "attested").read_text().split()
+    assert {Path(path).name for path in signed} == files
+    assert passing.asked == []
+    # What is signed is not from a cache that another run filled.
+    assert not (passing.state / "cache").exists()
+
+
+def test_a_failing_gate_fails_the_job_and_publishes_nothing(
+    act: Act, model_repository: Path
+) -> None:
+    text = KITO_YAML.replace("medium: {", "medium: {reduction: {min_folded: 9}, ")
+    (model_repository / "kito.yaml").write_text(text)
+    run = act(model_repository, gate({"publish": "release"}))
+    assert not run.passed
+    assert run.echoed("passed") == ["false"]
+    assert run.echoed("report") == ["kito-report.json"]
+    assert "medium: reduction" in run.log
+    assert run.uploaded == {}
+    assert run.asked == []
+
+
+def test_a_release_that_broke_off_is_a_draft_and_the_next_run_completes_it(
+    act: Act, model_repository: Path, state: Path
+) -> None:
+    (state / "gh.fail").write_text(json.dumps([[["upload", "small.keras"], 99]]))
+    run = act(model_repository, gate(SMALL))
+    assert not run.passed
+    release = run.release()
+    assert release is not None
+    assert release["isDraft"]
+    assert release["files"].keys() < FILES
+
+    (state / "gh.fail").write_text(json.dumps([[["upload", "small.keras"], 2]]))
+    (state / "artifacts" / "kito-artifacts").rename(state / "first")
+    run = act(model_repository, gate(SMALL))
+    assert run.passed, run.log
+    release = run.release()
+    assert release is not None
+    assert not release["isDraft"]
+    assert release["files"].keys() == FILES
+    made = state / "artifacts" / "kito-artifacts"
+    assert release["files"] == {name: (made / name).read_bytes() for name in FILES}
+    assert "| small |" in release["body"]
+
+
+def test_an_artifact_that_is_changed_after_its_proof_is_not_published(
+    act: Act, model_repository: Path
+) -> None:
+    (model_repository / "conftest.py").write_text(
+        "import pathlib\n\n\ndef pytest_unconfigure():\n"
+        "    path = pathlib.Path('kito-artifacts/small.keras')\n"
+        "    path.write_bytes(path.read_bytes()[:-1] + b'x')\n"
+    )
+    run = act(model_repository, gate({"models": "small", "publish": "release"}))
+    assert not run.passed
+    assert run.echoed("passed") == ["true"]
+    assert "small.keras: is not what was proved" in run.log
+    assert run.asked == []
+
+
+FORK = {"pull_request": {"head": {"repo": {"full_name": "stranger/models"}}}}
+
+
+@pytest.mark.parametrize(
+    "inputs, said",
+    [
+        ({"publish": "release"}, "input 'publish'"),
+        ({"attest": "true"}, "input 'attest'"),
+        ({"device": "gpu"}, "a fork's pull request would run its code on a GPU runner"),
+    ],
+)
+def test_a_pull_request_of_a_fork_runs_nothing_that_it_may_not(
+    act: Act, model_repository: Path, inputs: dict[str, str], said: str
+) -> None:
+    run = act(model_repository, gate(inputs), event="pull_request", payload=FORK)
+    assert not run.passed
+    assert said in run.log
+    assert "Run Main Install" not in run.log
+    assert run.asked == []
+
+
+def test_a_wrong_input_is_named_with_what_is_allowed(act: Act, model_repository: Path) -> None:
+    run = act(model_repository, gate({"device": "tpu"}))
+    assert not run.passed
+    assert "input 'device': tpu is not allowed; allowed: auto, cpu, gpu" in run.log
+    assert "Run Main Install" not in run.log
+
+
+HOSTILE = [
+    "$(touch pwned)",
+    "`touch pwned`",
+    "a'; touch pwned; '",
+    'a"; touch pwned; "',
+    "a\n::set-output name=passed::true\n::error::pwned",
+    "a\n::add-path::/pwned",
+    "--collect-only",
+    "../pwned",
+]
+OTHERS = {
+    "pytest-args": '"$(touch pwned)',
+    "install": "--index-url=$(touch pwned)",
+    "requirements": "$(touch pwned)\n::add-path::/pwned",
+    "extras": "onnx,$(touch pwned)",
+    "config": "kito.yaml\n::add-path::/pwned",
+    "artifacts-dir": "`touch pwned`",
+    "release-tag": "v1;touch pwned",
+    "upload-artifacts": "../$(touch pwned)",
+    "shard": "1/$(touch pwned)",
+}
+
+
+def test_hostile_input_stays_data(act: Act, model_repository: Path) -> None:
+    given = [("models", value) for value in HOSTILE] + list(OTHERS.items())
+    steps = [
+        {
+            "id": f"s{index}",
+            "uses": ACTION,
+            "continue-on-error": True,
+            "with": {"install": "pytest-kito", name: value},
+        }
+        for index, (name, value) in enumerate(given)
+    ]
+    outcomes = "".join(
+        f"echo 'outcome={name} ${{{{ steps.s{index}.outcome }}}}'\n"
+        for index, (name, _) in enumerate(given)
+    )
+    show = {"run": f'{outcomes}echo "left=$(ls -x)"\necho "path=$PATH"\n'}
+    run = act(model_repository, job(yaml.safe_dump([*steps, show], width=1000)))
+    assert run.passed, run.log
+    assert run.echoed("outcome") == [f"{name} failure" for name, _ in given]
+    assert run.echoed("left") == ["kito.yaml  nets.py"]
+    assert "/pwned" not in run.echoed("path")[0]
+    assert "collected" not in run.log
+    # The steps that got as far as installing had asked for the cache of pip.
+    assert (run.state / "cache").read_text().startswith("kito-pip-Linux-")
+    for name in OTHERS:
+        assert f"input '{name}'" in run.log

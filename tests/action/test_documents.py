@@ -1,0 +1,158 @@
+"""action.yml, the reusable workflow, their document and the plugin are in step."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from action.acting import ROOT
+
+ACTION = yaml.safe_load((ROOT / "action" / "action.yml").read_text(encoding="utf-8"))
+README = (ROOT / "action" / "README.md").read_text(encoding="utf-8")
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+SCRIPTS = sorted((ROOT / "action").glob("*.sh"))
+OWN = ("shard", "cache", "report", "artifacts-dir", "github-token")
+"""Inputs of the action that the workflow sets itself."""
+
+
+def load(path: Path) -> dict[Any, Any]:
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def table(heading: str) -> dict[str, tuple[str, ...]]:
+    """The rows of the table under a heading, by their first cell."""
+    body = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in body.splitlines() if line.startswith("| `")]
+    return {first.strip("`"): tuple(rest) for first, *rest in rows}
+
+
+def test_the_document_names_exactly_the_inputs_with_their_defaults() -> None:
+    rows = table("Inputs of the action")
+    assert list(rows) == list(ACTION["inputs"])
+    for name, (_, default) in rows.items():
+        declared = ACTION["inputs"][name]["default"]
+        literal = re.fullmatch(r"`(.+)`", default)
+        if literal:
+            assert str(declared) == literal[1], name
+        else:
+            assert declared in ("", "${{ github.token }}"), name
+
+
+def test_the_document_names_exactly_the_outputs() -> None:
+    assert list(table("Outputs of the action")) == list(ACTION["outputs"])
+
+
+def test_the_reusable_workflow_takes_what_the_action_takes() -> None:
+    inputs = load(ROOT / ".github" / "workflows" / "kito-check.yml")[True]["workflow_call"][
+        "inputs"
+    ]
+    own = table("Many models: the reusable workflow")
+    assert set(inputs) == (set(ACTION["inputs"]) - set(OWN)) | set(own)
+    for name, spec in inputs.items():
+        if name not in own:
+            default = ACTION["inputs"][name]["default"]
+            assert str(spec["default"]).lower() == default, name
+
+
+def test_the_interface_is_what_was_promised() -> None:
+    promised = """config models python-version install extras requirements device require-gpu
+        pytest-args artifacts-dir report upload-artifacts publish release-tag attest github-token"""
+    assert set(promised.split()) <= set(ACTION["inputs"])
+    assert set(ACTION["outputs"]) == {"passed", "report", "artifacts-dir", "manifest", "summary"}
+
+
+def test_every_input_reaches_a_step() -> None:
+    text = yaml.safe_dump(ACTION["runs"])
+    for name in ACTION["inputs"]:
+        assert re.search(rf"inputs\.{name}\b(?!-)", text), name
+
+
+def test_options_of_the_gate_are_options_of_the_plugin(pytestconfig: pytest.Config) -> None:
+    text = (ROOT / "action" / "gate.sh").read_text()
+    used = set(re.findall(r"--kito-[a-z-]+", text))
+    assert len(used) == 8
+    for option in used:
+        assert pytestconfig.getoption(option.removeprefix("--").replace("-", "_"), 0) != 0, option
+
+
+def test_commands_of_the_scripts_are_commands_of_kito() -> None:
+    from kito.cli import app
+
+    known = {
+        (command.name or command.callback.__name__).replace("_", "-")
+        for command in app.registered_commands
+        if command.callback is not None
+    }
+    texts = [path.read_text() for path in SCRIPTS]
+    used = {
+        name for text in texts for name in re.findall(r"\bkito ([a-z]+(?:-[a-z]+)*) [\"-]", text)
+    }
+    assert {"plan", "merge", "merge-artifacts", "summary", "verify"} <= used | {"merge-artifacts"}
+    assert used <= known
+
+
+def test_extras_are_those_of_the_package() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extras = set(tomllib.load(file)["project"]["optional-dependencies"]) - {"test", "dev"}
+    validated = re.search(r"EXTRAS='(.+)'", (ROOT / "action" / "validate.sh").read_text())
+    assert validated is not None
+    assert set(validated[1].split()) == extras
+    assert set(re.findall(r"`(\w+)`", table("Inputs of the action")["extras"][0])) == extras
+    described = ACTION["inputs"]["extras"]["description"].split(": ")[1].rstrip(".")
+    assert set(described.split(", ")) == extras
+
+
+def steps() -> Iterator[tuple[str, dict[str, Any]]]:
+    for step in ACTION["runs"]["steps"]:
+        yield "action.yml", step
+    for path in WORKFLOWS:
+        for job in load(path)["jobs"].values():
+            for step in job.get("steps", ()):
+                yield path.name, step
+
+
+def test_no_expression_is_part_of_a_script() -> None:
+    assert [name for name, step in steps() if "${{" in step.get("run", "")] == []
+
+
+def test_one_commit_for_each_third_party_action() -> None:
+    text = "".join(path.read_text() for path in [*WORKFLOWS, ROOT / "action" / "action.yml"])
+    text += README
+    uses = re.findall(r"uses: ([\w.-]+/[\w./-]+)@(\S+)(.*)", text)
+    foreign = {(name, *rest) for name, *rest in uses if not name.startswith("OWNER/")}
+    for name, ref, comment in foreign:
+        assert re.fullmatch(r"[0-9a-f]{40}", ref), name
+        assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment), name
+    assert len(foreign) == len({name for name, *_ in foreign})
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_have_least_permissions_and_limits(path: Path) -> None:
+    workflow = load(path)
+    called = "workflow_call" in workflow[True]
+    # Called, its permissions are the caller's; every job but the one that publishes has its own.
+    assert called or workflow["permissions"] == {}
+    assert called or workflow["concurrency"]
+    for name, job in workflow["jobs"].items():
+        assert "timeout-minutes" in job, name
+        assert "permissions" in job or (called and name == "merge"), name
+
+
+def test_the_workflows_to_paste_are_workflows(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(name: .+?)```", README, re.DOTALL)
+    assert len(blocks) == 4
+    for block in blocks:
+        workflow = yaml.safe_load(block)
+        assert workflow["permissions"] == {}
+        for job in workflow["jobs"].values():
+            given = [
+                step.get("with", {}) for step in job.get("steps", ()) if "OWNER" in step["uses"]
+            ]
+            for inputs in given:
+                assert set(inputs) <= set(ACTION["inputs"])

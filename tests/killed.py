@@ -1,0 +1,121 @@
+"""Sessions that are killed while they publish: ``python -m killed DIR`` makes one for each point.
+
+A point is whatever is about to change a file below DIR, the flush of one to disk, or the middle of
+a write. ``DIR/N`` is left as the session that was killed at its N-th point left it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kito_results import plain_pass, results
+
+from kito.manifest import merge_folders
+from pytest_kito.publication import publish, remove_staging, staging_folder
+from pytest_kito.reports.json import write_report
+from pytest_kito.results import Finding, Results
+
+CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
+
+
+def content(name: str, version: str) -> bytes:
+    """A model file of a version."""
+    return f"{name} {version}".encode() * 1000
+
+
+MODELS = {"1": ("a", "b"), "2": ("a", "b", "new"), "3": ("c",)}
+"""Those of each version of a session; in version 2, ``b`` fails."""
+
+
+def session(folder: Path, version: str) -> Results:
+    """A session, its artifacts staged."""
+    findings: list[Finding] = []
+    staging = staging_folder(folder, f"{os.getpid()}-x")
+    staging.mkdir(parents=True)
+    for name in MODELS[version]:
+        found = plain_pass(name)
+        data, path = found[-1].data, staging / f"{name}.keras"
+        assert data is not None
+        path.write_bytes(content(name, version))
+        digest = hashlib.sha256(content(name, version)).hexdigest()
+        data.update(bytes=len(content(name, version)), sha256=digest)
+        found[-1].staged = str(path)
+        if (name, version) == ("b", "2"):
+            found[1] = Finding(name, "equivalence", "failed", "it differs")
+        findings += found
+    return results(*findings)
+
+
+def finish(folder: Path, version: str) -> None:
+    """All that a session leaves on disk."""
+    found = session(folder, version)
+    publish(found, folder)
+    remove_staging(folder, f"{os.getpid()}-x")
+    write_report(found, folder / "report.json")
+
+
+def merge(folder: Path) -> None:
+    """Two folders of artifacts, into one."""
+    merge_folders([folder / "one", folder / "two"], folder / "all")
+
+
+def arm(folder: Path, nth: int) -> None:
+    """Kill this process at its n-th point."""
+    count = 0
+
+    def point() -> None:
+        nonlocal count
+        count += 1
+        if count == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def hook(name: str, args: tuple[Any, ...]) -> None:
+        opened = name == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR)
+        if (opened or name in CHANGES) and str(args[0]).startswith(str(folder)):
+            point()
+
+    def write_in_halves(path: Path, text: str, encoding: str) -> None:
+        data = text.encode(encoding)
+        with path.open("wb", buffering=0) as file:
+            file.write(data[: len(data) // 2])
+            point()
+            file.write(data[len(data) // 2 :])
+        point()
+
+    def flush(file: int, flush: Callable[[int], None] = os.fsync) -> None:
+        flush(file)
+        point()
+
+    os.fsync = flush  # type: ignore[assignment]
+    Path.write_text = write_in_halves  # type: ignore[assignment, method-assign]
+    sys.addaudithook(hook)
+
+
+def main(place: Path, what: str) -> None:
+    for nth in range(1, 1000):
+        folder = place / str(nth)
+        folder.mkdir()
+        if what == "finish":
+            finish(folder, "1")
+        else:
+            finish(folder / "one", "1")
+            finish(folder / "two", "3")
+        pid = os.fork()
+        if pid == 0:
+            arm(folder, nth)
+            finish(folder, "2") if what == "finish" else merge(folder)
+            os._exit(0)
+        status = os.waitpid(pid, 0)[1]
+        if not os.WIFSIGNALED(status):
+            assert os.waitstatus_to_exitcode(status) == 0
+            return
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
