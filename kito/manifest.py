@@ -21,10 +21,10 @@ import keras
 from kito.artifacts import sha256
 from kito.errors import KitoError
 from kito.files import to_json, write_text
+from kito.formats.names import FORMAT_NAMES
 
 MANIFEST, SUMS = "kito-manifest.json", "SHA256SUMS"
-_KEYS = {"model", "format", "file", "bytes", "sha256"}
-_SUFFIXES = (".keras", ".onnx", ".saved_model.tar.gz", ".openvino.tar.gz", ".tflite")
+_KEYS = {"model": str, "format": str, "file": str, "bytes": int, "sha256": str}
 _SUM_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
@@ -64,6 +64,15 @@ def update_manifest(
     write_text(folder / SUMS, "".join(f"{x['sha256']}  {x['file']}\n" for x in listed))
 
 
+def read_manifest(folder: Path) -> list[dict[str, Any]]:
+    """The entries of the manifest of ``folder``, each with its fields of the right types.
+
+    Raises:
+        KitoError: there is no manifest, or it is none.
+    """
+    return _read(folder)
+
+
 def verify(folder: Path) -> list[str]:
     """Hold the files of a folder against its manifest and its ``SHA256SUMS``.
 
@@ -75,24 +84,38 @@ def verify(folder: Path) -> list[str]:
     """
     entries = _read(folder)
     problems = [] if entries else [f"{MANIFEST}: lists no files, so nothing was proved"]
+    problems += [f"{x}: is a link" for x in (MANIFEST, SUMS) if (folder / x).is_symlink()]
     for entry in entries:
-        name, path = entry["file"], folder / entry["file"]
-        if path.is_symlink():
-            problems.append(f"{name}: is a link, so its content is not of this directory")
-        elif not path.is_file():
-            problems.append(f"{name}: is missing")
-        elif path.stat().st_size != entry["bytes"]:
-            problems.append(f"{name}: {path.stat().st_size} bytes, proved were {entry['bytes']}")
-        elif sha256(path) != entry["sha256"]:
-            problems.append(f"{name}: is not what was proved, its SHA-256 differs")
+        problems += [f"{entry['file']}: {problem}" for problem in file_problems(folder, entry)]
     names = {entry["file"] for entry in entries}
     models = tuple(f"{entry['model']}." for entry in entries)
+    suffixes = tuple(kind.suffix for kind in FORMAT_NAMES.values())
     for path in sorted(folder.iterdir()):
         proved = path.name in names or path.name in (MANIFEST, SUMS)
-        ours = path.name.endswith(_SUFFIXES) or path.name.startswith(models)
+        ours = path.name.endswith(suffixes) or path.name.startswith(models)
         if ours and not proved:
             problems.append(f"{path.name}: is no file of the manifest")
     return problems + _check_sums(folder, {x["file"]: x["sha256"] for x in entries})
+
+
+def file_problems(folder: Path, entry: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the file of one entry; empty where it is what was proved.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    path, kind = folder / entry["file"], FORMAT_NAMES.get(entry["format"])
+    if kind is None or entry["file"] != entry["model"] + kind.suffix:
+        return [f"is no name of a file of model '{entry['model']}' in format '{entry['format']}'"]
+    if path.is_symlink():
+        return ["is a link, so its content is not of this directory"]
+    if not path.is_file():
+        return ["is missing"]
+    if path.stat().st_size != entry["bytes"]:
+        return [f"{path.stat().st_size} bytes, proved were {entry['bytes']}"]
+    if sha256(path) != entry["sha256"]:
+        return ["is not what was proved, its SHA-256 differs"]
+    return []
 
 
 def _check_sums(folder: Path, proved: Mapping[str, str]) -> list[str]:
@@ -121,9 +144,12 @@ def _read(folder: Path) -> list[dict[str, Any]]:
         if len({entry["file"] for entry in files}) != len(files):
             raise KitoError(f"{path} lists a file twice")
         for entry in files:
-            if not entry.keys() >= _KEYS:
-                raise KeyError(*(_KEYS - entry.keys()))
-            if Path(entry["file"]).name != entry["file"] or entry["file"] in (".", ".."):
+            if not entry.keys() >= _KEYS.keys():
+                raise KeyError(*(_KEYS.keys() - entry.keys()))
+            for key, kind in _KEYS.items():
+                if type(entry[key]) is not kind:
+                    raise TypeError(f"{key} is {entry[key]!r}")
+            if not _is_plain(entry["file"]):
                 raise KitoError(f"{path}: {entry['file']!r} is no plain file name")
     except FileNotFoundError:
         raise KitoError(
@@ -132,3 +158,8 @@ def _read(folder: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise KitoError(f"{path} is no manifest: {type(error).__name__}: {error}") from error
     return list(files)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name leads nowhere but into the folder, on any system, and fits on one line."""
+    return name.isprintable() and not name.startswith(".") and not set(name) & set("/\\:")
