@@ -127,7 +127,7 @@ def write_artifact(
             _FORMATS[kind.name].write(model, path, name, interface)
         except Exception as error:
             raise KitoError(
-                f"'{model.name}' cannot be written as {kind.name}: {_reason(error)}. "
+                f"'{model.name}' cannot be written as {kind.name}: {_reason(error, scratch)}. "
                 f"{_advice(kind)}"
             ) from error
         proof = prove(
@@ -200,7 +200,7 @@ def prove(
             opened = _FORMATS[kind.name].read(path, Path(scratch), interface, custom_objects)
         except Exception as error:
             raise KitoError(
-                f"'{path.name}' cannot be opened by {kind.engine}: {_reason(error)}. "
+                f"'{path.name}' cannot be opened by {kind.engine}: {_reason(error, path.parent)}. "
                 f"{_advice(kind)}"
             ) from error
         _check_batches(opened, view, inputs, kind)
@@ -242,7 +242,12 @@ def _check_batches(opened: Opened, original: Any, inputs: Inputs, kind: FormatNa
         return
     for size in {1, min(3, sample_count(inputs))}:
         batch = {name: values[:size] for name, values in inputs.items()}
-        got = [len(x) for x in run(opened.model, batch)]
+        try:
+            got = [len(x) for x in run(opened.model, batch)]
+        except KitoError as error:
+            raise KitoError(
+                f"{kind.engine} cannot run it: {_reason(error, Path())}. {_advice(kind)}"
+            ) from error
         if any(count != size for count in got):
             raise KitoError(
                 f"'{opened.model.name}', run by {kind.engine}, returns {got} samples for {size}: "
@@ -259,11 +264,11 @@ def _precision(model: Any) -> str:
     return "f32"
 
 
-def _reason(error: Exception) -> str:
-    """What an exporter or an engine says, in one line."""
+def _reason(error: Exception, scratch: Path) -> str:
+    """What an exporter or an engine says, in one line, without where the file lay meanwhile."""
     text = str(error) if isinstance(error, KitoError) else describe(error)
-    line = " ".join(text.split())
-    return (line if len(line) <= 500 else f"{line[:500]} ...").rstrip(".")
+    line = " ".join(text.replace(f"{scratch}{os.sep}", "").split())
+    return (line if len(line) <= 500 else f"{line[:500]} ..").rstrip(". ")
 
 
 def _advice(kind: FormatName) -> str:

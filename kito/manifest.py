@@ -46,7 +46,8 @@ def update_manifest(
         KitoError: there is a manifest that is none.
         OSError: a file cannot be written.
     """
-    files = {entry["file"]: dict(entry) for entry in _read(folder)} if _exists(folder) else {}
+    known = read_manifest(folder) if (folder / MANIFEST).exists() else []
+    files = {entry["file"]: dict(entry) for entry in known}
     gone = set(withdrawn)
     files = {name: entry for name, entry in files.items() if entry["model"] not in gone}
     proof = {
@@ -64,15 +65,6 @@ def update_manifest(
     write_text(folder / SUMS, "".join(f"{x['sha256']}  {x['file']}\n" for x in listed))
 
 
-def read_manifest(folder: Path) -> list[dict[str, Any]]:
-    """The entries of the manifest of ``folder``, each with its fields of the right types.
-
-    Raises:
-        KitoError: there is no manifest, or it is none.
-    """
-    return _read(folder)
-
-
 def verify(folder: Path) -> list[str]:
     """Hold the files of a folder against its manifest and its ``SHA256SUMS``.
 
@@ -82,7 +74,7 @@ def verify(folder: Path) -> list[str]:
     Raises:
         KitoError: there is no manifest, or it is none.
     """
-    entries = _read(folder)
+    entries = read_manifest(folder)
     problems = [] if entries else [f"{MANIFEST}: lists no files, so nothing was proved"]
     problems += [f"{x}: is a link" for x in (MANIFEST, SUMS) if (folder / x).is_symlink()]
     for entry in entries:
@@ -130,11 +122,12 @@ def _check_sums(folder: Path, proved: Mapping[str, str]) -> list[str]:
     return []
 
 
-def _exists(folder: Path) -> bool:
-    return (folder / MANIFEST).exists()
+def read_manifest(folder: Path) -> list[dict[str, Any]]:
+    """The entries of the manifest of ``folder``, the fields that all have of the right types.
 
-
-def _read(folder: Path) -> list[dict[str, Any]]:
+    Raises:
+        KitoError: there is no manifest, or it is none.
+    """
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))

@@ -69,7 +69,10 @@ def functional_views(original: Any, reduced: Any) -> tuple[Any, Any]:
     if isinstance(reduced, LoadedFile):
         return functional_view(original), reduced
     twin = functional_view(reduced)
-    told = twin.input if twin is reduced and original.built else None
+    told = None
+    if twin is reduced and original.built:
+        # A Sequential that was not called yet has no ``input``.
+        told = twin.inputs[0] if isinstance(twin, keras.Sequential) else twin.input
     return functional_view(original, told), twin
 
 

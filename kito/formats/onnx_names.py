@@ -24,11 +24,14 @@ def make_canonical(graph: Any, outputs: Sequence[str]) -> None:
         ordered = [by_name[name] for name in outputs]
         del graph.output[:]
         graph.output.extend(ordered)
-    for value in (*graph.input, *graph.output):
-        for axis, size in enumerate(value.type.tensor_type.shape.dim):
-            if size.dim_param:
-                size.dim_param = f"{value.name}_{axis}" if axis else "batch"
     graph.doc_string = ""
+    places = {x.name: place for place, x in enumerate(graph.output)}
+    for node in graph.node:
+        # One tensor that is several outputs: either may be the copy of the other.
+        if node.op_type == "Identity" and {node.input[0], node.output[0]} <= places.keys():
+            first, copy = node.input[0], node.output[0]
+            if places[copy] < places[first]:
+                _swap(graph, {first: copy, copy: first})
     _make(graph, "/", {x.name: x.name for x in (*graph.input, *graph.output)})
 
 
@@ -59,10 +62,22 @@ def _make(graph: Any, prefix: str, given: MutableMapping[str, str]) -> None:
     kept += [constants[x.name] for x in graph.output if x.name in constants]
     for value in (*kept, *graph.input, *graph.output):
         value.name = given.get(value.name, value.name)
+    for value in (*graph.input, *graph.output):
+        for axis, size in enumerate(value.type.tensor_type.shape.dim):
+            if size.dim_param:
+                size.dim_param = f"{value.name}_{axis}" if axis else "batch"
     # Shapes inside, which whoever loads the file infers.
     for field, values in ((graph.node, nodes), (graph.initializer, kept), (graph.value_info, ())):
         del field[:]
         field.extend(values)
+
+
+def _swap(graph: Any, names: dict[str, str]) -> None:
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+        for inner in _bodies(node):
+            _swap(inner, names)
 
 
 def _ordered(graph: Any) -> Iterator[Any]:

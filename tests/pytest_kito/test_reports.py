@@ -49,7 +49,14 @@ def test_the_report_is_valid_and_the_artifacts_are_what_was_tested(repository: R
 
     # What failed a check is not published, and nothing half-written is left.
     names = {path.name for path in out.iterdir()}
-    assert names == {"report.json", "kito-manifest.json", "SHA256SUMS", "small.keras", "far.keras"}
+    assert names == {
+        "report.json",
+        "kito-manifest.json",
+        "SHA256SUMS",
+        "small.keras",
+        "small.onnx",
+        "far.keras",
+    }
     result.stdout.fnmatch_lines(["*slow.keras is not published: speedup[[]1] failed*"])
 
     sums = dict(
@@ -61,7 +68,9 @@ def test_the_report_is_valid_and_the_artifacts_are_what_was_tested(repository: R
                 digest = hashlib.sha256((out / artifact["file"]).read_bytes()).hexdigest()
                 assert digest == artifact["sha256"] == sums[artifact["file"]]
     manifest = json.loads((out / "kito-manifest.json").read_text())
-    assert {entry["file"] for entry in manifest["files"]} == {"small.keras", "far.keras"}
+    engines = {entry["file"]: entry["engine"] for entry in manifest["files"]}
+    assert engines == {"far.keras": "Keras", "small.keras": "Keras", "small.onnx": "ONNX Runtime"}
+    assert {entry["precision"] for entry in manifest["files"]} == {"f32"}
     loaded = keras.models.load_model(out / "small.keras")
     assert not any(isinstance(x, keras.layers.BatchNormalization) for x in loaded.layers)
 
