@@ -46,5 +46,5 @@ def read(
     path: Path, scratch: Path, interface: Interface, custom_objects: Mapping[str, Any] | None
 ) -> Opened:
     """See :class:`kito.formats.base.Format`."""
-    loaded = keras.saving.load_model(path, custom_objects=custom_objects, compile=False)
+    loaded = keras.models.load_model(path, custom_objects=custom_objects, compile=False)
     return Opened(loaded, str(keras.__version__))

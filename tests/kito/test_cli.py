@@ -75,7 +75,7 @@ def test_reduce_says_no_where_the_file_differs(
     result = json.loads(capsys.readouterr().out)
     assert result["equivalence"]["passed"] is True
     assert result["written"] is False
-    assert "loaded again, differs" in result["message"]
+    assert "run by Keras, differs" in result["message"]
     assert not (folder / "out.keras").exists()
 
 

@@ -1,7 +1,7 @@
 """A small model repository, for tests that run pytest inside pytest.
 
 pytest forgets the modules that such an inner run imported, and TensorFlow cannot be imported twice
-in one process: it is imported here, before. So is the core, or a layer that one inner run registers
+in one process: it is imported here, before, and ONNX Runtime with it. So is the core, or a layer that one inner run registers
 would be looked up in the registry of another.
 """
 
@@ -11,11 +11,17 @@ from collections.abc import Callable
 from textwrap import dedent
 
 import keras
+import onnxruntime
 import pytest
+import tf2onnx
 
+import kito.artifacts
 import kito.reduction
 
 assert keras.backend.backend()
+assert onnxruntime.__version__
+assert tf2onnx.__version__
+assert kito.artifacts.FORMATS
 assert kito.reduce
 
 MODELS = '''
