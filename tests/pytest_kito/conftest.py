@@ -1,8 +1,8 @@
 """A small model repository, for tests that run pytest inside pytest.
 
-pytest forgets the modules that such an inner run imported, and TensorFlow and ONNX Runtime cannot be
-imported twice in one process: they are imported here, before. So is the core, or a layer that one
-inner run registers would be looked up in the registry of another.
+pytest forgets the modules that such an inner run imported, and TensorFlow and ONNX Runtime cannot
+be imported twice in one process: they are imported here, before. So is the core, or a layer that
+one inner run registers would be looked up in the registry of another.
 """
 
 from __future__ import annotations
