@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
 
@@ -17,6 +18,13 @@ from kito.formats.names import FORMAT_NAMES, FORMATS
 from kito.inputs import random_inputs
 from kito.manifest import update_manifest, verify
 from kito.reduction import Reduction, reduce
+
+# What is first imported while ``pytester`` is in use is forgotten after it, and engines cannot be
+# imported twice in one process.
+ENGINES = [
+    import_module(name)
+    for name in ("onnxruntime", "tf2onnx", "openvino", "ai_edge_litert.interpreter")
+]
 
 ROOT = Path(__file__).parent.parent.parent
 DETERMINISTIC = [name for name in FORMATS if FORMAT_NAMES[name].deterministic]
