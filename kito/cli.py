@@ -18,6 +18,7 @@ import typer
 
 from kito.errors import KitoError
 from kito.files import to_json, write_text
+from kito.formats.names import FORMAT_NAMES, split_file_name
 from kito.passes.names import DEFAULT_PASSES, PASSES
 
 app = typer.Typer(
@@ -81,7 +82,10 @@ def schema(
 @app.command()
 def reduce(
     model: Model,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .keras file to write.")],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="The file to write; its suffix tells the format."),
+    ],
     passes: Passes = _DEFAULT,
     target: Target = "any",
     data: Data = None,
@@ -93,8 +97,13 @@ def reduce(
     from kito.comparison import compare
     from kito.inputs import resolve_inputs
 
-    if output.suffix != ".keras":
-        raise KitoError(f"the output is a .keras file; {output} does not end so")
+    named = split_file_name(output.name)
+    if named is None:
+        suffixes = ", ".join(kind.suffix for kind in FORMAT_NAMES.values())
+        raise KitoError(f"{output} ends as no format's files do; the suffixes are {suffixes}")
+    name, artifact_format = named
+    if FORMAT_NAMES[artifact_format].missing:
+        raise KitoError(f"'{artifact_format}' {FORMAT_NAMES[artifact_format].advice}")
     if not output.parent.is_dir():
         raise KitoError(f"there is no directory {output.parent} to write {output.name} into")
     if output.is_dir():
@@ -108,7 +117,12 @@ def reduce(
     if comparison.passed:
         try:
             write_artifact(
-                reduction.model, reduction.original, inputs, output.parent, output.stem, "keras"
+                reduction.model,
+                reduction.original,
+                inputs,
+                output.parent,
+                name,
+                artifact_format,
             )
             written, outcome = True, f"wrote {output}"
         except ArtifactDiffersError as error:
@@ -283,13 +297,27 @@ def summary(
 @app.command()
 def verify(
     directory: Annotated[Path, typer.Argument(help="A directory of artifacts.")],
+    run: Annotated[
+        bool, typer.Option("--run", help="Run each by its engine, and compare again.")
+    ] = False,
+    config: Annotated[
+        Path, typer.Option(help="With --run: the file that declares the models.")
+    ] = Path("kito.yaml"),
     as_json: Json = False,
 ) -> None:
     """Check the artifacts of a directory against their manifest."""
     from kito.manifest import verify as verify_files
 
-    problems = verify_files(directory)
-    text = "\n".join(problems) or f"every artifact in {directory} is what was proved"
+    if run:
+        # kito.yaml is the plugin's: the only place where the core knows it.
+        from pytest_kito.proof import verify_by_running
+
+        with redirect_stdout(sys.stderr):
+            problems = verify_by_running(directory, config.absolute())
+    else:
+        problems = verify_files(directory)
+    proved = "what was proved, and gives the same outputs" if run else "what was proved"
+    text = "\n".join(problems) or f"every artifact in {directory} is {proved}"
     _answer({"passed": not problems, "problems": problems}, text, as_json, yes=not problems)
 
 

@@ -140,7 +140,7 @@ def compare(
     Args:
         original: the model that is right by definition.
         reduced: the model to judge; it takes the same inputs, in the same order where they are
-            named otherwise.
+            named otherwise. Or a :class:`kito.loaded.LoadedFile`.
         inputs: see :func:`kito.inputs.resolve_inputs`; None for seeded random samples.
         samples: number of random samples.
         rtol: tolerance relative to each output's largest absolute value. None: 1e-4, or 1e-2 where

@@ -16,6 +16,7 @@ import numpy as np
 from kito.errors import UnsupportedModelError
 from kito.graph import layer_tensors, read_graph
 from kito.inputs import Inputs, batch_limit, batches, call_arguments, renamed_inputs
+from kito.loaded import LoadedFile
 from kito.nodes import Node
 from kito.outputs import to_numpy
 
@@ -34,6 +35,8 @@ def first_departure(original: Any, reduced: Any, inputs: Inputs, rtol: float) ->
     Returns:
         Its name; None where every output agrees, or the models cannot be looked into.
     """
+    if isinstance(reduced, LoadedFile):
+        return None
     try:
         batch = next(iter(batches(inputs, batch_limit(original, _SAMPLES))))
         got = _outputs(reduced, renamed_inputs(batch, original, reduced))

@@ -16,6 +16,7 @@ from keras import tree
 
 from kito.errors import KitoError, UnsupportedModelError
 from kito.graph import input_names, read_graph
+from kito.loaded import LoadedFile
 from kito.views import functional_view
 
 Inputs = dict[str, np.ndarray]
@@ -157,6 +158,8 @@ def renamed_inputs(inputs: Inputs, model: Any, other: Any) -> Inputs:
     Raises:
         KitoError: the two models differ in the number of inputs.
     """
+    if isinstance(other, LoadedFile):  # it goes by the names of ``model``
+        return inputs
     names, others = list(_tensors(model)), list(_tensors(other))
     if len(names) != len(others):
         raise KitoError(f"'{model.name}' takes the inputs {names}, '{other.name}' takes {others}")

@@ -21,10 +21,10 @@ from typing import Any
 
 from kito.errors import KitoError
 from kito.files import copy_file, sha256, to_json, write_text
+from kito.formats.names import FORMAT_NAMES
 
 MANIFEST, SUMS = "kito-manifest.json", "SHA256SUMS"
-_KEYS = {"model", "format", "file", "bytes", "sha256"}
-_SUFFIXES = (".keras", ".onnx", ".saved_model.tar.gz", ".openvino.tar.gz", ".tflite")
+_KEYS = {"model": str, "format": str, "file": str, "bytes": int, "sha256": str}
 _SUM_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
@@ -47,7 +47,8 @@ def update_manifest(
         KitoError: there is a manifest that is none.
         OSError: a file cannot be written.
     """
-    files = {entry["file"]: dict(entry) for entry in _read(folder)} if _exists(folder) else {}
+    known = read_manifest(folder) if _exists(folder) else []
+    files = {entry["file"]: dict(entry) for entry in known}
     gone = set(withdrawn)
     files = {name: entry for name, entry in files.items() if entry["model"] not in gone}
     created = datetime.now(UTC).isoformat(timespec="seconds")
@@ -65,7 +66,7 @@ def withdraw(folder: Path, models: Iterable[str]) -> None:
         OSError: a file cannot be written.
     """
     gone = set(models)
-    entries = _read(folder) if _exists(folder) else []
+    entries = read_manifest(folder) if _exists(folder) else []
     if any(entry["model"] in gone for entry in entries):
         _write(folder, [entry for entry in entries if entry["model"] not in gone])
 
@@ -115,12 +116,12 @@ def _verified(folder: Path) -> list[dict[str, Any]]:
     """The entries of a folder in which all is as it was proved."""
     if not folder.is_dir():
         raise KitoError(f"there is no folder {folder}")
-    if not _exists(folder) and not any(x.name.endswith(_SUFFIXES) for x in folder.iterdir()):
+    if not _exists(folder) and not any(x.name.endswith(_suffixes()) for x in folder.iterdir()):
         return []
     problems = verify(folder)
     if problems:
         raise KitoError(f"{folder} is not as it was proved: {'; '.join(problems)}")
-    return _read(folder)
+    return read_manifest(folder)
 
 
 def _proof(created: str) -> dict[str, Any]:
@@ -151,26 +152,39 @@ def verify(folder: Path) -> list[str]:
     Raises:
         KitoError: there is no manifest, or it is none.
     """
-    entries = _read(folder)
+    entries = read_manifest(folder)
     problems = [] if entries else [f"{MANIFEST}: lists no files, so nothing was proved"]
+    problems += [f"{x}: is a link" for x in (MANIFEST, SUMS) if (folder / x).is_symlink()]
     for entry in entries:
-        name, path = entry["file"], folder / entry["file"]
-        if path.is_symlink():
-            problems.append(f"{name}: is a link, so its content is not of this directory")
-        elif not path.is_file():
-            problems.append(f"{name}: is missing")
-        elif path.stat().st_size != entry["bytes"]:
-            problems.append(f"{name}: {path.stat().st_size} bytes, proved were {entry['bytes']}")
-        elif sha256(path) != entry["sha256"]:
-            problems.append(f"{name}: is not what was proved, its SHA-256 differs")
+        problems += [f"{entry['file']}: {problem}" for problem in file_problems(folder, entry)]
     names = {entry["file"] for entry in entries}
     models = tuple(f"{entry['model']}." for entry in entries)
     for path in sorted(folder.iterdir()):
         proved = path.name in names or path.name in (MANIFEST, SUMS)
-        ours = path.name.endswith(_SUFFIXES) or path.name.startswith(models)
+        ours = path.name.endswith(_suffixes()) or path.name.startswith(models)
         if ours and not proved:
             problems.append(f"{path.name}: is no file of the manifest")
     return problems + _check_sums(folder, {x["file"]: x["sha256"] for x in entries})
+
+
+def file_problems(folder: Path, entry: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the file of one entry; empty where it is what was proved.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    path, kind = folder / entry["file"], FORMAT_NAMES.get(entry["format"])
+    if kind is None or entry["file"] != entry["model"] + kind.suffix:
+        return [f"is no name of a file of model '{entry['model']}' in format '{entry['format']}'"]
+    if path.is_symlink():
+        return ["is a link, so its content is not of this directory"]
+    if not path.is_file():
+        return ["is missing"]
+    if path.stat().st_size != entry["bytes"]:
+        return [f"{path.stat().st_size} bytes, proved were {entry['bytes']}"]
+    if sha256(path) != entry["sha256"]:
+        return ["is not what was proved, its SHA-256 differs"]
+    return []
 
 
 def _check_sums(folder: Path, proved: Mapping[str, str]) -> list[str]:
@@ -189,7 +203,16 @@ def _exists(folder: Path) -> bool:
     return (folder / MANIFEST).exists()
 
 
-def _read(folder: Path) -> list[dict[str, Any]]:
+def _suffixes() -> tuple[str, ...]:
+    return tuple(kind.suffix for kind in FORMAT_NAMES.values())
+
+
+def read_manifest(folder: Path) -> list[dict[str, Any]]:
+    """The entries of the manifest of ``folder``, the fields that all have of the right types.
+
+    Raises:
+        KitoError: there is no manifest, or it is none.
+    """
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -199,9 +222,12 @@ def _read(folder: Path) -> list[dict[str, Any]]:
         if len({entry["file"] for entry in files}) != len(files):
             raise KitoError(f"{path} lists a file twice")
         for entry in files:
-            if not entry.keys() >= _KEYS:
-                raise KeyError(*(_KEYS - entry.keys()))
-            if Path(entry["file"]).name != entry["file"] or entry["file"] in (".", ".."):
+            if not entry.keys() >= _KEYS.keys():
+                raise KeyError(*(_KEYS.keys() - entry.keys()))
+            for key, kind in _KEYS.items():
+                if type(entry[key]) is not kind:
+                    raise TypeError(f"{key} is {entry[key]!r}")
+            if not _is_plain(entry["file"]):
                 raise KitoError(f"{path}: {entry['file']!r} is no plain file name")
     except FileNotFoundError:
         raise KitoError(
@@ -210,3 +236,8 @@ def _read(folder: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise KitoError(f"{path} is no manifest: {type(error).__name__}: {error}") from error
     return list(files)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name leads nowhere but into the folder, on any system, and fits on one line."""
+    return name.isprintable() and not name.startswith(".") and not set(name) & set("/\\:")

@@ -12,11 +12,14 @@ from kito.errors import KitoError
 from kito.graph import made_by_one, output_names
 from kito.importing import describe
 from kito.inputs import Inputs, call_arguments, sample_count
+from kito.loaded import LoadedFile
 
 
 def _call(model: Any, batch: Inputs) -> Any:
     """What one call in inference returns, in the model's own structure."""
     try:
+        if isinstance(model, LoadedFile):
+            return model.run(batch)
         return model(call_arguments(model, batch), training=False)
     except Exception as error:  # whatever a layer or the backend may raise
         shapes = {name: values.shape for name, values in batch.items()}
@@ -60,7 +63,8 @@ def output_pairs(
     """
     first, second = _call(original, batch), _call(reduced, twin)
     paths = [[path for path, _ in tree.flatten_with_path(x)] for x in (first, second)]
-    names, others = output_names(original), output_names(reduced)
+    names = output_names(original)
+    others = names if isinstance(reduced, LoadedFile) else output_names(reduced)
     cannot = f"'{original.name}' and '{reduced.name}' cannot be compared: their outputs"
     if paths[0] != paths[1]:
         raise KitoError(f"{cannot} are structured as {paths[0]} and {paths[1]}")

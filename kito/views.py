@@ -16,6 +16,7 @@ from keras import tree
 from kito.errors import KitoError, UnsupportedModelError
 from kito.graph import all_layers, as_functional, build_shapes, is_readable
 from kito.importing import describe
+from kito.loaded import LoadedFile
 
 
 def functional_view(model: Any, example_inputs: Any = None) -> Any:
@@ -62,10 +63,16 @@ def functional_view(model: Any, example_inputs: Any = None) -> Any:
 def functional_views(original: Any, reduced: Any) -> tuple[Any, Any]:
     """:func:`functional_view` of two models that take the same inputs.
 
-    Where only the second is functional, it tells what the first takes.
+    Where only the second is functional, it tells what the first takes. A file that an engine loaded
+    stays as it is.
     """
+    if isinstance(reduced, LoadedFile):
+        return functional_view(original), reduced
     twin = functional_view(reduced)
-    told = twin.input if twin is reduced and original.built else None
+    told = None
+    if twin is reduced and original.built:
+        # A Sequential that was not called yet has no ``input``.
+        told = twin.inputs[0] if isinstance(twin, keras.Sequential) else twin.input
     return functional_view(original, told), twin
 
 

@@ -66,12 +66,13 @@ class Config:
         return self.path.parent
 
 
-def load_config(path: Path, *, root: Path | None = None) -> Config:
+def load_config(path: Path, *, root: Path | None = None, formats: bool = False) -> Config:
     """Read and check a kito.yaml.
 
     Args:
         path: the file.
         root: directory that messages name the file relative to; None: as ``path`` is.
+        formats: whether the packages of each declared format of artifacts must be installed.
 
     Raises:
         ConfigError: the file cannot be read or is not valid; ``.errors`` holds every problem.
@@ -81,7 +82,8 @@ def load_config(path: Path, *, root: Path | None = None) -> Config:
         shown = path.relative_to(root).as_posix()
     document = read_yaml(_read(path, shown))
     merged, inherited = _with_defaults(document.value)
-    file, invalid = _validate(merged, inherited, document.lines, path.parent)
+    context = {"base": path.parent, "formats": formats}
+    file, invalid = _validate(merged, inherited, document.lines, context)
     names = merged.get("models") if isinstance(merged, dict) else None
     problems = _once((*document.problems, *_bad_names(names, document.lines), *invalid))
     if file is None or problems:
@@ -124,13 +126,16 @@ def _read(path: Path, shown: str) -> str:
 
 
 def _validate(
-    merged: Any, inherited: frozenset[KeyPath], lines: Mapping[KeyPath, int], base: Path
+    merged: Any,
+    inherited: frozenset[KeyPath],
+    lines: Mapping[KeyPath, int],
+    context: dict[str, Any],
 ) -> tuple[KitoFile | None, list[Problem]]:
     if not isinstance(merged, dict):
         what = "is empty" if merged is None else f"holds {quoted(merged)}, which is no mapping"
         return None, [Problem(1, (), f"{what}; write 'version: 1' and 'models:'")]
     try:
-        return KitoFile.model_validate(merged, context={"base": base}), []
+        return KitoFile.model_validate(merged, context=context), []
     except ValidationError as error:
         problems = []
         for details in error.errors(include_url=False):

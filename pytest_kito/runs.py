@@ -65,6 +65,16 @@ class ModelRun:
         """The reduced model's outputs against the original's."""
         return self._once("comparison", self._compare, "compare")
 
+    def tolerances(self) -> dict[str, Any]:
+        """What is declared of the comparison, as arguments of :func:`kito.compare`."""
+        tolerance = self.spec.tolerance
+        return {
+            "rtol": tolerance.rtol,
+            "atol": tolerance.atol,
+            "outputs": {name: (x.rtol, x.atol) for name, x in tolerance.outputs.items()},
+            "reference": self.spec.equivalence.reference,
+        }
+
     def custom_objects(self) -> Any:
         """What a file of the model needs to be loaded, by name; None where nothing is declared."""
         from kito.importing import import_object
@@ -120,13 +130,4 @@ class ModelRun:
     def _compare(self) -> Comparison:
         from kito.comparison import compare
 
-        tolerance = self.spec.tolerance
-        return compare(
-            self.original(),
-            self.reduction().model,
-            self.inputs(),
-            rtol=tolerance.rtol,
-            atol=tolerance.atol,
-            outputs={name: (x.rtol, x.atol) for name, x in tolerance.outputs.items()},
-            reference=self.spec.equivalence.reference,
-        )
+        return compare(self.original(), self.reduction().model, self.inputs(), **self.tolerances())

@@ -59,7 +59,7 @@ class Gate:
         self.clock = PhaseClock()
         self.own = Stopwatch()
         with self.own.running():
-            self.config = _load(options.config, pytest_config.rootpath)
+            self.config = _load(options.config, pytest_config.rootpath, options.check)
             self.specs = _part(self.config, options)
         # Names the staging folder: what a session that was killed left behind must be told apart.
         worker = getattr(pytest_config, "workerinput", {})
@@ -244,9 +244,10 @@ def _part(config: Config, options: Options) -> tuple[ModelSpec, ...]:
     return shard(config.models, options.shard, seconds)
 
 
-def _load(path: Path, root: Path) -> Config:
+def _load(path: Path, root: Path, checks: bool) -> Config:
     try:
-        return load_config(path, root=root)
+        # Tests that use no more than the fixtures write no artifacts.
+        return load_config(path, root=root, formats=checks)
     except ConfigError as error:
         raise pytest.UsageError(*error.errors) from error
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
+from kito.formats.names import FORMAT_NAMES
 from kito.importing import is_import_path, nearest
 from kito.passes.names import PASSES
 from pytest_kito.problems import quoted
@@ -16,7 +17,6 @@ from pytest_kito.problems import quoted
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$"
 """A model's name: it becomes the name of its artifacts."""
 
-Format = Literal["keras", "saved_model", "onnx", "openvino", "litert"]
 Item = TypeVar("Item")
 
 
@@ -38,6 +38,14 @@ def _known_pass(name: str) -> str:
     if name not in PASSES:
         known = ", ".join(PASSES)
         raise wrong(f"unknown pass {quoted(name)}; {nearest(name, PASSES)}allowed: {known}")
+    return name
+
+
+def _installed(name: str, info: ValidationInfo) -> str:
+    """The name of a format whose packages are there, where the context asks for them."""
+    kind = FORMAT_NAMES[name]
+    if (info.context or {}).get("formats") and kind.missing:
+        raise wrong(f"{quoted(name)} {kind.advice}")
     return name
 
 
@@ -75,6 +83,9 @@ def existing_file(value: str, info: ValidationInfo, allowed: str, hint: str = ""
 LIST = Field(strict=False)
 NonNegative = Annotated[float, Field(ge=0)]
 ImportPath = Annotated[str, AfterValidator(_import_path)]
+Format = Annotated[
+    Literal["keras", "saved_model", "onnx", "openvino", "litert"], AfterValidator(_installed)
+]
 PassName = Annotated[
     str, AfterValidator(_known_pass), WithJsonSchema({"type": "string", "enum": list(PASSES)})
 ]

@@ -48,7 +48,7 @@ def test_a_file_that_differs_never_appears(tmp_path: Path) -> None:
     other = kito.reduce(model).model
     other.get_layer("conv").set_weights([w + 0.1 for w in other.get_layer("conv").get_weights()])
     (tmp_path / "net.keras").write_text("the older one")
-    with pytest.raises(KitoError, match="loaded again, differs: output"):
+    with pytest.raises(KitoError, match="run by Keras, differs: output"):
         write_artifact(other, model, random_inputs(model), tmp_path, "net")
     assert (tmp_path / "net.keras").read_text() == "the older one"
     assert len(list(tmp_path.iterdir())) == 1
@@ -126,6 +126,22 @@ def test_verify_sees_a_link_to_elsewhere(folder: Path, tmp_path_factory: Any) ->
     assert verify(folder) == ["net.keras: is a link, so its content is not of this directory"]
 
 
+def test_verify_sees_a_manifest_that_is_elsewhere(folder: Path, tmp_path_factory: Any) -> None:
+    elsewhere = (folder / MANIFEST).rename(tmp_path_factory.mktemp("elsewhere") / MANIFEST)
+    (folder / MANIFEST).symlink_to(elsewhere)
+    assert verify(folder) == [f"{MANIFEST}: is a link"]
+
+
+def test_verify_sees_a_file_of_another_name_than_its_models(folder: Path) -> None:
+    (folder / "net.keras").rename(folder / "run.sh")
+    for name in (MANIFEST, SUMS):
+        text = (folder / name).read_text()
+        (folder / name).write_text(text.replace("net.keras", "run.sh"))
+    assert verify(folder) == [
+        "run.sh: is no name of a file of model 'net' in format 'keras'",
+    ]
+
+
 def test_a_model_that_no_longer_passes_is_withdrawn(folder: Path) -> None:
     update_manifest(folder, [], withdrawn=["net"])
     assert verify(folder) == [
@@ -167,6 +183,21 @@ def test_verify_sees_sums_that_say_something_else(folder: Path) -> None:
             '{"schema_version": 1, "files": [{"file": "../x", "model": "m", '
             '"format": "keras", "bytes": 1, "sha256": ""}]}',
             "no plain file name",
+        ),
+        (
+            '{"schema_version": 1, "files": [{"file": "..\\\\x.keras", "model": "m", '
+            '"format": "keras", "bytes": 1, "sha256": ""}]}',
+            "no plain file name",
+        ),
+        (
+            '{"schema_version": 1, "files": [{"file": "a\\nb.keras", "model": "m", '
+            '"format": "keras", "bytes": 1, "sha256": ""}]}',
+            "no plain file name",
+        ),
+        (
+            '{"schema_version": 1, "files": [{"file": "m.keras", "model": "m", '
+            '"format": "keras", "bytes": true, "sha256": ""}]}',
+            "bytes is True",
         ),
     ],
 )

@@ -1,8 +1,9 @@
 """A small model repository, for tests that run pytest inside pytest.
 
-pytest forgets the modules that such an inner run imported, and TensorFlow cannot be imported twice
-in one process: it is imported here, before. So is the core, or a layer that one inner run registers
-would be looked up in the registry of another, and TensorFlow would look for code that is gone.
+pytest forgets the modules that such an inner run imported, and TensorFlow and ONNX Runtime cannot
+be imported twice in one process: they are imported here, before. So is the core, or a layer that
+one inner run registers would be looked up in the registry of another, and TensorFlow would look for
+code that is gone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import Callable
 from textwrap import dedent
 
 import keras
+import onnxruntime
 import pytest
+import tf2onnx
 
 import kito.artifacts
 import kito.reduction
@@ -19,6 +22,9 @@ import kito.sources
 import kito.timing
 
 assert keras.backend.backend()
+assert onnxruntime.__version__
+assert tf2onnx.__version__
+assert kito.artifacts.FORMATS
 assert kito.reduce
 
 MODELS = '''

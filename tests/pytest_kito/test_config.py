@@ -492,3 +492,40 @@ class TestJsonSchema:
                 described = [value, *(definitions[name] for name in names)]
                 assert any("description" in part for part in described), key
                 assert any("title" in part for part in described), key
+
+
+class TestPackagesOfFormats:
+    TEXT = """\
+version: 1
+defaults: {artifacts: [keras, onnx]}
+models:
+  a: {source: "nets:a"}
+  b:
+    source: nets:b
+    artifacts: [litert, openvino]
+    weights: nowhere.h5
+"""
+
+    def test_a_missing_one_is_told_with_all_other_problems(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in ("onnxruntime", "ai_edge_litert"):
+            monkeypatch.setitem(sys.modules, module, None)
+        path = tmp_path / "kito.yaml"
+        path.write_text(self.TEXT)
+        with pytest.raises(ConfigError) as caught:
+            load_config(path, root=tmp_path, formats=True)
+        needs = "needs packages that are not installed; install them with: pip install"
+        assert [x.partition("; allowed")[0] for x in caught.value.errors] == [
+            f"kito.yaml:2: defaults.artifacts[1]: 'onnx' {needs} 'pytest-kito[onnx]'",
+            f"kito.yaml:7: models.b.artifacts[0]: 'litert' {needs} 'pytest-kito[litert]'",
+            "kito.yaml:8: models.b.weights: there is no file 'nowhere.h5'",
+        ]
+
+    def test_only_who_writes_artifacts_needs_them(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        schema = config_schema()
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)
+        assert model(tmp_path, "artifacts: [onnx]").artifacts == ("onnx",)
+        assert config_schema() == schema

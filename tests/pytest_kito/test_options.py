@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -40,6 +41,18 @@ def test_every_problem_of_kito_yaml_is_reported_and_nothing_is_built(
         ]
     )
     result.stdout.no_fnmatch_line("*the weights are lost*")
+
+
+def test_a_format_without_its_packages_is_a_usage_error_of_the_gate_alone(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = repository("{version: 1, models: {small: {source: 'nets:net', artifacts: [onnx]}}}")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    result = folder.runpytest_inprocess("--kito-check")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*kito.yaml:1: *'onnx' needs*'pytest-kito[[]onnx]'"])
+    folder.makepyfile("def test_it(kito_reduced): assert kito_reduced.built")
+    folder.runpytest_inprocess().assert_outcomes(passed=1)
 
 
 def test_the_configuration_may_lie_elsewhere(repository: Repository) -> None:

@@ -168,17 +168,22 @@ def test_junit_has_the_figures_of_each_check(repository: Repository) -> None:
 
 
 def test_the_artifacts_are_what_was_tested(repository: Repository) -> None:
-    folder = repository("{version: 1, models: {small: {source: 'nets:net'}}}")
+    folder = repository(
+        "{version: 1, models: {small: {source: 'nets:net', artifacts: [keras, onnx]}}}"
+    )
     folder.runpytest_inprocess("--kito-check", "--kito-artifacts=out", "--kito-report=r.json")
     out = folder.path / "out"
     [model] = read(folder.path / "r.json")["models"]
-    [artifact] = model["artifacts"]
-    digest = hashlib.sha256((out / "small.keras").read_bytes()).hexdigest()
-    assert (out / "SHA256SUMS").read_text() == f"{artifact['sha256']}  small.keras\n"
-    assert digest == artifact["sha256"]
-    [entry] = json.loads((out / "kito-manifest.json").read_text())["files"]
-    assert entry["file"] == "small.keras"
-    assert entry["versions"]["keras"] == keras.__version__
+    entries = json.loads((out / "kito-manifest.json").read_text())["files"]
+    engines = {entry["file"]: entry["engine"] for entry in entries}
+    assert engines == {"small.keras": "Keras", "small.onnx": "ONNX Runtime"}
+    sums = (out / "SHA256SUMS").read_text().splitlines()
+    for artifact, entry, line in zip(model["artifacts"], entries, sums, strict=True):
+        digest = hashlib.sha256((out / entry["file"]).read_bytes()).hexdigest()
+        assert digest == artifact["sha256"] == entry["sha256"]
+        assert line == f"{digest}  {entry['file']}"
+        assert entry["precision"] == artifact["precision"] == "f32"
+        assert entry["versions"]["keras"] == keras.__version__
     loaded = keras.models.load_model(out / "small.keras")
     assert not any(isinstance(x, keras.layers.BatchNormalization) for x in loaded.layers)
 

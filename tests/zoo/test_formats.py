@@ -1,0 +1,114 @@
+"""Whole models in every format, each run by its own engine and proved again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from textwrap import dedent
+
+import keras
+import pytest
+
+from kito.artifacts import write_artifact
+from kito.calibration import randomize_weights
+from kito.cli import app
+from kito.formats.names import FORMAT_NAMES, FORMATS
+from kito.inputs import random_inputs
+from kito.manifest import update_manifest, verify
+from kito.reduction import Reduction, reduce
+
+# What is first imported while ``pytester`` is in use is forgotten after it, and engines cannot be
+# imported twice in one process.
+ENGINES = [
+    import_module(name)
+    for name in ("onnxruntime", "tf2onnx", "openvino", "ai_edge_litert.interpreter")
+]
+
+ROOT = Path(__file__).parent.parent.parent
+DETERMINISTIC = [name for name in FORMATS if FORMAT_NAMES[name].deterministic]
+
+
+def test_digits_passes_the_gate_in_every_format_and_verifies(
+    pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits = ROOT / "examples" / "digits"
+    config = f"""
+    version: 1
+    models:
+      digits:
+        source: {digits / "digits.keras"}
+        inputs: {{data: {digits / "test_images.npz"}}}
+        artifacts: [{", ".join(FORMATS)}]
+    """
+    (pytester.path / "kito.yaml").write_text(dedent(config))
+    # An inner run forgets what it imported, and engines cannot be imported twice.
+    result = pytester.runpytest_subprocess("--kito-check", "--kito-artifacts=out")
+    result.assert_outcomes(passed=2 + len(FORMATS))
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as exit_:
+        app(["verify", "out", "--run"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out == (
+        "every artifact in out is what was proved, and gives the same outputs\n"
+    )
+    path = pytester.path / "out" / "digits.tflite"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    path.write_bytes(content)
+    with pytest.raises(SystemExit) as exit_:
+        app(["verify", "out"])
+    assert exit_.value.code == 1
+    assert "digits.tflite: is not what was proved" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def mobilenet() -> Reduction:
+    model = keras.applications.MobileNetV2(weights=None, input_shape=(96, 96, 3))
+    randomize_weights(model, random_inputs(model, samples=8), seed=0)
+    return reduce(model)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_mobilenet_in_every_format(tmp_path: Path, mobilenet: Reduction, name: str) -> None:
+    inputs = random_inputs(mobilenet.original, samples=8)
+    written = write_artifact(
+        mobilenet.model, mobilenet.original, inputs, tmp_path, "mobilenet", name
+    )
+    assert written.max_abs < 1e-4
+    assert written.precision == "f32"
+    update_manifest(tmp_path, [{"model": "mobilenet", **vars(written)}])
+    assert verify(tmp_path) == []
+
+
+WRITE = """
+import sys
+from pathlib import Path
+
+import kito
+from kito.artifacts import write_artifact
+from kito.inputs import random_inputs
+from kito.sources import load_model
+
+digits, out, *formats = sys.argv[1:]
+model = load_model(digits, base=Path.cwd())
+for name in formats:
+    reduced = kito.reduce(model).model
+    print(write_artifact(reduced, model, random_inputs(model), Path(out), "digits", name).sha256)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
+    digits = str(ROOT / "examples" / "digits" / "digits.keras")
+    runs = []
+    for each in ("a", "b"):
+        (tmp_path / each).mkdir()
+        # In another order, so that what converters count differs.
+        names = DETERMINISTIC if each == "a" else DETERMINISTIC[::-1]
+        command = [sys.executable, "-c", WRITE, digits, str(tmp_path / each), *names]
+        runs.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    first, second = (run.communicate()[0].split() for run in runs)
+    assert len(first) == len(DETERMINISTIC)
+    assert first == second[::-1]
