@@ -1,7 +1,6 @@
 """The first layer, in topological order, at which a reduced model departs from its original.
 
-A layer of the reduced model stands for its namesake in the original and for those behind it that
-have vanished: a convolution that absorbed a normalization has the output that this one had. Where
+What the output of a layer is compared with is in :mod:`kito.counterparts`. Where
 an affine moved further, layers between differ and what follows agrees again, so a layer departs
 only if nothing behind it agrees. (What agrees because it is constant, or holds integers, says
 nothing of the layers before it.) So no search by halves is possible: on two branches, neither tells
@@ -13,25 +12,21 @@ come need, as in any run, and those of the original that wait for their layer of
 of which at most 256 MB, or the outputs of one layer, are held. What there is no room for is left to
 another run of both models: one run where the orders of their calls are alike, and never more than
 there are layers.
-
-A custom layer or subclassed model is compared layer by layer, as far as it can be opened.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 
-from kito.graph import input_names, is_readable, read_graph
+from kito.counterparts import Calls, counterparts, read_calls
+from kito.graph import input_names
 from kito.inputs import Inputs, batch_limit, renamed_inputs
 from kito.nodes import Graph
-from kito.opening import read_opened
 from kito.outputs import to_numpy
 from kito.walking import Made, calls, is_walked_into, walk
 
@@ -92,8 +87,8 @@ def find_departure(
     try:
         twin = renamed_inputs(batch, original, reduced)
         sides = (
-            (_graph(original), [batch.get(name) for name in input_names(original)]),
-            (_graph(reduced), [twin.get(name) for name in input_names(reduced)]),
+            (read_calls(original), [batch.get(name) for name in input_names(original)]),
+            (read_calls(reduced), [twin.get(name) for name in input_names(reduced)]),
         )
         seen = _Comparison(*sides, rtol).run()
     except Exception:  # of layers or the backend; without this answer the comparison still stands
@@ -125,58 +120,20 @@ def _first(seen: list[_Seen]) -> _Seen | None:
     return next(departed, None)
 
 
-def _graph(model: Any) -> Graph:
-    """The calls of a model, those in what can be opened included."""
-    whole = [node.op for node in read_graph(model).nodes if not node.is_input]
-    graph = read_opened(model).graph
-    if (
-        len(whole) == 1
-        and isinstance(whole[0].layer, keras.Model)
-        and not is_readable(whole[0].layer)
-    ):
-        # A view of a subclassed model: its layers are called what they are in the reduced model.
-        for op in {node.op for node in graph.nodes}:
-            op.name = op.name.removeprefix(f"{whole[0].name}.")
-    return graph
-
-
-def stands_for(original: Graph, reduced: Graph) -> dict[str, set[str]]:
-    """By layer of the reduced model, those of the original whose output it may have.
-
-    That is its namesake, or the last of those behind it, in a chain, that have vanished. A copy
-    that a layer called at several places got, ``conv_1`` of ``conv``, stands for that.
-    """
-    names = {path for path, _ in calls(reduced)}
-    found: dict[str, set[str]] = {}
-    count: Counter[str] = Counter()
-    for path, node in calls(original):
-        before = path.removesuffix(node.op.name)
-        last, tensor = path, node.outputs[0]
-        while len(tensor.users) == 1 and before + tensor.users[0].op.name not in names:
-            last, tensor = before + tensor.users[0].op.name, tensor.users[0].outputs[0]
-        found.setdefault(path, set()).add(last)
-        count[path] += 1
-    for path in names - set(found):
-        copied = re.sub(r"_\d+$", "", path)
-        if count[copied] > 1:
-            found[path] = found[copied]
-    return {path: found[path] for path in names if path in found}
-
-
 class _Comparison:
     """Two models, each with its inputs, run in step as often as the room to hold tensors asks."""
 
     def __init__(
         self,
-        original: tuple[Graph, list[Any]],
-        reduced: tuple[Graph, list[Any]],
+        original: tuple[Calls, list[Any]],
+        reduced: tuple[Calls, list[Any]],
         rtol: float,
     ) -> None:
         self.original, self.reduced, self.rtol = original, reduced, rtol
-        self.stands_for = stands_for(original[0], reduced[0])
-        self.made = _tensors(original[0])
+        self.stands_for = counterparts(original[0], reduced[0])
+        self.made = _tensors(original[0].graph)
         self.asked: Counter[str] = Counter()
-        for path, times in _tensors(reduced[0]).items():
+        for path, times in _tensors(reduced[0].graph).items():
             for name in self.stands_for.get(path, ()):
                 self.asked[name] += times
         self.seen: list[_Seen] = []
@@ -194,8 +151,8 @@ class _Comparison:
 
         At least one of them is done, since the first that is held is never dropped.
         """
-        waiting = _Waiting(walk(*self.original), wanted, self.asked)
-        for made in walk(*self.reduced):
+        waiting = _Waiting(walk(self.original[0].graph, self.original[1]), wanted, self.asked)
+        for made in walk(self.reduced[0].graph, self.reduced[1]):
             if made.number == len(self.seen):
                 self.seen.append(_Seen(made.layer, made.parents))
             seen = self.seen[made.number]
