@@ -115,7 +115,7 @@ def _least_rtol(x: OutputComparison) -> float:
 
 
 def _up(value: float) -> float:
-    exact = Decimal(value)
+    exact = Decimal(repr(value))
     return float(exact.quantize(Decimal(1).scaleb(exact.adjusted() - 1), ROUND_CEILING))
 
 
