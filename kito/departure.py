@@ -1,10 +1,12 @@
 """The first layer, in topological order, at which a reduced model departs from its original.
 
-What the output of a layer is compared with is in :mod:`kito.counterparts`. Where
-an affine moved further, layers between differ and what follows agrees again, so a layer departs
-only if nothing behind it agrees. (What agrees because it is constant, or holds integers, says
-nothing of the layers before it.) So no search by halves is possible: on two branches, neither tells
-of the other. But one look at each layer is enough, since what has to be kept of it is a bit.
+What the output of a layer is compared with is in :mod:`kito.counterparts`. Where an affine moved
+further, layers between differ and what follows agrees again, so a layer departs only if nothing
+behind it agrees. (What agrees because it is constant, or holds integers, says nothing of the layers
+before it. Where a shift went from one layer into or past the wrong one, the former is named.)
+
+So no search by halves is possible: on two branches, neither tells of the other. But one
+look at each layer is enough, since what has to be kept of it is a bit.
 
 Both models are run on one sample, call by call and in step (:mod:`kito.walking`): the original
 until it has what the reduced model's layer is compared with. Alive are the tensors that calls to

@@ -20,9 +20,10 @@ from random_graphs import RELAXED, Plan, build, plans
 import kito
 from kito import departure
 from kito.building import copy_model
+from kito.counterparts import Calls, counterparts
 from kito.departure import Departure, find_departure
 from kito.graph import all_layers, input_names, layer_tensors, read_graph
-from kito.outputs import to_numpy
+from kito.outputs import Difference, to_numpy
 from kito.views import functional_view
 from kito.walking import walk
 
@@ -268,6 +269,27 @@ def test_nan_is_traced_to_where_it_comes_from() -> None:
     assert np.isnan(found.departure.max_abs)
     assert "it is NaN or infinite" in found.message()
     assert kito.compare(wrong, wrong).first_departure is None
+
+
+def test_the_first_sample_that_is_nan_is_looked_into() -> None:
+    difference = Difference()
+    values = np.arange(6.0).reshape(3, 2)
+    difference.add(values, values + np.array([[1], [2], [0]]))
+    assert difference.worst == 1
+    difference.add(values, np.where(values > 3, np.nan, values))
+    difference.add(values, values + 9)
+    assert difference.worst == 3 + 2
+
+
+def test_an_operation_that_opening_made_is_known_by_no_name() -> None:
+    image = keras.Input((4,), name="image")
+    x = L.Activation("tanh", name="tanh")(L.Dense(4, name="a")(image))
+    model = keras.Model(image, L.Dense(4, name="b")(x))
+    original, reduced = read_graph(model), Calls(read_graph(model), frozenset())
+    made = frozenset(node.op for node in original.nodes if node.op.name == "tanh")
+    found = counterparts(Calls(original, made), reduced)
+    # Nobody knows whether the reduced model has it, by another name.
+    assert found == {"image": {"image"}, "a": {"a", "tanh"}, "b": {"b"}}
 
 
 def test_models_that_cannot_be_walked_through_have_no_departure() -> None:
