@@ -1,14 +1,16 @@
 """What Keras computes with, behind one small interface: TensorFlow, JAX or PyTorch.
 
-Nobody of us had a GPU: those lines are written to the backends' documented interfaces and tested
-with a simulated device only.
+It is what timing needs of them, and what computing in float64 does. Nobody of us had a GPU: those
+lines are written to the backends' documented interfaces and tested with a simulated device only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
 import keras
@@ -22,7 +24,7 @@ Jit = Literal["auto", "on", "off"]
 
 
 class Backend(Protocol):
-    """What the timing needs to know of a backend."""
+    """What kito needs to know of a backend."""
 
     def prepare(self, kind: str) -> None:
         """Before anything is on a device: have the CPU chosen, or a GPU's memory shared.
@@ -64,6 +66,12 @@ class Backend(Protocol):
             kind: ``cpu`` or ``gpu``.
             jit: what :meth:`jit` said.
         """
+
+    def float64_kind(self) -> Literal["cpu", "gpu"]:
+        """The kind of device to compute in float64 on: the GPU, where there is one that can."""
+
+    def float64(self, kind: str) -> AbstractContextManager[Any]:
+        """Where float64 is float64: what is built and called in it is on that kind of device."""
 
 
 def current() -> Backend:
@@ -167,6 +175,21 @@ class TensorFlow:
 
         return call
 
+    def float64_kind(self) -> Literal["cpu", "gpu"]:
+        tf = self._tf
+        if not tf.config.list_physical_devices("GPU"):
+            return "cpu"
+        try:  # Apple's GPUs, say, have none, and only trying tells
+            with tf.device("/GPU:0"):
+                one = tf.ones((1, 1), tf.float64)
+                found = tf.linalg.matmul(one, one)
+        except tf.errors.OpError:
+            return "cpu"
+        return "gpu" if "device:GPU" in found.device else "cpu"
+
+    def float64(self, kind: str) -> AbstractContextManager[Any]:
+        return _on(kind)
+
 
 class Jax:
     """``jax.jit`` of the model's ``stateless_call``, its weights passed in."""
@@ -219,6 +242,19 @@ class Jax:
             jax.block_until_ready(compiled(*values))
 
         return call
+
+    def float64_kind(self) -> Literal["cpu", "gpu"]:
+        # Neither TPUs nor Apple's GPUs, which it calls otherwise, have float64.
+        return "gpu" if self._jax.default_backend() == "gpu" else "cpu"
+
+    @contextlib.contextmanager
+    def float64(self, kind: str) -> Iterator[None]:
+        # Without it JAX makes float32 of what is asked for in float64. The name is that of 0.8.
+        enable = getattr(self._jax, "enable_x64", None)
+        if enable is None:
+            enable = importlib.import_module("jax.experimental").enable_x64
+        with enable(True), _on(kind):
+            yield
 
 
 class Torch:
@@ -280,6 +316,18 @@ class Torch:
                 torch.cuda.synchronize()
 
         return call
+
+    def float64_kind(self) -> Literal["cpu", "gpu"]:
+        # Keras takes Apple's GPU where there is one; that has no float64.
+        return "gpu" if self._torch.cuda.is_available() else "cpu"
+
+    def float64(self, kind: str) -> AbstractContextManager[Any]:
+        return _on(kind)
+
+
+def _on(kind: str) -> AbstractContextManager[Any]:
+    device: AbstractContextManager[Any] = keras.device(f"{kind}:0")
+    return device
 
 
 def _as_predict_would(model: keras.Model) -> bool:

@@ -54,6 +54,14 @@ def randomize_weights(model: Any, inputs: Inputs, seed: int = 0) -> None:
             model(call_arguments(model, few), training=False)
 
 
+def is_fresh(model: Any) -> bool:
+    """Whether a model seems untrained: its biases and statistics are as initializers leave them."""
+    starts = {"bias": 0.0, "beta": 0.0, "moving_mean": 0.0, "gamma": 1.0, "moving_variance": 1.0}
+    known = {id(x): x for layer in all_layers(model) for x in layer.weights if x.name in starts}
+    fresh = (np.all(np.asarray(x.numpy()) == starts[x.name]) for x in known.values())
+    return bool(known) and all(fresh)
+
+
 def _own_variables(layer: Any) -> list[Any]:
     nested = {id(v) for x in all_layers(layer) for v in x.weights}
     return [v for v in layer.weights if id(v) not in nested]

@@ -11,12 +11,13 @@ have failed, and fails as *insensitive*.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from kito.departure import first_departure
+from kito.advice import Advice, about_insensitive, about_tolerance, rtol_text
+from kito.compared import SENSITIVITY, Comparison, OutputComparison
+from kito.departure import find_departure
 from kito.errors import KitoError
 from kito.graph import all_layers, output_names
 from kito.inputs import (
@@ -33,93 +34,14 @@ from kito.outputs import Difference, output_pairs
 from kito.rounding import Errors, errors_vs_float64
 from kito.views import functional_views
 
+__all__ = ["Comparison", "OutputComparison", "Tolerance", "compare", "compare_two_models_results"]
+
 Tolerance = tuple[float | None, float | None]
 """(rtol, atol); None is the default."""
 
 RTOL, RTOL_MIXED = 1e-4, 1e-2
-SENSITIVITY = 100
-"""How many times the allowed difference an output must vary by across samples."""
 _DEPARTURES = (1e-5, 1e-3)
 """The least and the largest difference that makes a layer depart, relative to its own scale."""
-
-
-@dataclass(frozen=True)
-class OutputComparison:
-    """One output of two models.
-
-    Attributes:
-        max_abs: largest absolute difference.
-        mean_abs: mean absolute difference.
-        scale: largest absolute value of the original's output.
-        spread: largest range of one element across samples.
-        rtol: relative tolerance that was applied.
-        atol: absolute tolerance that was applied.
-        required_rtol: the least rtol, with this atol, that would have passed.
-        strict: whether the tolerance was written by the user.
-        faulty: what is wrong with the values themselves, such as NaN; else empty.
-    """
-
-    max_abs: float
-    mean_abs: float
-    scale: float
-    spread: float
-    rtol: float
-    atol: float
-    required_rtol: float
-    strict: bool
-    faulty: str = ""
-
-    @property
-    def allowed(self) -> float:
-        """The largest absolute difference that passes."""
-        return self.atol + self.rtol * self.scale
-
-    @property
-    def passed(self) -> bool:
-        """Whether the difference is within the tolerance."""
-        return not self.faulty and self.max_abs <= self.allowed
-
-    @property
-    def insensitive(self) -> bool:
-        """Whether the output varies too little for the difference to have been seen."""
-        return not self.faulty and (self.spread < SENSITIVITY * self.allowed or self.spread == 0)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two models' outputs on the same samples.
-
-    Attributes:
-        passed: the outputs are the same, and the comparison could have failed.
-        insensitive: an output varies too little across samples to tell anything.
-        within_rounding: past the default tolerance, but no further from float64 than the original.
-        samples: number of samples.
-        outputs: by output name.
-        error_vs_float64: RMS error against the original in float64 relative to the RMS of that,
-            (original, reduced), of the output in which they are furthest apart; None where it was
-            not needed or could not be made.
-        first_departure: the first layer whose output departs; None where all agree, or unknown.
-        reason: why it did not pass; empty if it did.
-    """
-
-    passed: bool
-    insensitive: bool
-    within_rounding: bool
-    samples: int
-    outputs: dict[str, OutputComparison]
-    error_vs_float64: tuple[float, float] | None
-    first_departure: str | None
-    reason: str
-
-    def message(self) -> str:
-        """What was found, for people."""
-        if self.passed:
-            how = "within rounding of float64" if self.within_rounding else "within tolerance"
-            return f"{len(self.outputs)} outputs of {self.samples} samples are the same, {how}"
-        where = ""
-        if self.first_departure is not None:
-            where = f"\nthe first layer whose output departs is '{self.first_departure}'"
-        return self.reason + where
 
 
 def compare(
@@ -174,9 +96,8 @@ def compare(
         for name, a, b in output_pairs(original, reduced, batch, twin):
             differences[name].add(a, b)
     found = {name: _judge(differences[name], *tolerances[name]) for name in names}
-    worst = max(names, key=lambda name: found[name].required_rtol)
-    first = differences[worst].worst - differences[worst].worst % batch_limit(original, 1)
-    telling = {name: values[first:] for name, values in fed.items()}
+    worst = max(names, key=lambda name: (bool(found[name].faulty), found[name].required_rtol))
+    telling = differences[worst].worst
     return _conclude(original, reduced, fed, telling, found, reference, size)
 
 
@@ -191,7 +112,7 @@ def _tolerances(
     unknown = [name for name in outputs if name not in names]
     if unknown:
         raise KitoError(f"tolerance for {unknown}: no such output; the model's are {names}")
-    default = RTOL_MIXED if _is_mixed(model) else RTOL
+    default = _default_rtol(model)
     found = {}
     for name in names:
         own_rtol, own_atol = outputs.get(name, (None, None))
@@ -200,6 +121,10 @@ def _tolerances(
         strict = wanted_rtol is not None or wanted_atol is not None
         found[name] = (default if wanted_rtol is None else wanted_rtol, wanted_atol or 0.0, strict)
     return found
+
+
+def _default_rtol(model: Any) -> float:
+    return RTOL_MIXED if _is_mixed(model) else RTOL
 
 
 def _is_mixed(model: Any) -> bool:
@@ -228,7 +153,7 @@ def _conclude(
     original: Any,
     reduced: Any,
     fed: Inputs,
-    telling: Inputs,
+    telling: int,
     found: dict[str, OutputComparison],
     reference: str | None,
     size: int,
@@ -248,11 +173,17 @@ def _conclude(
     reasons += [_too_far(name, x) for name, x in beyond.items() if name not in excused]
     reasons += [f"output '{name}': {x}" for name, x in problems.items()]
     passed = not reasons
-    departure = None
-    if beyond and not passed and not faulty:
-        far = max(x.required_rtol for x in beyond.values())
+    departure, advice = None, Advice()
+    if (beyond or faulty) and not passed:
+        far = float("inf") if faulty else max(x.required_rtol for x in beyond.values())
         limit = float(np.clip(far / 3, *_DEPARTURES))
-        departure = first_departure(original, reduced, telling, limit)
+        departure = find_departure(original, reduced, fed, telling, limit)
+    if dull and not faulty and not beyond:
+        advice = about_insensitive(found, dull, _default_rtol(original))
+    elif not dull and not faulty and set(beyond) - excused and not (reference and problems):
+        failed = {name: x for name, x in beyond.items() if name not in excused}
+        shown = {name: errors[name].rms for name in failed if name in errors and name in problems}
+        advice = about_tolerance(found, failed, shown, _default_rtol(original))
     return Comparison(
         passed=passed,
         insensitive=bool(dull),
@@ -260,8 +191,12 @@ def _conclude(
         samples=sample_count(fed),
         outputs=found,
         error_vs_float64=max((x.rms for x in errors.values()), key=_apart, default=None),
-        first_departure=departure,
+        first_departure=None if departure is None else departure.layer,
         reason="\n".join(reasons),
+        departure=departure,
+        float64_device=next((x.device for x in errors.values()), None),
+        suggestion=advice.line,
+        advice=advice.text,
     )
 
 
@@ -284,7 +219,8 @@ def _apart(rms: tuple[float, float]) -> float:
 def _too_far(name: str, x: OutputComparison) -> str:
     return (
         f"output '{name}' differs by {x.max_abs:.3g}, allowed {x.allowed:.3g} (rtol {x.rtol:g} of "
-        f"its scale {x.scale:.3g}, atol {x.atol:g}); rtol {x.required_rtol:.2g} would have passed"
+        f"its scale {x.scale:.3g}, atol {x.atol:g}); rtol {rtol_text(x.required_rtol)} would have "
+        "passed"
     )
 
 

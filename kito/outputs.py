@@ -98,7 +98,7 @@ class Difference:
     Attributes:
         max_abs, mean_abs: of the difference.
         scale: largest absolute value of the first model's.
-        worst: the sample of the largest difference.
+        worst: the sample of the largest difference; of the first value that is NaN or infinite.
         integral: the output holds integers or booleans.
         faulty: what is wrong with the values, such as NaN; else empty.
     """
@@ -117,6 +117,8 @@ class Difference:
         for values, whose in ((a, "the original"), (b, "the reduced model")):
             wrong = 0 if values.dtype.kind in "biu" else int(np.sum(~np.isfinite(values)))
             if wrong and not self.faulty:
+                bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+                self.worst = self._seen + int(bad.argmax())
                 self.faulty = f"{wrong} of {values.size} values of {whose} are NaN or infinite"
         if self.integral != (b.dtype.kind in "biu") and not self.faulty:
             self.faulty = f"the original's are {a.dtype}, the reduced model's {b.dtype}"

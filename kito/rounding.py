@@ -3,6 +3,10 @@
 Deep networks amplify the rounding of float32, so a right fold can exceed a tolerance. Its error
 against the truth is then like the original's own, while that of a wrong fold is orders of magnitude
 larger. This is judged for each output by itself: one of large values would hide another.
+
+The truth is a copy of the original whose every float is float64, made once for a comparison and
+thrown away after it. It runs in batches of half the size, on a GPU where that has float64, else, or
+where the GPU fails at it, on the CPU; of each batch only sums are kept.
 """
 
 from __future__ import annotations
@@ -10,10 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 
+from kito import backends
 from kito.building import copy_model
 from kito.errors import KitoError
+from kito.graph import output_names
 from kito.inputs import Inputs, batch_limit, batches, renamed_inputs
 from kito.outputs import run
 
@@ -35,11 +42,13 @@ class Errors:
         rms: RMS errors relative to the RMS of the truth, (original, reduced).
         peak: largest errors relative to the largest value of the truth, (original, reduced).
         mixed: whether the original computes in float16 or bfloat16.
+        device: the kind of device that the float64 copy ran on, ``cpu`` or ``gpu``.
     """
 
     rms: tuple[float, float]
     peak: tuple[float, float]
     mixed: bool
+    device: str = "cpu"
 
     @property
     def problem(self) -> str:
@@ -56,9 +65,9 @@ class Errors:
         ):
             if not other <= max(ratio * own, _UNQUESTIONED[kind]):
                 return (
-                    f"against the original in float64, the reduced model's {what} error is "
-                    f"{other:.3g}, the original's own {own:.3g}; at most {ratio:g} times that is "
-                    "rounding"
+                    f"against the original in float64 on the {self.device}, the reduced model's "
+                    f"{what} error is {other:.3g}, the original's own {own:.3g}; at most "
+                    f"{ratio:g} times that is rounding"
                 )
         return ""
 
@@ -76,25 +85,52 @@ def errors_vs_float64(
         mixed: whether the original computes in float16 or bfloat16.
 
     Raises:
-        KitoError: the original cannot be copied to float64, or not run in it.
+        KitoError: the original cannot be copied to float64, or not run in it, or the backend
+            computed in less.
     """
-    truth = copy_model(original, dtype="float64")
-    own: list[_Sum] = []
-    other: list[_Sum] = []
+    kind: str = backends.current().float64_kind()
+    try:
+        return _errors(original, reduced, inputs, batch_size, mixed, kind)
+    except KitoError:
+        if kind == "cpu":
+            raise
+    # A GPU may have too little memory for it, or no kernel of a layer.
+    return _errors(original, reduced, inputs, batch_size, mixed, "cpu")
+
+
+def _errors(
+    original: Any, reduced: Any, inputs: Inputs, batch_size: int, mixed: bool, kind: str
+) -> list[Errors]:
+    backend = backends.current()
+    with backend.float64(kind):
+        truth = copy_model(original, dtype="float64")
     size = batch_limit(original, max(batch_size // 2, 1))  # its tensors are twice as large
     renamed = renamed_inputs(inputs, original, reduced)
+    names = output_names(original)
+    own, other = ([_Sum() for _ in names] for _ in range(2))
     for batch, twin in zip(batches(inputs, size), batches(renamed, size), strict=True):
-        exact, first, second = run(truth, batch), run(original, batch), run(reduced, twin)
-        if any(t.shape != a.shape for t, a in zip(exact, first, strict=True)):
-            raise KitoError("its outputs have other shapes in float64")
-        own = own or [_Sum() for _ in exact]
-        other = other or [_Sum() for _ in exact]
-        for i, t in enumerate(exact):
-            own[i].add(t, first[i])
-            other[i].add(t, second[i])
+        with backend.float64(kind):
+            exact = run(truth, batch)
+        for name, values in zip(names, exact, strict=True):
+            _check_float64(name, values)
+        for model, fed, sums in ((original, batch, own), (reduced, twin, other)):
+            for total, t, values in zip(sums, exact, run(model, fed), strict=True):
+                if t.shape != values.shape:
+                    raise KitoError("its outputs have other shapes in float64")
+                total.add(t, values)
     return [
-        Errors((a.rms, b.rms), (a.peak, b.peak), mixed) for a, b in zip(own, other, strict=True)
+        Errors((a.rms, b.rms), (a.peak, b.peak), mixed, kind)
+        for a, b in zip(own, other, strict=True)
     ]
+
+
+def _check_float64(name: str, values: np.ndarray) -> None:
+    """Less than float64 would be no truth, and nothing else would tell."""
+    if values.dtype.kind not in "biu" and values.dtype != np.float64:
+        raise KitoError(
+            f"output '{name}' of its copy in float64 is {values.dtype}: a layer casts what it "
+            f"returns, or {keras.backend.backend()} computed in less than float64"
+        )
 
 
 class _Sum:
@@ -104,10 +140,10 @@ class _Sum:
         self._squares = self._truth = self._largest = self._scale = 0.0
 
     def add(self, truth: np.ndarray, values: np.ndarray) -> None:
-        exact = truth.astype(np.float64)
-        error = np.abs(exact - values)
-        self._squares += float(np.sum(error**2))
-        self._truth += float(np.sum(exact**2))
+        exact = truth.astype(np.float64, copy=False).ravel()
+        error = np.abs(exact - values.ravel())
+        self._squares += float(np.dot(error, error))
+        self._truth += float(np.dot(exact, exact))
         # np.maximum, unlike max, lets NaN through; NaN is within no limit.
         self._largest = float(np.maximum(self._largest, np.max(error, initial=0.0)))
         self._scale = max(self._scale, float(np.max(np.abs(exact), initial=0.0)))

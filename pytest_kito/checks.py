@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_kito.runs import ModelRun
+from pytest_kito.suggestions import more_varied
 
 
 class CheckFailed(Exception):
@@ -70,19 +71,28 @@ def check_equivalence(run: ModelRun) -> dict[str, Any]:
     comparison = run.comparison()
     error = comparison.error_vs_float64
     keys = ("max_abs", "mean_abs", "scale", "spread", "rtol", "atol", "required_rtol")
+    departure, suggestion, advice = comparison.departure, comparison.suggestion, comparison.advice
+    message = comparison.message()
+    if comparison.insensitive and suggestion is None:
+        suggestion, advice = more_varied(run.spec, run.original())
+        message += f"\n{advice}" if suggestion is None else f"\n{advice}:\n    {suggestion}"
     data = {
         "passed": comparison.passed,
         "insensitive": comparison.insensitive,
         "within_rounding": comparison.within_rounding,
         "samples": comparison.samples,
         "error_vs_float64": None if error is None else list(error),
+        "float64_device": comparison.float64_device,
+        "first_departure": None if departure is None else asdict(departure),
+        "suggestion": suggestion,
+        "advice": advice,
         "outputs": {
             name: {key: getattr(output, key) for key in keys}
             for name, output in comparison.outputs.items()
         },
     }
     if not comparison.passed:
-        raise CheckFailed(comparison.message(), data)
+        raise CheckFailed(message, data)
     return data
 
 

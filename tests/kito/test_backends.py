@@ -180,6 +180,31 @@ class TestTensorFlow:
         backends.TensorFlow().transfer({"image": BATCH}, "gpu")()
         assert waits == [1]
 
+    @pytest.mark.parametrize(
+        "place, kind",
+        [("/device:GPU:0", "gpu"), ("/device:CPU:0", "cpu"), (None, "cpu")],
+        ids=["a gpu that has float64", "one that leaves it to the cpu", "one that refuses it"],
+    )
+    def test_float64_is_on_a_gpu_that_has_it(
+        self, place: str | None, kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import tensorflow as tf
+
+        def matmul(a: Any, b: Any) -> Any:
+            if place is None:
+                raise tf.errors.InvalidArgumentError(None, None, "no float64")
+            return SimpleNamespace(device=f"/job:localhost{place}")
+
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a gpu"])
+        monkeypatch.setattr(tf, "device", contextlib.nullcontext)
+        monkeypatch.setattr(tf.linalg, "matmul", matmul)
+        assert backends.TensorFlow().float64_kind() == kind
+
+    def test_float64_is_on_the_device_that_is_asked_for(self) -> None:
+        assert backends.TensorFlow().float64_kind() == "cpu"
+        with backends.TensorFlow().float64("cpu"):
+            assert "CPU:0" in keras.ops.ones((2,), "float64").device
+
 
 class ImaginaryModel:
     """What the backends use of a model; writes down what happens."""
@@ -257,6 +282,30 @@ class TestJax:
         with pytest.raises(KitoError, match="JAX compiles with XLA only: set jit: auto or on"):
             backends.Jax().jit(model, "off", "gpu")
 
+    @pytest.mark.parametrize("name, kind", [("gpu", "gpu"), ("cpu", "cpu"), ("tpu", "cpu")])
+    @pytest.mark.parametrize("home", ["jax", "jax.experimental"])
+    def test_float64_is_asked_for_and_where(
+        self, name: str, kind: str, home: str, log: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        @contextlib.contextmanager
+        def enable_x64(on: bool) -> Iterator[None]:
+            log.append(("x64", on))
+            yield
+            log.append("as before")
+
+        owner = sys.modules["jax"]
+        if home != "jax":
+            owner = SimpleNamespace()  # type: ignore[assignment]
+            monkeypatch.setitem(sys.modules, home, owner)
+        monkeypatch.setattr(owner, "enable_x64", enable_x64, raising=False)
+        monkeypatch.setattr(sys.modules["jax"], "default_backend", lambda: name, raising=False)
+        jax = backends.Jax()
+        assert jax.float64_kind() == kind
+        monkeypatch.setattr(keras, "device", lambda place: _entering(log, place))
+        with jax.float64(kind):
+            log.append("inside")
+        assert log == [("x64", True), f"{kind}:0", "inside", "as before"]
+
 
 class TestTorch:
     """With a stand-in for the module, which the tests do not need to have installed."""
@@ -316,3 +365,21 @@ class TestTorch:
         assert not backends.Torch().jit(ImaginaryModel(log), "auto", "gpu")
         with pytest.raises(KitoError, match="without XLA: set jit: auto or off"):
             backends.Torch().jit(ImaginaryModel(log), "on", "gpu")
+
+    def test_float64_is_on_cuda_or_the_cpu(
+        self, log: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(keras, "device", lambda place: _entering(log, place))
+        torch = backends.Torch()
+        assert torch.float64_kind() == "gpu"
+        with torch.float64("gpu"):
+            assert log == ["gpu:0"]
+        # Keras would take Apple's GPU, which has no float64.
+        monkeypatch.setattr(sys.modules["torch"].cuda, "is_available", lambda: False)
+        assert torch.float64_kind() == "cpu"
+
+
+@contextlib.contextmanager
+def _entering(log: list[Any], place: str) -> Iterator[None]:
+    log.append(place)
+    yield
