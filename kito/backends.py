@@ -177,7 +177,7 @@ class TensorFlow:
 
     def float64_kind(self) -> Literal["cpu", "gpu"]:
         tf = self._tf
-        if not tf.config.list_physical_devices("GPU"):
+        if not tf.config.get_visible_devices("GPU"):
             return "cpu"
         try:  # Apple's GPUs, say, have none, and only trying tells
             with tf.device("/GPU:0"):

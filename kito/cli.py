@@ -16,8 +16,9 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from kito import cli_shards
+from kito.cli_answers import WRONG_USE, Json, answer
 from kito.errors import KitoError
-from kito.files import to_json, write_text
 from kito.formats.names import FORMAT_NAMES, split_file_name
 from kito.passes.names import DEFAULT_PASSES, PASSES
 
@@ -32,7 +33,6 @@ app = typer.Typer(
 
 MODEL = "A .keras or .h5 file, or package.module:callable."
 Model = Annotated[str, typer.Argument(help=MODEL, show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Data = Annotated[
     Path | None, typer.Option(help="An .npz file of inputs by name; random inputs without it.")
 ]
@@ -40,8 +40,6 @@ Samples = Annotated[int, typer.Option(help="Number of random samples.", min=2)]
 Passes = Annotated[str, typer.Option(help=f"Comma-separated, out of {', '.join(PASSES)}.")]
 Target = Annotated[str, typer.Option(help="any, cpu or gpu.")]
 _DEFAULT = ",".join(DEFAULT_PASSES)
-
-NO, WRONG_USE = 1, 2
 
 
 def main() -> None:
@@ -134,7 +132,7 @@ def reduce(
         "message": outcome,
     }
     text = "\n".join([reduction.summary(), comparison.message(), outcome])
-    _answer(result, text, as_json, yes=written)
+    answer(result, text, as_json, yes=written)
 
 
 @app.command()
@@ -143,7 +141,7 @@ def explain(
 ) -> None:
     """Say what is rewritten in a model, what is kept, and why."""
     reduction = _reduce(model, passes, target)
-    _answer(_reduction_json(reduction), reduction.summary(), as_json)
+    answer(_reduction_json(reduction), reduction.summary(), as_json)
 
 
 @app.command()
@@ -166,7 +164,7 @@ def compare(
         for name, x in found.outputs.items()
     ]
     text = "\n".join([*lines, found.message()])
-    _answer(_comparison_json(found), text, as_json, yes=found.passed)
+    answer(_comparison_json(found), text, as_json, yes=found.passed)
 
 
 @app.command()
@@ -208,7 +206,7 @@ def bench(
     if found.verdict is not None:
         text += f"\n{found.verdict}: {found.explanation}"
     text = "\n".join([text, *found.warnings])
-    _answer(asdict(found), text, as_json, yes=found.verdict in (None, "pass"))
+    answer(asdict(found), text, as_json, yes=found.verdict in (None, "pass"))
 
 
 @app.command()
@@ -236,62 +234,12 @@ def plan(
     only = [name.strip() for name in models.split(",") if name.strip()]
     parts = plan_parts(config, shards, only, timings)
     text = "\n".join(f"{part.shard}/{len(parts)}: {', '.join(part.models)}" for part in parts)
-    _answer({"shards": len(parts), "include": [asdict(part) for part in parts]}, text, as_json)
+    answer({"shards": len(parts), "include": [asdict(part) for part in parts]}, text, as_json)
 
 
-@app.command()
-def merge(
-    reports: Annotated[list[Path], typer.Argument(help="JSON reports of shards.")],
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Default: standard output.")
-    ] = None,
-) -> None:
-    """Join the JSON reports of shards; says no where one of them did."""
-    from kito.merging import merge_reports
-
-    merged = merge_reports(reports)
-    text = to_json(merged) + "\n"
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
-        try:
-            write_text(output, text)
-        except OSError as error:
-            raise KitoError(f"{output} cannot be written: {error.strerror}") from error
-    if not merged["passed"]:
-        raise typer.Exit(NO)
-
-
-@app.command()
-def merge_artifacts(
-    directories: Annotated[list[Path], typer.Argument(help="Directories of artifacts, of shards.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The directory to fill.")],
-    as_json: Json = False,
-) -> None:
-    """Verify directories of artifacts, and copy them into one with one manifest."""
-    from kito.manifest import merge_folders
-
-    try:
-        names = merge_folders(directories, output)
-    except OSError as error:
-        raise KitoError(f"{output} cannot be filled: {error}") from error
-    text = f"{output} holds the {len(names)} artifacts of {len(directories)} directories"
-    _answer({"files": names}, text, as_json)
-
-
-@app.command()
-def summary(
-    report: Annotated[Path, typer.Argument(help="A JSON report, or one that merge wrote.")],
-) -> None:
-    """Print the table of a report in Markdown."""
-    from kito.merging import merge_reports
-    from kito.summary import summary as table
-
-    try:
-        text = table(merge_reports([report]))
-    except (KeyError, TypeError) as error:
-        raise KitoError(f"{report} is no report of pytest --kito-report: {error!r}") from error
-    typer.echo(text, nl=False)
+app.command()(cli_shards.merge)
+app.command()(cli_shards.merge_artifacts)
+app.command()(cli_shards.summary)
 
 
 @app.command()
@@ -318,7 +266,7 @@ def verify(
         problems = verify_files(directory)
     proved = "what was proved, and gives the same outputs" if run else "what was proved"
     text = "\n".join(problems) or f"every artifact in {directory} is {proved}"
-    _answer({"passed": not problems, "problems": problems}, text, as_json, yes=not problems)
+    answer({"passed": not problems, "problems": problems}, text, as_json, yes=not problems)
 
 
 def _load(source: str) -> Any:
@@ -347,9 +295,3 @@ def _reduction_json(reduction: Any) -> dict[str, Any]:
 
 def _comparison_json(comparison: Any) -> dict[str, Any]:
     return {**asdict(comparison), "message": comparison.message()}
-
-
-def _answer(result: dict[str, Any], text: str, as_json: bool, yes: bool = True) -> None:
-    typer.echo(to_json(result) if as_json else text)
-    if not yes:
-        raise typer.Exit(NO)

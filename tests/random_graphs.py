@@ -256,6 +256,8 @@ def build(
         if step.what in AGAIN:  # of two that were called one after the other, say
             first = step.other % max(len(called), 1)
             layers = called[first : first + 1 + (step.what == "again_two")]
+            if any(isinstance(layer, Composite) for layer in layers):
+                x = x + 0.0  # as for a Block
         elif isinstance(step.what, Plan):
             layers = [build(step.what, called, names, custom)]
         elif isinstance(step.what, Block):

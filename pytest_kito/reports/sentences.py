@@ -37,8 +37,10 @@ def verdict(finding: Finding) -> str | None:
     data = finding.data or {}
     if finding.outcome == "passed" and data.get("verdict") in (None, "pass"):
         return None
-    explanation = data.get("explanation") or finding.message or data.get("verdict")
-    return " ".join(str(explanation or finding.outcome).split())
+    explanation, message = str(data.get("explanation") or ""), finding.message
+    # What failed outside of the check has a message of its own.
+    told = message if explanation not in message else explanation or message
+    return " ".join((told or explanation or finding.outcome).split())
 
 
 def told(findings: Iterable[Finding], outcome: str) -> dict[str, list[Finding]]:

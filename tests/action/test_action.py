@@ -51,6 +51,7 @@ def test_a_failing_gate_fails_the_job_and_publishes_nothing(
     assert run.asked == []
 
 
+@pytest.mark.slow
 def test_a_release_that_broke_off_is_a_draft_and_the_next_run_completes_it(
     act: Act, model_repository: Path, state: Path
 ) -> None:

@@ -37,6 +37,7 @@ jobs:
 """
 
 
+@pytest.mark.slow
 def test_three_shards_are_one_gate(
     act: Callable[..., Run], model_repository: Path, passing: Run
 ) -> None:

@@ -195,7 +195,7 @@ class TestTensorFlow:
                 raise tf.errors.InvalidArgumentError(None, None, "no float64")
             return SimpleNamespace(device=f"/job:localhost{place}")
 
-        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a gpu"])
+        monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["a gpu"])
         monkeypatch.setattr(tf, "device", contextlib.nullcontext)
         monkeypatch.setattr(tf.linalg, "matmul", matmul)
         assert backends.TensorFlow().float64_kind() == kind

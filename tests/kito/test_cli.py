@@ -273,11 +273,11 @@ def test_merge_artifacts_answers_by_exit_code(
 ) -> None:
     content = b"weights"
     digest = hashlib.sha256(content).hexdigest()
-    entry = {"model": "a", "format": "keras", "bytes": len(content), "sha256": digest}
+    entry = {"format": "keras", "bytes": len(content), "sha256": digest, "versions": {}}
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.keras").write_bytes(content)
-        update_manifest(tmp_path / name, [{**entry, "file": f"{name}.keras", "versions": {}}])
+        update_manifest(tmp_path / name, [{**entry, "model": name, "file": f"{name}.keras"}])
     folders = [str(tmp_path / name) for name in ("one", "two")]
     target = str(tmp_path / "all")
     assert run("merge-artifacts", *folders, "-o", target, "--json") == 0

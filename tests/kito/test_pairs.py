@@ -107,7 +107,7 @@ class TestBudget:
         machine = Machine()
         pairs = measure(machine, 1.2, 1.2, budget_s=3)
         assert pairs.verdict == "inconclusive"
-        assert 2.9 <= machine.now <= 3.0
+        assert 2.9 <= machine.now <= 3.02
 
     def test_calls_that_exceed_it_are_still_timed_thrice(self) -> None:
         machine = Machine()

@@ -116,6 +116,7 @@ def test_an_interrupt_publishes_only_what_was_finished(repository: Repository) -
     assert published(folder) == {"small.keras"}
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_fails_the_check_that_it_made(repository: Repository) -> None:
     folder = repository(SMALL)
     folder.makeconftest(HOOK.format(when="call", what="import os; os._exit(3)"))

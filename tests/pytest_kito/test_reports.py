@@ -110,8 +110,12 @@ def test_plain_and_distributed_sessions_report_the_same(
             case: {name for name in each if not name.startswith("kito_seconds_")}
             for case, each in properties(out / "junit.xml").items()
         }
-        found.append((unmeasured(report), figures, sorted(commands(result))))
-        assert len(commands(result)) == 3 + 2 + 1
+        told = sorted(commands(result))
+        # Timings beside another worker carry a warning.
+        under_load = [x for x in told if x.startswith("::warning") and "under load" in x]
+        assert bool(under_load) == (run == ["-n", "2"])
+        found.append((unmeasured(report), figures, [x for x in told if x not in under_load]))
+        assert len(found[-1][2]) == 3 + 2 + 1
         summary = in_actions.read_text(encoding="utf-8")
         assert summary.count("| small |") == len(found)
     assert found[0][:2] == found[1][:2] == found[2][:2]

@@ -41,8 +41,11 @@ def test_folds_as_in_the_table(network: Network) -> None:
     assert reduction.parameters == (network.parameters_before, network.parameters_after)
 
 
-SLOW = {"densenet169", "densenet201", "resnet152", "nasnet_large", "deeplab_xception"}
-"""Larger sisters of networks that are compared every time: half a minute each."""
+SLOW = {
+    *("densenet121", "densenet169", "densenet201", "inception_resnet_v2", "inception_v3"),
+    *("resnet50", "resnet152", "nasnet_large", "deeplab_xception"),
+}
+"""The dearest to compare, ten seconds to half a minute each."""
 
 
 @pytest.mark.parametrize(
