@@ -15,7 +15,7 @@ from kito.backends import Jit
 from kito.devices import Device, compiled_call, detect, threads, uses_jit
 from kito.errors import KitoError
 from kito.importing import describe
-from kito.inputs import Inputs, batch_limit, resolve_inputs, sample_count
+from kito.inputs import Inputs, batch_limit, renamed_inputs, resolve_inputs, sample_count
 from kito.nvml import GpuWatch
 from kito.overheads import measure_overheads
 from kito.pairs import least_for, measure_pairs
@@ -103,7 +103,7 @@ def measure_speedup(
 
     Args:
         original: a built model.
-        reduced: a model of the same inputs.
+        reduced: a model of the same inputs, in the same order where they are named otherwise.
         inputs: as for :func:`kito.compare`; None for random ones. The batch is their first samples,
             repeated where there are too few.
         batch_size: samples per call.
@@ -127,6 +127,7 @@ def measure_speedup(
     device = detect() if device is None else device
     original, reduced = functional_views(original, reduced)
     batch = _batch(original, inputs, batch_size, seed)
+    twin = renamed_inputs(batch, original, reduced)
     watch = GpuWatch()
 
     def between(pairs: int) -> None:
@@ -138,7 +139,9 @@ def measure_speedup(
     try:
         compiled = uses_jit(original, jit, device)
         pairs = measure_pairs(
-            *(compiled_call(x, batch, device, compiled) for x in (original, reduced, original)),
+            compiled_call(original, batch, device, compiled),
+            compiled_call(reduced, twin, device, compiled),
+            compiled_call(original, batch, device, compiled),
             minimum=minimum,
             confidence=confidence,
             budget_s=budget_s,
@@ -154,7 +157,7 @@ def measure_speedup(
             f"{batch_size} on '{device.name}': {describe(error)}; check that the model runs on "
             "such a batch, or use a smaller one if memory ran out"
         ) from error
-    overheads = measure_overheads(reduced, batch, device, perf_counter, budget_s / 50)
+    overheads = measure_overheads(reduced, twin, device, perf_counter, budget_s / 50)
     count = len(pairs.original)
     return SpeedupEstimate(
         ratio=pairs.ratio,

@@ -140,6 +140,14 @@ def test_without_a_minimum_there_is_no_verdict(
     assert measure_speedup(original, reduced, device=GPU).verdict is None
 
 
+def test_inputs_may_be_named_otherwise(original: keras.Model, calls: Calls) -> None:
+    inputs = keras.Input((6, 6, 2), name="picture")
+    other = keras.Model(inputs, keras.layers.Flatten()(inputs), name="reduced")
+    measure_speedup(original, other, batch_size=2, device=GPU)
+    first, second = calls.batches["original"]["image"], calls.batches["reduced"]["picture"]
+    assert np.array_equal(first, second)
+
+
 @pytest.mark.parametrize("count", [2, 5, 9])
 def test_the_batch_is_the_first_samples_repeated_where_too_few(
     original: keras.Model, reduced: keras.Model, calls: Calls, count: int
