@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=action/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
-scratch=$(mktemp -d "${RUNNER_TEMP:-/tmp}/kito-XXXXXX")
+scratch=$(mktemp -d --tmpdir="${RUNNER_TEMP:-/tmp}")
 
 # Words as a shell would split them, but nothing in them is run.
 python -I - <<'PYTHON' >"$scratch/arguments" || fail "input 'pytest-args': $(quoted "$INPUT_PYTEST_ARGS") has a quote or a backslash that is not closed"

@@ -25,7 +25,7 @@ passed=true status=0
 kito merge "${reports[@]}" -o "$INPUT_REPORT" || status=$?
 [[ $status -le 1 ]] || fail "the reports of the shards cannot be merged"
 [[ $status == 0 ]] || passed=false
-summary=$(mktemp "${RUNNER_TEMP:-/tmp}/kito-summary-XXXXXX.md")
+summary=$(mktemp --suffix=.md --tmpdir="${RUNNER_TEMP:-/tmp}")
 kito summary "$INPUT_REPORT" | tee -a "${GITHUB_STEP_SUMMARY:-/dev/null}" >"$summary"
 
 manifest=

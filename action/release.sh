@@ -13,7 +13,7 @@ source "$here/lib.sh"
 BEGIN='<!-- kito: begin -->' END='<!-- kito: end -->'
 folder=$KITO_ARTIFACTS_DIR
 tag=${INPUT_RELEASE_TAG:-$GITHUB_REF_NAME}
-scratch=$(mktemp -d "${RUNNER_TEMP:-/tmp}/kito-XXXXXX")
+scratch=$(mktemp -d --tmpdir="${RUNNER_TEMP:-/tmp}")
 trap 'rm -rf "$scratch"' EXIT
 
 refuse() {

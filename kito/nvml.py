@@ -179,7 +179,7 @@ def _visible_gpu(nvml: Any) -> Any:
 
 def _clocks(seen: list[tuple[int, int] | None]) -> list[int]:
     told = [x for x in seen if x is not None]
-    return [told[0][0], min(now for now, _ in told), told[0][1]] if told else []
+    return [told[0][0], min(x[0] for x in told), told[0][1]] if told else []
 
 
 def _rise(seen: list[Any]) -> list[Any] | None:

@@ -75,6 +75,13 @@ def test_a_release_that_broke_off_is_a_draft_and_the_next_run_completes_it(
     assert release["files"] == {name: (made / name).read_bytes() for name in FILES}
     assert "| small |" in release["body"]
 
+    # Run once more, it makes the same bytes, finds them there, and changes nothing.
+    (state / "artifacts" / "kito-artifacts").rename(state / "second")
+    run = act(model_repository, gate(SMALL))
+    assert run.passed, run.log
+    assert "is complete, with these very files" in run.log
+    assert run.release() == release
+
 
 def test_an_artifact_that_is_changed_after_its_proof_is_not_published(
     act: Act, model_repository: Path

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +27,6 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> ImaginaryBackend:
     backend = ImaginaryBackend(["Imaginary 1", "Imaginary 2"])
     monkeypatch.setattr(backends, "current", lambda: backend)
     return backend
-
-
-@pytest.fixture
-def nvml(monkeypatch: pytest.MonkeyPatch) -> Nvml:
-    nvml = Nvml()
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    return nvml
-
-
-@pytest.fixture
-def no_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", None)
 
 
 class TestDetect:

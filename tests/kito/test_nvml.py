@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from imaginary import Nvml
 from kito.nvml import EVERY_S, GpuWatch, driver, gpu_state
-
-
-@pytest.fixture
-def nvml(monkeypatch: pytest.MonkeyPatch) -> Nvml:
-    nvml = Nvml()
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    return nvml
-
-
-@pytest.fixture
-def no_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", None)
 
 
 @pytest.fixture
