@@ -59,7 +59,8 @@ def constant_affine(scale: Any, shift: Any, shape: Shape) -> Affine | None:
 def _as_computed(value: Any, dtype: str) -> np.ndarray:
     """A constant as the layer has it after its cast, in float64."""
     cast = keras.ops.cast(keras.ops.convert_to_tensor(value), dtype)
-    return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(cast, "float64")))
+    # NumPy widens it: JAX has no float64 unless it is told to.
+    return np.asarray(keras.ops.convert_to_numpy(cast), np.float64)
 
 
 class Rescaling(Transfer):
