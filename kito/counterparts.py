@@ -19,6 +19,9 @@ from kito.nodes import Graph, Node, Op
 from kito.opening import read_opened
 from kito.walking import calls
 
+_PADDING = (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D, keras.layers.ZeroPadding3D)
+"""What vanishes into a layer behind it, and so leaves the output of the one before it."""
+
 
 @dataclass(frozen=True)
 class Calls:
@@ -50,7 +53,8 @@ def read_calls(model: Any) -> Calls:
 def counterparts(original: Calls, reduced: Calls) -> dict[str, set[str]]:
     """By layer of the reduced model, those of the original whose output it may have.
 
-    That is its namesake, or the last of those behind it, in a chain, that have vanished. Where an
+    That is its namesake, or the last of those behind it, in a chain, that have vanished; also the
+    last before a padding, which may have gone the other way. Where an
     operation may have another name in the reduced model, nobody knows whether it has vanished: both
     count. A copy that a layer called at several places got, ``conv_1`` of ``conv``, stands for
     that.
@@ -68,6 +72,8 @@ def counterparts(original: Calls, reduced: Calls) -> dict[str, set[str]]:
             user = tensor.users[0]
             if _named(user, original) and before + user.op.name in names:
                 break
+            if isinstance(user.op.layer, _PADDING):
+                ends.add(last)
             if strangers and (
                 user.op in original.nameless or not isinstance(user.op.layer, keras.Layer)
             ):

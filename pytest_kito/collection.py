@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kito.errors import KitoError
-from pytest_kito import checks
+from pytest_kito.checks import (
+    CheckFailed,
+    CheckSkipped,
+    check_artifact,
+    check_equivalence,
+    check_reduction,
+)
 from pytest_kito.declared import declared_checks
 from pytest_kito.progress import Progress
 from pytest_kito.reports.github import disarm, in_actions
@@ -75,13 +81,13 @@ class CheckItem(pytest.Item):
         try:
             with self.progress, self.gate.clock.telling(self.progress.phase):
                 self.finding.data = self.check()
-        except checks.CheckSkipped as skip:
+        except CheckSkipped as skip:
             self._note("skipped", str(skip), skip.data)
             pytest.skip(str(skip))
         except pytest.skip.Exception as skip:  # raised by the model's own code
             self._note("skipped", str(skip), None)
             raise
-        except checks.CheckFailed as failure:
+        except CheckFailed as failure:
             self._note("failed", str(failure), failure.data)
             raise
         except BaseException as error:  # pytest.fail, a time-out and an interrupt are no passes
@@ -100,7 +106,7 @@ class CheckItem(pytest.Item):
         self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any
     ) -> Any:
         """A short message; the traceback only of what nobody expected."""
-        if isinstance(excinfo.value, checks.CheckFailed | KitoError):
+        if isinstance(excinfo.value, CheckFailed | KitoError):
             text = f"{self._place()}: {self.spec.name}: {self.name}: {excinfo.value}"
             return disarm(text) if in_actions() else text
         return super().repr_failure(excinfo, *args, **kwargs)
@@ -117,14 +123,14 @@ class Reduction(CheckItem):
     """``reduction``."""
 
     def check(self) -> dict[str, Any]:
-        return checks.check_reduction(self.gate.run(self.spec.name))
+        return check_reduction(self.gate.run(self.spec.name))
 
 
 class Equivalence(CheckItem):
     """``equivalence``."""
 
     def check(self) -> dict[str, Any]:
-        return checks.check_equivalence(self.gate.run(self.spec.name))
+        return check_equivalence(self.gate.run(self.spec.name))
 
 
 class Speedup(CheckItem):
@@ -149,7 +155,7 @@ class Artifact(CheckItem):
     def check(self) -> dict[str, Any]:
         run, folder = self.gate.run(self.spec.name), self.gate.staging()
         with self.gate.clock.measure("write"):
-            path, data = checks.check_artifact(run, self.parameter, folder)
+            path, data = check_artifact(run, self.parameter, folder)
         assert self.finding is not None
         self.finding.staged = str(path)
         return data

@@ -40,7 +40,7 @@ def verdict(finding: Finding) -> str | None:
     explanation, message = str(data.get("explanation") or ""), finding.message
     # What failed outside of the check has a message of its own.
     told = message if explanation not in message else explanation or message
-    return " ".join((told or explanation or finding.outcome).split())
+    return " ".join((told or explanation or data.get("verdict") or finding.outcome).split())
 
 
 def told(findings: Iterable[Finding], outcome: str) -> dict[str, list[Finding]]:
