@@ -2,7 +2,7 @@
 
 What the pass ``choose_kernels`` takes comes from this table. Each row is a small model and its
 equal, built by hand, so that also what the pass leaves alone is measured. Their outputs are
-compared first; then ``kito.pairs`` times both in pairs, in random order. A figure is the median of
+compared first; then ``kito.timing.paired`` times both in pairs, in random order. A figure is the median of
 the ratios, time of the first over time of its equal, with its interval (95 %). The backend is that
 of ``KERAS_BACKEND``; the device a GPU where that backend has one.
 
@@ -26,8 +26,8 @@ import numpy as np
 from keras import layers as L  # noqa: N812
 
 import kito
-from kito.backends import current
-from kito.pairs import measure_pairs
+from kito.runtime.backends.select import current
+from kito.timing.paired import measure_pairs
 from layer_cases import Case, cases
 
 

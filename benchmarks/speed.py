@@ -7,7 +7,7 @@ one might take for the limit of folding.
 For each network and batch size, one compiled call per form runs on a batch that is already there.
 In every round all forms run once, in random order, and each ratio is taken within a round. A figure
 is the median over the rounds; its interval (95 %) is the block bootstrap's of
-``kito.pairs.median_interval``. The table shows that of the last column, ``--json`` all of them.
+``kito.timing.statistics.median_interval``. The table shows that of the last column, ``--json`` all of them.
 Each network has a process of its own.
 
     python benchmarks/speed.py [NETWORK ...] [--batch 8 1] [--rounds 60] [--budget 120] [--json]
@@ -34,12 +34,13 @@ import keras
 import numpy as np
 
 import kito
-from kito.backends import current
-from kito.building import build_model
-from kito.calibration import randomize_weights
-from kito.graph import read_graph
-from kito.inputs import call_arguments, random_inputs
-from kito.pairs import least_for, median_interval
+from kito.graph.build import build_model
+from kito.graph.read import read_graph
+from kito.runtime.backends.select import current
+from kito.runtime.batch import call_arguments
+from kito.runtime.random_inputs import random_inputs
+from kito.runtime.weights import randomize_weights
+from kito.timing.statistics import least_for, median_interval
 
 APPLICATIONS = (
     "MobileNet",

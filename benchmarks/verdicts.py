@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import numpy as np
 
-from kito.pairs import measure_pairs
+from kito.timing.paired import measure_pairs
 from simulated import NOISES, Machine
 
 MINIMUM = 1.1
@@ -85,8 +85,8 @@ def rates(runs: int, seconds: float) -> None:
 def real(runs: int) -> None:
     import keras
 
-    from kito.building import copy_model
-    from kito.timing import measure_speedup
+    from kito.equivalence.float64 import copy_model
+    from kito.timing.speedup import measure_speedup
 
     def network(blocks: int) -> keras.Model:
         x = image = keras.Input((64, 64, 16))

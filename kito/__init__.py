@@ -11,33 +11,34 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from kito.errors import KitoError, UnsupportedModelError
-from kito.passes.names import DEFAULT_PASSES, PASSES
+from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
 
 if TYPE_CHECKING:
-    from kito.affine import Affine, Refused
-    from kito.comparison import Comparison, compare, compare_two_models_results
-    from kito.reduction import Reduction, reduce, reduce_keras_model
-    from kito.rewrites import Kept, Rewrite
-    from kito.timing import SpeedupEstimate, measure_speedup
-    from kito.transfer import Change, Site, Transfer, register
+    from kito.equivalence.compare import Comparison, compare, compare_two_models_results
+    from kito.rewrite.affine import Affine, Refused
+    from kito.rewrite.outcome import Kept, Rewrite
+    from kito.rewrite.reduce import reduce, reduce_keras_model
+    from kito.rewrite.reduction import Reduction
+    from kito.rewrite.transfer import Change, Site, Transfer, register
+    from kito.timing.speedup import SpeedupEstimate, measure_speedup
 
 _HOME = {
-    "Affine": "affine",
-    "Change": "transfer",
-    "Comparison": "comparison",
-    "Kept": "rewrites",
-    "Reduction": "reduction",
-    "Refused": "affine",
-    "Rewrite": "rewrites",
-    "Site": "transfer",
-    "SpeedupEstimate": "timing",
-    "Transfer": "transfer",
-    "compare": "comparison",
-    "compare_two_models_results": "comparison",
-    "measure_speedup": "timing",
-    "reduce": "reduction",
-    "reduce_keras_model": "reduction",
-    "register": "transfer",
+    "Affine": "rewrite.affine",
+    "Change": "rewrite.transfer",
+    "Comparison": "equivalence.result",
+    "Kept": "rewrite.outcome",
+    "Reduction": "rewrite.reduction",
+    "Refused": "rewrite.affine",
+    "Rewrite": "rewrite.outcome",
+    "Site": "rewrite.transfer",
+    "SpeedupEstimate": "timing.speedup",
+    "Transfer": "rewrite.transfer",
+    "compare": "equivalence.compare",
+    "compare_two_models_results": "equivalence.compare",
+    "measure_speedup": "timing.speedup",
+    "reduce": "rewrite.reduce",
+    "reduce_keras_model": "rewrite.reduce",
+    "register": "rewrite.transfer",
 }
 
 __all__ = [

@@ -1,6 +1,6 @@
 """The pytest plugin: options, and the hooks that start the gate where it is asked for.
 
-What the gate does in a session hangs on :class:`pytest_kito.session.Gate`, which is a plugin of its
+What the gate does in a session hangs on :class:`pytest_kito.session.gate.Gate`, which is a plugin of its
 own and is registered by the first thing that needs it: a session without it imports nothing.
 """
 
@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_kito.fixtures import (
+from pytest_kito.session.fixtures import (
     kito_model_name,
     kito_original,
     kito_reduce,
     kito_reduced,
     kito_reduction,
 )
-from pytest_kito.options import Options, add_options
+from pytest_kito.session.options import Options, add_options
 
 __all__ = [
     "kito_model_name",
@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     options = Options.from_config(config)
     if options.check:
-        from pytest_kito.session import start
+        from pytest_kito.session.gate import start
 
         start(config, options)
 
@@ -50,6 +50,6 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that uses a model fixture once per declared model."""
     if "kito_model_name" in metafunc.fixturenames:
-        from pytest_kito.selection import parametrize
+        from pytest_kito.session.parametrize import parametrize
 
         parametrize(metafunc)

@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from kito.backends import Jit, TensorFlow
+from kito.runtime.backends import Jit
+from kito.runtime.backends.tensorflow import TensorFlow
 
 GPU_NAME = "Imaginary 1"
 

@@ -16,10 +16,10 @@ from typing import Any
 
 from kito_results import plain_pass, results
 
-from kito.manifest import merge_folders
-from pytest_kito.publication import publish, remove_staging, staging_folder
+from kito.export.manifest import merge_folders
+from pytest_kito.artifacts.publish import publish, remove_staging, staging_folder
 from pytest_kito.reports.json import write_report
-from pytest_kito.results import Finding, Results
+from pytest_kito.reports.results import Finding, Results
 
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
 

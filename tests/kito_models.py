@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kito.graph import all_layers
+from kito.graph.keras_internals import all_layers
 
 RTOL = 2e-5
 """What a fold may be off by, relative to the output's largest absolute value."""

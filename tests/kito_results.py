@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_kito.declared import DeclaredModel
-from pytest_kito.results import Finding, Results, as_data
+from pytest_kito.checks.declared import DeclaredModel
+from pytest_kito.reports.results import Finding, Results, as_data
 
 CHECKS = ("reduction", "equivalence", "speedup[1]", "speedup[32]", "artifact[keras]")
 ENVIRONMENT = {

@@ -13,7 +13,7 @@ import numpy as np
 from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
-from kito.graph import all_layers
+from kito.graph.keras_internals import all_layers
 
 L = keras.layers
 CHANNELS = 4

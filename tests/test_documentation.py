@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kito.passes.names import PASSES
-from pytest_kito.schema import (
+from kito.rewrite.passes.names import PASSES
+from pytest_kito.config.schema import (
     EquivalenceSpec,
     InputsSpec,
     KitoFile,

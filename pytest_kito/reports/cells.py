@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_kito.results import Finding, ModelResult
+from pytest_kito.reports.results import Finding, ModelResult
 
 
 def reduction(model: ModelResult) -> tuple[str, str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kito.errors import KitoError
 from pytest_kito.reports import cells, sentences
-from pytest_kito.results import Finding, ModelResult, Results
+from pytest_kito.reports.results import Finding, ModelResult, Results
 
 LIMIT = 1024 * 1024
 """Bytes that the summary of one step may have; a larger one is not shown at all."""

@@ -1,4 +1,4 @@
-"""The JSON report, ``schema_version`` 1; its schema ships as ``schemas/report.schema.json``."""
+"""The JSON report, ``schema_version`` 1; its schema ships as ``report.schema.json``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kito.files import to_json, write_text
-from pytest_kito.results import ModelResult, Results
+from kito.export.files import to_json, write_text
+from pytest_kito.reports.results import ModelResult, Results
 
 
 def report(results: Results) -> dict[str, Any]:

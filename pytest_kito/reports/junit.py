@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pytest_kito.results import Finding
+from pytest_kito.reports.results import Finding
 
 Property = tuple[str, str | int | float | bool]
 

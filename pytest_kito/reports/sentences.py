@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pytest_kito.phases import PHASES
-from pytest_kito.results import Finding, ModelResult, Results
+from pytest_kito.checks.phases import PHASES
+from pytest_kito.reports.results import Finding, ModelResult, Results
 
 NO_GPU = (
     "no speed-up was judged: every minimum is declared for a GPU and this run is on the CPU; run "

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from pytest_kito.reports import cells, sentences
-from pytest_kito.results import ModelResult, Results
+from pytest_kito.reports.results import ModelResult, Results
 
 _HEAD: tuple[str, ...] = (
     "model",

@@ -82,7 +82,7 @@ def test_options_of_the_gate_are_options_of_the_plugin(pytestconfig: pytest.Conf
 
 
 def test_commands_of_the_scripts_are_commands_of_kito() -> None:
-    from kito.cli import app
+    from pytest_kito.cli.app import app
 
     known = {
         (command.name or command.callback.__name__).replace("_", "-")

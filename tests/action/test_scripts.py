@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from action.acting import BIN, ROOT, STAND_INS
-from kito.manifest import update_manifest
+from kito.export.manifest import update_manifest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the scripts are for Linux runners")
 DECLARED = yaml.safe_load((ROOT / "action" / "action.yml").read_text())["inputs"]
@@ -330,8 +330,8 @@ def test_planning_and_merging_import_no_keras(tmp_path: Path) -> None:
     script = (
         "import sys\nsys.modules.update(keras=None, tensorflow=None)\n"
         "from pathlib import Path\n"
-        "import kito.cli, kito.merging, kito.summary, pytest_kito.planning\n"
-        "from kito.manifest import merge_folders, verify\n"
+        "import pytest_kito.cli.app, pytest_kito.reports.merge, pytest_kito.reports.summary, pytest_kito.shards.plan\n"
+        "from kito.export.manifest import merge_folders, verify\n"
         "merge_folders([Path('artifacts')], Path('merged'))\n"
         "assert verify(Path('merged')) == []\n"
     )

@@ -16,15 +16,15 @@ import onnxruntime
 import pytest
 import tf2onnx
 
-import kito.artifacts
-import kito.reduction
-import kito.sources
-import kito.timing
+import kito.export.artifact
+import kito.rewrite.reduce
+import kito.runtime.load
+import kito.timing.speedup
 
 assert keras.backend.backend()
 assert onnxruntime.__version__
 assert tf2onnx.__version__
-assert kito.artifacts.FORMATS
+assert kito.export.artifact.FORMATS
 assert kito.reduce
 
 MODELS = '''

@@ -141,8 +141,8 @@ def _main() -> None:
     import keras
 
     import kito
-    from kito.calibration import randomize_weights
-    from kito.inputs import random_inputs
+    from kito.runtime.random_inputs import random_inputs
+    from kito.runtime.weights import randomize_weights
 
     results: dict[str, Any] = {}
     for network in sys.argv[1:]:
@@ -189,7 +189,7 @@ def _execute(model: Any) -> list[Operation]:
 def _expect(model: Any) -> Expected:
     from keras import layers
 
-    from kito.graph import read_graph
+    from kito.graph.read import read_graph
 
     convolutions = (layers.Conv2D, layers.SeparableConv2D)
     graph = read_graph(model)

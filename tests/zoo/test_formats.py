@@ -11,13 +11,14 @@ from textwrap import dedent
 import keras
 import pytest
 
-from kito.artifacts import write_artifact
-from kito.calibration import randomize_weights
-from kito.cli import app
-from kito.formats.names import FORMAT_NAMES, FORMATS
-from kito.inputs import random_inputs
-from kito.manifest import update_manifest, verify
-from kito.reduction import Reduction, reduce
+from kito.export.artifact import write_artifact
+from kito.export.formats.names import FORMAT_NAMES, FORMATS
+from kito.export.manifest import update_manifest, verify
+from kito.rewrite.reduce import reduce
+from kito.rewrite.reduction import Reduction
+from kito.runtime.random_inputs import random_inputs
+from kito.runtime.weights import randomize_weights
+from pytest_kito.cli.app import app
 
 # What is first imported while ``pytester`` is in use is forgotten after it, and engines cannot be
 # imported twice in one process.

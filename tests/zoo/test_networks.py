@@ -11,9 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 import kito
-from kito.building import copy_model
-from kito.calibration import randomize_weights
-from kito.inputs import Inputs, batches, call_arguments, random_inputs
+from kito.equivalence.float64 import copy_model
+from kito.runtime.batch import Inputs, batches, call_arguments
+from kito.runtime.random_inputs import random_inputs
+from kito.runtime.weights import randomize_weights
 from zoo.networks import NETWORKS, OTHERS, PRECOMPUTED, Network, Reach
 
 # Rounding errors differ much from sample to sample: for ResNet152 (right folds, ten weight sets)

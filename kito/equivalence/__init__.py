@@ -1,0 +1,1 @@
+"""``compare()``: whether two models give the same outputs."""

@@ -1,0 +1,110 @@
+"""What a comparison of two models found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kito.equivalence.departure import Departure
+
+SENSITIVITY = 100
+"""How many times the allowed difference an output must vary by across samples."""
+
+
+@dataclass(frozen=True)
+class OutputComparison:
+    """One output of two models.
+
+    Attributes:
+        max_abs: largest absolute difference.
+        mean_abs: mean absolute difference.
+        scale: largest absolute value of the original's output.
+        spread: largest range of one element across samples.
+        rtol: relative tolerance that was applied.
+        atol: absolute tolerance that was applied.
+        required_rtol: the least rtol, with this atol, that would have passed.
+        strict: whether the tolerance was written by the user.
+        faulty: what is wrong with the values themselves, such as NaN; else empty.
+    """
+
+    max_abs: float
+    mean_abs: float
+    scale: float
+    spread: float
+    rtol: float
+    atol: float
+    required_rtol: float
+    strict: bool
+    faulty: str = ""
+
+    @property
+    def allowed(self) -> float:
+        """The largest absolute difference that passes."""
+        return self.atol + self.rtol * self.scale
+
+    @property
+    def passed(self) -> bool:
+        """Whether the difference is within the tolerance."""
+        return not self.faulty and self.max_abs <= self.allowed
+
+    @property
+    def insensitive(self) -> bool:
+        """Whether the output varies too little for the difference to have been seen."""
+        return not self.faulty and (self.spread < SENSITIVITY * self.allowed or self.spread == 0)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models' outputs on the same samples.
+
+    Attributes:
+        passed: the outputs are the same, and the comparison could have failed.
+        insensitive: an output varies too little across samples to tell anything.
+        within_rounding: past the default tolerance, but no further from float64 than the original.
+        samples: number of samples.
+        outputs: by output name.
+        error_vs_float64: RMS error against the original in float64 relative to the RMS of that,
+            (original, reduced), of the output in which they are furthest apart; None where it was
+            not needed or could not be made.
+        first_departure: the first layer whose output departs; None where all agree, or unknown.
+        reason: why it did not pass; empty if it did.
+        departure: that layer with its difference.
+        float64_device: the kind of device that the float64 run was on, ``cpu`` or ``gpu``; None
+            where there was none.
+        suggestion: a line of kito.yaml with which it would pass; None where there is none to
+            recommend.
+        advice: what the suggestion does, or why there is none.
+    """
+
+    passed: bool
+    insensitive: bool
+    within_rounding: bool
+    samples: int
+    outputs: dict[str, OutputComparison]
+    error_vs_float64: tuple[float, float] | None
+    first_departure: str | None
+    reason: str
+    departure: Departure | None = None
+    float64_device: str | None = None
+    suggestion: str | None = None
+    advice: str = ""
+
+    def message(self) -> str:
+        """What was found, for people: a line for each fact."""
+        if self.passed:
+            how = "within rounding of float64" if self.within_rounding else "within tolerance"
+            same = f"{len(self.outputs)} outputs of {self.samples} samples are the same, {how}"
+            if self.error_vs_float64 is None:
+                return same
+            own, other = self.error_vs_float64
+            return (
+                f"{same}\nRMS error against float64 on the {self.float64_device}: {other:.2g}, the "
+                f"original's own {own:.2g}"
+            )
+        lines = [self.reason]
+        if self.departure is not None:
+            lines.append(self.departure.message())
+        if self.advice:
+            lines.append(self.advice + ("" if self.suggestion is None else ":"))
+        if self.suggestion is not None:
+            lines.append(f"    {self.suggestion}")
+        return "\n".join(lines)

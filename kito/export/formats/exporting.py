@@ -1,0 +1,62 @@
+"""Keras' ``model.export``, without the marks that it leaves and the noise that it makes."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import tree
+
+from kito.errors import KitoError
+from kito.graph.keras_internals import all_layers, input_names
+
+
+def export(model: Any, path: Path, keras_format: str) -> None:
+    """``model.export`` in inference, any number of samples a batch; ``model`` is left as it was.
+
+    Args:
+        model: a functional or Sequential model.
+        path: where to.
+        keras_format: Keras' name of the format.
+
+    Raises:
+        KitoError: Keras computes on another backend than TensorFlow.
+        Exception: whatever the exporter raises.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise KitoError(
+            f"this format is exported by Keras on TensorFlow, not on '{keras.backend.backend()}': "
+            "set KERAS_BACKEND=tensorflow; a .keras file can be loaded on each backend"
+        )
+    layers = [model, *all_layers(model)]
+    before = [set(vars(layer)) for layer in layers]
+    try:
+        with warnings.catch_warnings():
+            # Keras looks for an alias that NumPy has not any more, to set it for tf2onnx.
+            warnings.filterwarnings("ignore", r"In the future `np\.object`", FutureWarning)
+            # TensorFlow's converters use what Python and Protobuf deprecate.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            model.export(
+                str(path), format=keras_format, verbose=False, input_signature=_signature(model)
+            )
+    finally:
+        # TensorFlow's saver notes on each layer that it has no compiled functions.
+        for layer, known in zip(layers, before, strict=True):
+            for name in ("train_function", "test_function", "predict_function"):
+                if name not in known:
+                    vars(layer).pop(name, None)
+
+
+def _signature(model: Any) -> list[Any]:
+    """The one argument of ``model``: its inputs, under their names, for any number of samples."""
+    specs = [
+        keras.InputSpec(shape=(None, *x.shape[1:]), dtype=x.dtype, name=name)
+        for x, name in zip(model.inputs, input_names(model), strict=True)
+    ]
+    return [
+        specs[0]
+        if isinstance(model, keras.Sequential)
+        else tree.pack_sequence_as(model.input, specs)
+    ]

@@ -1,0 +1,42 @@
+"""``litert``: a ``.tflite`` file, run by LiteRT's interpreter.
+
+Its inputs and outputs have names in the signature ``serving_default``; by position they are in no
+order that means anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kito.export.formats.base import Opened
+from kito.export.formats.exporting import export
+from kito.export.formats.interface import Interface
+from kito.runtime.engine import LoadedFile
+
+_SIGNATURE = "serving_default"
+
+
+def write(model: Any, path: Path, name: str, interface: Interface) -> None:
+    """See :class:`kito.export.formats.base.Format`."""
+    export(interface.named_view(model), path, "litert")
+
+
+def read(path: Path, scratch: Path, interface: Interface, custom_objects: Any) -> Opened:
+    """See :class:`kito.export.formats.base.Format`."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path))
+    signature = interpreter.get_signature_list()[_SIGNATURE]
+    takes = signature["inputs"]
+    interface.check(path.name, takes, signature["outputs"])
+    runner = interpreter.get_signature_runner(_SIGNATURE)
+
+    def run(batch: Mapping[str, np.ndarray]) -> Any:
+        return interface.pack(runner(**{name: batch[name] for name in takes}))
+
+    return Opened(LoadedFile(path.name, run), version("ai-edge-litert"))

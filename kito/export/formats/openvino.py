@@ -1,0 +1,88 @@
+"""``openvino``: OpenVINO's ``.xml`` and ``.bin`` as one archive, run by OpenVINO in float32.
+
+On CPUs that have it, OpenVINO runs a float32 file in bfloat16 unless it is told not to. The file
+cannot say so: whoever runs it sets ``INFERENCE_PRECISION_HINT`` to ``f32``, as is done here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kito.export.formats import archives
+from kito.export.formats.base import Opened
+from kito.export.formats.exporting import export
+from kito.export.formats.interface import Interface
+from kito.export.formats.numbering import Numbering
+from kito.runtime.engine import LoadedFile
+
+PRECISION = "f32"
+_COUNTED = r"_\d+$"
+"""What OpenVINO adds to the kind of an operation to have a name."""
+
+
+def write(model: Any, path: Path, name: str, interface: Interface) -> None:
+    """See :class:`kito.export.formats.base.Format`."""
+    import openvino
+
+    exported = path.with_name("exported.xml")
+    export(interface.named_view(model), exported, "openvino")
+    loaded = _core().read_model(exported)
+    ordered = openvino.Model(_in_order(loaded, interface), loaded.get_parameters(), model.name)
+    names = Numbering(_COUNTED, interface.inputs)
+    for operation in ordered.get_ordered_ops():
+        operation.set_friendly_name(names(operation.get_friendly_name()))
+    folder = path.with_name("packed")
+    folder.mkdir()
+    openvino.serialize(ordered, folder / f"{name}.xml", folder / f"{name}.bin")
+    archives.pack(folder, path, name)
+
+
+def read(path: Path, scratch: Path, interface: Interface, custom_objects: Any) -> Opened:
+    """See :class:`kito.export.formats.base.Format`."""
+    [file] = archives.unpack(path, scratch).glob("*.xml")
+    core = _core()
+    hints = {"INFERENCE_PRECISION_HINT": PRECISION}
+    compiled = core.compile_model(core.read_model(file), "CPU", hints)
+    takes = [x.any_name for x in compiled.inputs]
+    # One tensor may be several outputs: then it bears the names of them all.
+    places = {
+        name: i
+        for name in interface.outputs
+        for i, x in enumerate(compiled.outputs)
+        if name in x.names
+    }
+    others = [x.any_name for x in compiled.outputs if not x.names & set(interface.outputs)]
+    interface.check(path.name, takes, [*places, *others])
+    precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
+
+    def run(batch: Mapping[str, np.ndarray]) -> Any:
+        values = compiled({name: batch[name] for name in takes})
+        return interface.pack({name: values[place] for name, place in places.items()})
+
+    return Opened(LoadedFile(path.name, run), version("openvino"), precision)
+
+
+def _core() -> Any:
+    import openvino
+
+    core = openvino.Core()
+    # A file that is mapped into memory could not be renamed or removed everywhere.
+    core.set_property({"ENABLE_MMAP": False})
+    return core
+
+
+def _in_order(model: Any, interface: Interface) -> list[Any]:
+    """The results of a model in the order of the interface, each with its one name."""
+    left = list(model.outputs)
+    ordered = []
+    for name in interface.outputs:
+        index = next((i for i, x in enumerate(left) if name in x.names), None)
+        if index is None:
+            return list(model.get_results())  # reading the file says what is wrong
+        ordered.append(left.pop(index).node)
+    return ordered

@@ -1,1 +1,0 @@
-"""The passes: one rewrite over the whole graph each, exact by construction, one file each."""

@@ -1,0 +1,1 @@
+"""Exact rewrites of a graph, and ``reduce()``, which runs them."""

@@ -1,0 +1,81 @@
+"""Affine: the per-channel map ``y = scale * x + shift``, in float64.
+
+Everything is folded in float64 and cast once, at the end, to the dtype of the variable. A result
+that the dtype in which the layer computes cannot hold is refused.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kito.rewrite.affine import Affine, Refused, Vector
+
+# NumPy knows no bfloat16: (largest finite, smallest normal) of each dtype that Keras computes in.
+_RANGE = {
+    "float16": (65504.0, 2.0**-14),
+    "bfloat16": ((2 - 2.0**-7) * 2.0**127, 2.0**-126),
+    "float32": (float(np.finfo(np.float32).max), 2.0**-126),
+    "float64": (float(np.finfo(np.float64).max), float(np.finfo(np.float64).tiny)),
+}
+
+
+def scale_kernel(
+    kernel: NDArray[np.floating], scale: Vector, compute_dtype: str
+) -> NDArray[np.floating]:
+    """``kernel * scale`` by NumPy's broadcasting, computed in float64, in the kernel's own dtype.
+
+    No float64 array of the kernel's size is made on the way.
+
+    Raises:
+        Refused: the result is not finite, or loses its digits, in ``compute_dtype``.
+    """
+    out = np.empty(kernel.shape, kernel.dtype)
+    if kernel.dtype.kind == "f":
+        with np.errstate(all="ignore"):
+            np.multiply(kernel, scale, out=out, dtype=np.float64, casting="same_kind")
+    else:  # bfloat16, which has no ufunc loop of this kind
+        out[...] = (kernel.astype(np.float64) * scale).astype(kernel.dtype)
+    check_range(out, "kernel", compute_dtype)
+    if compute_dtype == "float16":
+        _check_underflow(out, kernel, compute_dtype)
+    return out
+
+
+def map_bias(
+    bias: NDArray[np.floating] | None, affine: Affine, dtype: np.dtype, compute_dtype: str
+) -> NDArray[np.floating]:
+    """``bias * scale + shift``, where no bias is 0, cast to ``dtype``; shapes (channels,).
+
+    Raises:
+        Refused: the result is not finite in ``compute_dtype``.
+    """
+    with np.errstate(all="ignore"):
+        moved = affine.shift
+        if bias is not None:
+            moved = bias.astype(np.float64) * affine.scale + affine.shift
+        out = moved.astype(dtype)
+    check_range(out, "bias", compute_dtype)
+    return out
+
+
+def check_range(values: NDArray[np.floating], what: str, compute_dtype: str) -> None:
+    """Raise Refused where ``compute_dtype`` cannot hold ``values``."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    limit = _RANGE[compute_dtype][0]
+    if not largest <= limit:  # also where it is NaN
+        raise Refused(
+            f"the folded {what} would hold {largest:.3g}, which {compute_dtype} cannot"
+            if largest == largest
+            else f"the folded {what} would hold NaN: the weights or statistics are not finite"
+        )
+
+
+def _check_underflow(
+    new: NDArray[np.floating], old: NDArray[np.floating], compute_dtype: str
+) -> None:
+    """A kernel pushed below the normal numbers of float16 has fewer digits than it had."""
+    tiny = _RANGE[compute_dtype][1]
+    after, before = float(np.max(np.abs(new), initial=0)), float(np.max(np.abs(old), initial=0))
+    if 0 < after < tiny <= before:
+        raise Refused(f"the folded kernel would hold {after:.3g} at most, too small for float16")

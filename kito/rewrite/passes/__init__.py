@@ -1,0 +1,1 @@
+"""The passes: one rewrite over the whole graph each, exact by construction."""

@@ -1,0 +1,129 @@
+"""reduce(): read a model, run the passes in order, build the reduced model, say what was done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from kito.errors import KitoError, UnsupportedModelError
+from kito.graph.build import build_model
+from kito.graph.ir import Graph, Op
+from kito.rewrite.inline.inline import read_inlined
+from kito.rewrite.outcome import Kept, Outcome, Rewrite
+from kito.rewrite.passes import absorb_padding, collapse_linear, drop_identity, merge_branches
+from kito.rewrite.passes.choose_kernels import choose as choose_kernels
+from kito.rewrite.passes.fold_affine import fold as fold_affine
+from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
+from kito.rewrite.reduction import Reduction
+
+_Run = Callable[[Graph, str], Outcome]
+
+
+def _for_any(run: Callable[[Graph], Outcome]) -> _Run:
+    """A pass that does the same for every target."""
+    return lambda graph, target: run(graph)
+
+
+_RUN: dict[str, _Run] = {
+    "drop_identity": _for_any(drop_identity.run),
+    "fold_affine": _for_any(fold_affine.run),
+    "absorb_padding": _for_any(absorb_padding.run),
+    "merge_branches": _for_any(merge_branches.run),
+    "collapse_linear": _for_any(collapse_linear.run),
+    "choose_kernels": choose_kernels.run,
+    "fold_batchnorm": _for_any(fold_affine.run_batchnorm),
+}
+_TARGETS = ("any", "cpu", "gpu")
+
+
+def reduce(
+    model: Any,
+    passes: Sequence[str] = DEFAULT_PASSES,
+    target: str = "any",
+    example_inputs: Any = None,
+) -> Reduction:
+    """Make a model that computes the same outputs in inference with fewer layers.
+
+    Args:
+        model: a functional or Sequential ``keras.Model``, with nested models, or a subclassed one
+            that was built. It is not changed.
+        passes: names from ``kito.PASSES``, run in this order.
+        target: the device that the reduced model is for, "any", "cpu" or "gpu"; a rewrite that
+            is faster only on one kind of device is done only for that one.
+        example_inputs: a batch for a subclassed model that was never called, which builds it; or
+            for one of several inputs of different dtypes. A functional model needs none.
+
+    Returns:
+        The :class:`Reduction`: the reduced model, every rewrite, and every affine that was kept
+        with the reason.
+
+    Raises:
+        UnsupportedModelError: the model is not built, is subclassed and cannot be opened, was made
+            by ``tf_keras``, or has a layer that cannot be copied.
+        KitoError: an argument is wrong.
+    """
+    start = time.perf_counter()
+    check_model(model, "reduce()")
+    listed = isinstance(passes, Sequence) and not isinstance(passes, str)
+    if not listed or not all(name in PASSES for name in passes):
+        wrong = [x for x in passes if x not in PASSES] if listed else passes
+        raise KitoError(f"passes: {wrong!r} is not a sequence of names out of {', '.join(PASSES)}")
+    if target not in _TARGETS:
+        raise KitoError(f"target: {target!r} is not one of {', '.join(_TARGETS)}")
+    found = read_inlined(model, example_inputs, only_model=set(passes) <= {"fold_batchnorm"})
+    graph = found.graph
+    rewrites: list[Rewrite] = []
+    kept: dict[Any, Kept] = {}
+    precomputed: list[Op] = []
+    for name in passes:
+        outcome = _RUN[name](graph, target)
+        rewrites += outcome.rewrites
+        precomputed += outcome.precomputed
+        kept = kept if outcome.kept is None else outcome.kept
+    # What one pass could not do, another may have done after it.
+    still = tuple(
+        x for key, x in kept.items() if (key[0] if isinstance(key, tuple) else key).sites()
+    )
+    told = {key[0] for key in kept if isinstance(key, tuple)}
+    still += tuple(
+        Kept(op.name, f"it stays closed: {op.closed}")
+        for op in found.closed
+        if op.sites() and op not in told
+    )
+    left = sum(bool(op.sites()) for op in precomputed)
+    reduced = build_model(graph)
+    seconds = time.perf_counter() - start
+    return Reduction(model, reduced, tuple(rewrites), still, seconds, left, found.names)
+
+
+def reduce_keras_model(model: Any, verbose: bool = False) -> Any:
+    """KITO's own entry: the reduced model of ``model``, with the default passes.
+
+    Args:
+        model: see :func:`reduce`.
+        verbose: print the summary.
+
+    Raises:
+        UnsupportedModelError, KitoError: see :func:`reduce`.
+    """
+    reduction = reduce(model)
+    if verbose:
+        print(reduction.summary())  # noqa: T201 (what the argument asks for)
+    return reduction.model
+
+
+def check_model(model: Any, where: str) -> None:
+    """Raise a KitoError that says what to do where ``model`` is no Keras 3 model."""
+    if isinstance(model, keras.Model):
+        return
+    if any(base.__module__.split(".")[0] == "tf_keras" for base in type(model).__mro__):
+        raise UnsupportedModelError(
+            f"{where} got a model made by tf_keras (Keras 2). Save it with model.save('model.h5') "
+            "and load it with keras.models.load_model('model.h5') of Keras 3, or rebuild it with "
+            "Keras 3 and load its weights"
+        )
+    hint = " (call it, or pass what it returns)" if callable(model) else ""
+    raise KitoError(f"{where} needs a keras.Model; got {type(model).__name__}: {model!r:.60}{hint}")

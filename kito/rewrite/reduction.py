@@ -1,0 +1,82 @@
+"""reduce(): read a model, run the passes in order, build the reduced model, say what was done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from kito.graph.keras_internals import all_layers
+from kito.rewrite.outcome import Kept, Rewrite
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Reduction:
+    """A model, its reduced twin, and what lies between them.
+
+    Attributes:
+        original: the model as it was given; it was not changed.
+        model: the reduced model.
+        rewrites: what was done, in order.
+        kept: the affines that are still there, each with the reason.
+        seconds: how long the reduction took.
+        layers: number of layers, nested ones included, (before, after).
+        parameters: number of weights' elements, (before, after).
+        batchnorms: number of BatchNormalization layers, (before, after).
+        precomputed: how many of those that are gone could not be folded: a ``Rescaling`` does the
+            work of each, with vectors that are computed once.
+        opened: names of the custom layers that hold layers and were opened: what they did is done
+            by the layers that they held, called by the model itself.
+    """
+
+    original: Any
+    model: Any
+    rewrites: tuple[Rewrite, ...]
+    kept: tuple[Kept, ...]
+    seconds: float
+    precomputed: int = 0
+    opened: tuple[str, ...] = ()
+    layers: tuple[int, int] = field(init=False)
+    parameters: tuple[int, int] = field(init=False)
+    batchnorms: tuple[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        before, after = _count(self.original), _count(self.model)
+        for i, name in enumerate(("layers", "parameters", "batchnorms")):
+            object.__setattr__(self, name, (before[i], after[i]))
+
+    def __repr__(self) -> str:
+        return (
+            f"<Reduction of '{self.original.name}': layers {self.layers[0]} -> {self.layers[1]}, "
+            f"BatchNormalization {self.batchnorms[0]} -> {self.batchnorms[1]}>"
+        )
+
+    def summary(self) -> str:
+        """The table that people read: sizes before and after, rewrites by pass, what was kept."""
+        rows: list[tuple[str, ...]] = [("", "before", "after")]
+        for name in ("layers", "parameters", "batchnorms"):
+            rows.append((name, *(f"{value:,}" for value in getattr(self, name))))
+        lines = [f"{self.original.name}: reduced in {self.seconds:.2f} s"]
+        lines += [f"  {name:<12}{before:>14}{after:>14}" for name, before, after in rows]
+        if self.opened:
+            lines.append(f"  opened: {', '.join(self.opened)}")
+        if self.precomputed:
+            lines.append(f"  {self.precomputed} of the batchnorms are a Rescaling now")
+        names = list(dict.fromkeys(rewrite.pass_name for rewrite in self.rewrites))
+        for name in names:
+            done = [rewrite for rewrite in self.rewrites if rewrite.pass_name == name]
+            lines.append(f"{name}: {len(done)} rewrites")
+            for rewrite in done:
+                into = f" -> {rewrite.into}" if rewrite.into else ""
+                lines.append(f"  {', '.join(rewrite.layers) or 'a bias'}{into}")
+        if self.kept:
+            lines.append(f"kept: {len(self.kept)}")
+            lines += [f"  {kept.layer}: {kept.reason}" for kept in self.kept]
+        return "\n".join(lines)
+
+
+def _count(model: Any) -> tuple[int, int, int]:
+    layers = all_layers(model)
+    norms = sum(isinstance(layer, keras.layers.BatchNormalization) for layer in layers)
+    return len(layers), model.count_params(), norms

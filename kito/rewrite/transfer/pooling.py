@@ -1,0 +1,83 @@
+"""Layers with one input that let an affine through: ``layer(A(x)) = B(layer(x))``.
+
+- Average pooling, up-sampling, cropping and resizing give weighted means with weights that sum to
+  one (with ``padding="same"`` Keras averages real elements only), and ``mean(s * x + t) =
+  s * mean(x) + t``: any ``A`` along the channels passes as it is.
+- ``max(s * x + t) = s * max(x) + t`` where ``s >= 0``.
+- Zero padding: ``pad(s * x) = s * pad(x)``; a shift would have to stop at the border.
+- ``relu(s * x) = s * relu(x)`` where ``s > 0``; the same for LeakyReLU and PReLU.
+- What does nothing in inference lets all pass.
+- What moves elements only (Flatten, Reshape, Permute, RepeatVector) lets all pass, with the axis
+  followed: each element's scale and shift move with it.
+"""
+
+from __future__ import annotations
+
+from keras import layers
+
+from kito.graph.ir import Op
+from kito.rewrite.affine import Affine, Refused
+from kito.rewrite.transfer.pass_through import Through
+from kito.rewrite.transfer.preconditions import check_only_scale, check_positive
+from kito.rewrite.transfer.protocol import Shape, Site
+from kito.rewrite.transfer.registry import provide
+
+
+class Pooling(Through):
+    """Layers that combine elements of one channel, each output a weighted mean of some."""
+
+    def passed(self, op: Op, affine: Affine, site: Site, up: bool) -> Affine:
+        self.check(op, affine)
+        shape, other = (site.output, site.inputs[0]) if up else (site.inputs[0], site.output)
+        if affine.axis is None:
+            return affine
+        if affine.axis != self.channel_axis(op, shape):
+            raise Refused(
+                f"it works on axis {affine.axis}; '{op.name}' combines elements along that axis"
+            )
+        return affine.on_axis(self.channel_axis(op, other))
+
+    def check(self, op: Op, affine: Affine) -> None:
+        """Raise Refused for an affine that cannot pass."""
+
+    def channel_axis(self, op: Op, shape: Shape) -> int:
+        """The axis of the channels in a tensor of that shape, before or after the layer."""
+        first = getattr(op.layer, "data_format", "channels_last") == "channels_first"
+        return 1 if first else len(shape) - 1
+
+
+class Maximum(Pooling):
+    """The largest of some elements of one channel."""
+
+    def check(self, op: Op, affine: Affine) -> None:
+        check_positive(affine, f"'{op.name}' takes maxima", zero=True)
+
+
+class Interpolation(Pooling):
+    """Weights that sum to one, where the layer's settings make them so."""
+
+    def check(self, op: Op, affine: Affine) -> None:
+        layer = op.layer
+        method = getattr(layer, "interpolation", "nearest")
+        if method not in ("nearest", "bilinear"):
+            raise Refused(f"'{op.name}' interpolates by '{method}'")
+        if getattr(layer, "pad_to_aspect_ratio", False) or getattr(layer, "antialias", False):
+            raise Refused(f"'{op.name}' pads to the aspect ratio, or smooths")
+
+
+class Padding(Pooling):
+    """Zeros around the input."""
+
+    def check(self, op: Op, affine: Affine) -> None:
+        check_only_scale(affine, f"'{op.name}' pads with zeros, which its shift must not reach")
+
+
+def _each(name: str, dimensions: str = "123") -> list[type]:
+    return [getattr(layers, name.replace("*", x)) for x in dimensions]
+
+
+provide(Pooling(), *_each("AveragePooling*D"), *_each("GlobalAveragePooling*D"))
+provide(Maximum(), *_each("MaxPooling*D"), *_each("GlobalMaxPooling*D"))
+provide(Pooling(), *_each("Cropping*D"))
+provide(Interpolation(), *_each("UpSampling*D"), layers.Resizing)
+provide(Padding(), *_each("ZeroPadding*D"))

@@ -1,0 +1,71 @@
+"""What a transfer is: the answers of one layer family to an affine; and the registry of them.
+
+Types are looked up exactly: a subclass may compute anything.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from kito.graph.ir import Op
+from kito.rewrite.affine import Affine, Refused
+from kito.rewrite.transfer.protocol import Shape
+
+HOMOGENEOUS = (keras.activations.relu, keras.activations.leaky_relu)
+"""Activations with ``f(s * x) = s * f(x)`` for s > 0, called with their default arguments."""
+
+
+def check_plain(op: Op) -> None:
+    """Raise Refused where a layer's weights are not what they seem."""
+    layer = op.layer
+    if getattr(layer, "quantization_mode", None):
+        raise Refused(f"'{op.name}' is quantized ({layer.quantization_mode})")
+    if getattr(layer, "lora_enabled", False):
+        raise Refused(f"'{op.name}' has LoRA enabled: merge it into the kernel first")
+
+
+def check_bias_axis(op: Op, shape: Shape) -> None:
+    """Raise Refused where Keras may add a bias to a result of ``shape`` along a wrong axis.
+
+    On TensorFlow it takes the last axis wherever that has as many elements as the bias.
+    """
+    first = getattr(op.layer, "data_format", None) == "channels_first" and len(shape) > 2
+    if first and keras.config.backend() == "tensorflow" and shape[-1] in (None, shape[1]):
+        raise Refused(
+            f"'{op.name}' has channels first, and Keras may add its bias along the last axis"
+        )
+
+
+def check_absorbs(op: Op, affine: Affine) -> None:
+    """Raise Refused where no layer, of whatever type, could absorb ``affine`` after it."""
+    check_plain(op)
+    activation = op.setting("activation")
+    if activation is None or activation is keras.activations.linear:
+        return
+    called = getattr(activation, "__name__", type(activation).__name__)
+    reason = f"'{op.name}' applies its activation '{called}' before it"
+    if activation not in HOMOGENEOUS:
+        raise Refused(reason)
+    check_positive(affine, reason)
+    if affine.shifts:
+        raise Refused(f"{reason}; the shift cannot pass that")
+
+
+def check_positive(affine: Affine, reason: str, zero: bool = False) -> None:
+    """Raise Refused, with ``reason`` first, where a scale is not positive; or, ``zero``, negative.
+
+    NaN is neither.
+    """
+    right = affine.scale >= 0 if zero else affine.scale > 0
+    if not np.all(right):
+        wrong, count = np.count_nonzero(~right), len(right)
+        kind = "not negative" if zero else "positive"
+        where = f"{wrong} of {count} channels are not" if count > 1 else "it is not"
+        raise Refused(f"{reason}; the scale passes only where it is {kind}: {where}")
+
+
+def check_only_scale(affine: Affine, reason: str) -> None:
+    """Raise Refused, with ``reason``, where there is a shift."""
+    if affine.shifts:
+        raise Refused(reason)

@@ -1,0 +1,8 @@
+"""The backends of Keras behind one interface, one module each."""
+
+from kito.runtime.backends.jax import Jax as Jax
+from kito.runtime.backends.protocol import Backend as Backend
+from kito.runtime.backends.protocol import Jit as Jit
+from kito.runtime.backends.select import current as current
+from kito.runtime.backends.tensorflow import TensorFlow as TensorFlow
+from kito.runtime.backends.torch import Torch as Torch

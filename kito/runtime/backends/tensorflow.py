@@ -1,0 +1,126 @@
+"""What Keras computes with, behind one small interface: TensorFlow, JAX or PyTorch.
+
+It is what timing needs of them, and what computing in float64 does. Nobody of us had a GPU: those
+lines are written to the backends' documented interfaces and tested with a simulated device only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Literal
+
+import keras
+from keras import tree
+
+from kito.errors import KitoError
+from kito.runtime.backends.protocol import Jit, on_device
+
+
+class TensorFlow:
+    """One ``tf.function``; on CPU not compiled by XLA unless asked for: that is slower."""
+
+    def __init__(self) -> None:
+        import tensorflow as tf
+
+        self._tf = tf
+
+    def prepare(self, kind: str) -> None:
+        config = self._tf.config
+        gpus = config.get_visible_devices("GPU")
+        try:
+            if kind == "cpu" and gpus:
+                config.set_visible_devices([], "GPU")
+            for gpu in gpus if kind != "cpu" else ():
+                # Otherwise the first tensor takes all memory of the card, whoever else is on it.
+                config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError as error:  # TensorFlow has started, and with it the GPU
+            if kind == "cpu":
+                raise KitoError(
+                    "the CPU cannot be chosen any more, TensorFlow has already started on the "
+                    "GPU: set CUDA_VISIBLE_DEVICES=-1, or choose before anything is computed"
+                ) from error
+
+    def version(self) -> str:
+        return str(self._tf.__version__)
+
+    def gpu_names(self) -> list[str]:
+        config = self._tf.config
+        return [
+            config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+            for gpu in config.get_visible_devices("GPU")
+        ]
+
+    def threads(self) -> int | None:
+        # 0: as many as there are processors.
+        return self._tf.config.threading.get_intra_op_parallelism_threads() or None
+
+    def jit(self, model: keras.Model, wanted: Jit, kind: str) -> bool:
+        if wanted != "auto":
+            return wanted == "on"
+        return kind == "gpu" and _as_predict_would(model)
+
+    def transfer(self, arguments: Any, kind: str) -> Callable[[], None]:
+        tf = self._tf
+
+        def call() -> None:
+            with tf.device(f"/{kind.upper()}:0"):
+                tree.map_structure(lambda x: tf.identity(tf.convert_to_tensor(x)), arguments)
+            if kind == "gpu":
+                tf.test.experimental.sync_devices()
+
+        return call
+
+    def compiled_call(
+        self, model: keras.Model, arguments: Any, kind: str, jit: bool = False
+    ) -> Callable[[], None]:
+        tf = self._tf
+        elsewhere = {
+            str(weight.value.device)
+            for weight in model.weights
+            # Integers (the state of a random generator) live on the CPU anyway.
+            if "float" in weight.dtype and f"device:{kind.upper()}:" not in weight.value.device
+        }
+        if elsewhere:
+            raise KitoError(
+                f"the weights of model '{model.name}' are on {', '.join(sorted(elsewhere))}, not "
+                f"on the {kind}; to time on the CPU where there is a GPU, set "
+                "CUDA_VISIBLE_DEVICES=-1 before the model is built"
+            )
+        with tf.device(f"/{kind.upper()}:0"):
+            batch = tree.map_structure(tf.convert_to_tensor, arguments)
+        function = tf.function(lambda batch: model(batch, training=False), jit_compile=jit)
+        function.get_concrete_function(batch)
+        if kind == "cpu":  # the call returns when it is done
+
+            def call() -> None:
+                function(batch)
+        else:
+
+            def call() -> None:
+                function(batch)
+                tf.test.experimental.sync_devices()
+
+        return call
+
+    def float64_kind(self) -> Literal["cpu", "gpu"]:
+        tf = self._tf
+        if not tf.config.get_visible_devices("GPU"):
+            return "cpu"
+        try:  # Apple's GPUs, say, have none, and only trying tells
+            with tf.device("/GPU:0"):
+                one = tf.ones((1, 1), tf.float64)
+                found = tf.linalg.matmul(one, one)
+        except tf.errors.OpError:
+            return "cpu"
+        return "gpu" if "device:GPU" in found.device else "cpu"
+
+    def float64(self, kind: str) -> AbstractContextManager[Any]:
+        return on_device(kind)
+
+
+def _as_predict_would(model: keras.Model) -> bool:
+    if not model.compiled:
+        # Asking notes the answer on the model, which is the user's: ask another with its layers.
+        model = keras.Model(model.inputs, model.outputs)
+    return bool(model.jit_compile)

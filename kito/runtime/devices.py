@@ -1,0 +1,166 @@
+"""Where inference runs: which device, what it is called, and what else a figure depends on.
+
+A GPU was never at hand: what is specific to one is tested with a simulated device only.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+
+from kito.errors import KitoError
+from kito.runtime import backends, nvml
+from kito.runtime.backends import Jit
+from kito.runtime.batch import Inputs, call_arguments
+
+Kind = Literal["cpu", "gpu"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device that models run on.
+
+    Attributes:
+        kind: ``cpu`` or ``gpu``.
+        name: as its maker calls it, such as ``NVIDIA A10G``.
+        driver: version of a GPU's driver; None where nothing tells it.
+    """
+
+    kind: Kind
+    name: str
+    driver: str | None = None
+
+
+def detect(kind: Literal["auto", "cpu", "gpu"] = "auto") -> Device:
+    """The device to run on; ``auto`` is the GPU where the backend finds one, else the CPU.
+
+    Raises:
+        KitoError: a GPU is asked for and the backend finds none.
+    """
+    if kind not in ("auto", "cpu", "gpu"):
+        raise KitoError(f"there is no device {kind!r}; allowed: auto, cpu, gpu")
+    names = [] if kind == "cpu" else backends.current().gpu_names()
+    if names:
+        return Device("gpu", names[0], nvml.driver())
+    if kind == "gpu":
+        raise KitoError(
+            f"there is no GPU that {keras.backend.backend()} can use: install its build for "
+            "GPUs, check with nvidia-smi that the driver sees one, and that "
+            "CUDA_VISIBLE_DEVICES does not hide it"
+        )
+    return Device("cpu", cpu_name())
+
+
+def prepare(kind: Literal["auto", "cpu", "gpu"] = "auto") -> None:
+    """Choose the kind of device for this process, before anything is on one.
+
+    With ``cpu`` the backend uses no GPU. Otherwise its memory on a GPU grows as needed, so that a
+    check does not take the whole card; where the backend has started already, that stays as it is.
+
+    Raises:
+        KitoError: the CPU is asked for, and it is too late to choose it.
+    """
+    backends.current().prepare(kind)
+
+
+def compiled_call(
+    model: keras.Model, batch: Inputs, device: Device, jit: bool | None = None
+) -> Callable[[], None]:
+    """One compiled inference call of the backend, on a batch that is already on the device.
+
+    TensorFlow: one ``tf.function``; JAX: ``jax.jit``; PyTorch: ``torch.inference_mode``. It is
+    traced here, and each call returns only when the device has done its work.
+
+    Args:
+        model: a built model.
+        batch: by input name, first axis = samples.
+        device: from :func:`detect`.
+        jit: whether XLA compiles it, from :func:`uses_jit`; None: as ``predict`` would have it.
+
+    Raises:
+        KitoError: the model's weights are on another device, or the backend cannot be timed.
+    """
+    if jit is None:
+        jit = uses_jit(model, "auto", device)
+    return backends.current().compiled_call(model, call_arguments(model, batch), device.kind, jit)
+
+
+def uses_jit(model: keras.Model, wanted: Jit, device: Device) -> bool:
+    """Whether XLA compiles the calls of a model.
+
+    Args:
+        model: a built model.
+        wanted: ``on``, ``off``, or ``auto``: on a GPU as the model's own ``predict`` would have it,
+            on a CPU not, but always with JAX.
+        device: where they run.
+
+    Raises:
+        KitoError: the backend has no such choice.
+    """
+    return backends.current().jit(model, wanted, device.kind)
+
+
+def transfer_call(model: keras.Model, batch: Inputs, device: Device) -> Callable[[], None]:
+    """Bringing a batch from the host to the device, waiting for the end of it."""
+    return backends.current().transfer(call_arguments(model, batch), device.kind)
+
+
+def threads() -> int:
+    """How many threads one operation may use."""
+    return backends.current().threads() or _processors()
+
+
+def environment(device: Device) -> dict[str, Any]:
+    """What a figure that was measured here depends on, as the JSON report has it.
+
+    Keys: ``python``, ``keras``, ``backend``, ``backend_version``, ``device``, ``device_name``,
+    ``driver``, ``cpu``, ``threads``, ``dtype_policy``; on a GPU that NVML tells of, also
+    ``clocks_mhz`` (``{"sm": [now, most], "memory": [now, most]}``), ``power_w``, ``temperature_c``
+    and ``throttled`` (reasons).
+    """
+    backend = backends.current()
+    found: dict[str, Any] = {
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "backend": keras.backend.backend(),
+        "backend_version": backend.version(),
+        "device": device.kind,
+        "device_name": device.name,
+        "driver": device.driver,
+        "cpu": cpu_name(),
+        "threads": threads(),
+        "dtype_policy": keras.config.dtype_policy().name,
+    }
+    state = nvml.gpu_state() if device.kind == "gpu" else None
+    if state is not None:
+        clocks = {"sm": state.sm_mhz, "memory": state.memory_mhz}
+        found |= {
+            "clocks_mhz": {name: list(span) for name, span in clocks.items() if span},
+            "power_w": state.power_w,
+            "temperature_c": state.temperature_c,
+            "throttled": list(state.throttled),
+        }
+    return found
+
+
+def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's model where the system tells it, else its architecture."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine() or "unknown"
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,150 @@
+"""What a model is fed: seeded random samples by its own input specs, or data that somebody gives.
+
+Inputs are a dict of arrays by input name, in the model's order; their first axis holds the samples.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kito.errors import KitoError
+from kito.graph.functional import as_functional
+from kito.runtime.batch import Inputs, input_tensors, optional_inputs
+from kito.runtime.random_inputs import random_inputs
+
+
+def resolve_inputs(
+    model: Any,
+    inputs: Any = None,
+    *,
+    samples: int = 32,
+    seed: int = 0,
+    shape: Mapping[str, Sequence[int]] | None = None,
+    low: float = 0.0,
+    high: float = 1.0,
+) -> Inputs:
+    """Inputs for ``model`` from whatever was given, checked against the model.
+
+    Args:
+        model: a built model.
+        inputs: None for :func:`random_inputs` (the other arguments are for that); an array, or a
+            sequence of arrays in the model's order, or a dict by name; the path of an ``.npz`` with
+            such names (or one array for a model of one input); or a function that returns any of
+            these.
+        samples: of random inputs, as the following.
+        seed: see :func:`random_inputs`.
+        shape: see :func:`random_inputs`.
+        low: see :func:`random_inputs`.
+        high: see :func:`random_inputs`.
+
+    Raises:
+        KitoError: names, shapes, dtypes or numbers of samples are not the model's, or values are
+            not finite.
+    """
+    if callable(inputs):
+        try:
+            inputs = inputs()
+        except Exception as error:
+            raise KitoError(
+                f"the function that makes the inputs raised {type(error).__name__}: {error}"
+            ) from error
+        if inputs is None:
+            raise KitoError("the function that makes the inputs returned None; return arrays")
+    if inputs is None:
+        return random_inputs(model, samples=samples, seed=seed, shape=shape, low=low, high=high)
+    if isinstance(inputs, str | Path):
+        inputs = _read_npz(Path(inputs))
+    return _check(as_functional(model), inputs)
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise KitoError(f"{path} is a .npy file; save arrays by name with numpy.savez")
+        with file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise KitoError(f"there is no file {path}") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise KitoError(
+            f"{path} is no .npz file of plain arrays ({error}); write it with numpy.savez"
+        ) from error
+
+
+def _check(model: Any, inputs: Any) -> Inputs:
+    tensors = input_tensors(model)
+    names = list(tensors)
+    if isinstance(inputs, Mapping):
+        given = dict(inputs)
+        if len(names) == 1 and len(given) == 1:
+            given = {names[0]: next(iter(given.values()))}
+    elif isinstance(inputs, list | tuple) and len(names) > 1:
+        if len(inputs) != len(names):
+            raise KitoError(f"{len(inputs)} inputs given, the model takes {len(names)}: {names}")
+        given = dict(zip(names, inputs, strict=True))
+    else:
+        one = inputs[0] if isinstance(inputs, list | tuple) and len(inputs) == 1 else inputs
+        if len(names) > 1:
+            raise KitoError(f"one input given, the model takes {len(names)}: {names}")
+        given = {names[0]: one}
+    optional = optional_inputs(model)
+    given = {name: x for name, x in given.items() if x is not None or name not in optional}
+    missing = [x for x in names if x not in given and x not in optional]
+    unknown = [x for x in given if x not in names]
+    if missing or unknown:
+        raise KitoError(
+            f"the inputs are named {list(given)}, the model's are {names}: "
+            f"missing {missing}, unknown {unknown}"
+        )
+    checked = {
+        name: _check_one(name, tensor, given[name])
+        for name, tensor in tensors.items()
+        if name in given
+    }
+    counts = {name: len(values) for name, values in checked.items()}
+    if len(set(counts.values())) > 1:
+        raise KitoError(f"the inputs differ in the number of samples: {counts}")
+    if 0 in counts.values():
+        raise KitoError("the inputs hold no samples")
+    return checked
+
+
+def _check_one(name: str, tensor: Any, given: Any) -> np.ndarray:
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    try:
+        values = np.asarray(given)
+    except ValueError as error:
+        raise KitoError(f"input '{name}' is no array: {error}") from error
+    wanted = tuple(tensor.shape)
+    if values.ndim != len(wanted) or any(
+        w is not None and w != g for w, g in zip(wanted[1:], values.shape[1:], strict=False)
+    ):
+        raise KitoError(
+            f"input '{name}' has shape {values.shape}, the model takes {wanted} "
+            "(None for any size; first the samples)"
+        )
+    if wanted[0] is not None and len(values) % wanted[0]:
+        raise KitoError(
+            f"input '{name}' has {len(values)} samples, the model takes batches of {wanted[0]}"
+        )
+    if dtype == "string":
+        return values
+    target = np.dtype("float32" if dtype == "bfloat16" else dtype)
+    if values.dtype.kind not in "biuf" or (values.dtype.kind == "f" and target.kind != "f"):
+        raise KitoError(f"input '{name}' is of dtype {values.dtype}, the model takes {dtype}")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise KitoError(f"input '{name}' holds NaN or infinity")
+    with np.errstate(over="ignore"):
+        cast = values.astype(target)
+    if target.kind == "f" and not np.isfinite(cast).all():
+        raise KitoError(f"input '{name}' holds values beyond the range of {dtype}")
+    if target.kind in "biu" and not np.array_equal(cast, values):
+        raise KitoError(f"input '{name}' holds values that {dtype} cannot")
+    return cast

@@ -1,0 +1,162 @@
+"""Models from where a configuration says they are: a callable, or a file; and their weights."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from kito.errors import KitoError, describe, nearest
+from kito.runtime.import_path import MODEL_FILES, import_object, importable, is_import_path
+
+if TYPE_CHECKING:
+    pass
+
+
+_FROM_KERAS_2 = (
+    "save it there with model.save('model.h5') and name that file as source, or build it with "
+    "'import keras' (Keras 3)"
+)
+
+
+def load_model(
+    source: str,
+    *,
+    base: Path,
+    kwargs: Mapping[str, Any] | None = None,
+    custom_objects: str | None = None,
+) -> keras.Model:
+    """Build or load a model.
+
+    Args:
+        source: the import path of a callable that returns a model (``package.module:name`` or
+            dotted), or a ``.keras`` or ``.h5`` file.
+        base: the directory that a file is relative to, and whose modules can be imported.
+        kwargs: arguments for the callable; a file takes none.
+        custom_objects: the import path of a dict of custom objects by name, to load a file with.
+
+    Returns:
+        What the callable returned, as it is: a subclassed or unbuilt model too.
+
+    Raises:
+        KitoError: the source is neither of the two, is missing, cannot be imported, called or
+            loaded, or gives something that is no Keras 3 model.
+    """
+    # A factory may import from its own repository only when it is called.
+    with importable(base):
+        if source.endswith(MODEL_FILES):
+            found = _load(source, base, custom_objects)
+        elif is_import_path(source):
+            found = _call(import_object(source, base=base), source, kwargs or {})
+        else:
+            raise KitoError(
+                f"source {source!r} is neither package.module:callable nor a .keras or .h5 file"
+            )
+    if not isinstance(found, keras.Model):
+        raise KitoError(f"source {source!r} gave {_what_else(found)}")
+    return found
+
+
+def _call(target: Any, source: str, kwargs: Mapping[str, Any]) -> Any:
+    # A model can be called, but that would run it.
+    if not callable(target) or isinstance(target, keras.Model):
+        raise KitoError(
+            f"source {source!r} is {_a(target)}, not a callable that returns a model; "
+            "name a function or a class"
+        )
+    _check_kwargs(target, source, kwargs)
+    try:
+        return target(**kwargs)
+    except (Exception, SystemExit) as error:
+        raise KitoError(f"source {source!r} raised {describe(error)}") from error
+
+
+def _check_kwargs(target: Callable[..., Any], source: str, kwargs: Mapping[str, Any]) -> None:
+    """Tell wrong ``kwargs`` from a TypeError inside the callable."""
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):
+        return  # a builtin that does not say what it takes: calling it will tell
+    try:
+        signature.bind(**kwargs)
+    except TypeError as error:
+        names = [p.name for p in signature.parameters.values() if p.kind not in _NOT_BY_NAME]
+        hint = "".join(nearest(key, names) for key in kwargs if key not in names)
+        takes = f"takes {', '.join(names)}" if names else "takes none"
+        raise KitoError(
+            f"source {source!r} cannot be called with these kwargs: {error}; {hint}it {takes}"
+        ) from error
+
+
+_NOT_BY_NAME = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.VAR_POSITIONAL,
+    inspect.Parameter.VAR_KEYWORD,
+)
+
+
+def _load(source: str, base: Path, custom_objects: str | None) -> Any:
+    path = existing_file(source, base, "source")
+    objects: Any = {} if custom_objects is None else import_object(custom_objects, base=base)
+    if not isinstance(objects, Mapping):
+        raise KitoError(
+            f"custom_objects {custom_objects!r} is {_a(objects)}; it must be a dict of the "
+            "custom classes and functions by name"
+        )
+    try:
+        return keras.saving.load_model(path, custom_objects=dict(objects))
+    except Exception as error:
+        # A loss or a metric that is not found is of no matter to inference.
+        try:
+            return keras.saving.load_model(path, custom_objects=dict(objects), compile=False)
+        except Exception:
+            raise KitoError(
+                f"source {source!r} cannot be loaded as a Keras model: {describe(error)}; "
+                f"{_advice(path)}"
+            ) from error
+
+
+def _advice(path: Path) -> str:
+    """What to do about a file that Keras 3 cannot load."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            version = str(json.loads(archive.read("metadata.json"))["keras_version"])
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError):
+        version = ""
+    if version.startswith("2."):
+        return f"it was written by Keras {version}: {_FROM_KERAS_2}"
+    return "a class that is not found belongs into the dict that 'custom_objects' names"
+
+
+def existing_file(name: str, base: Path, what: str) -> Path:
+    path = base / name
+    if not path.is_file():
+        raise KitoError(f"{what} {name!r}: there is no such file in {str(base)!r}")
+    return path
+
+
+def _a(value: Any) -> str:
+    """A value as its type, for a message."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return "None" if value is None else f"an object of type {type(value).__name__}"
+
+
+def _what_else(value: Any) -> str:
+    """What is no Keras 3 model, and what to do about it."""
+    if value is None:
+        return "None, not a model; does the function end with 'return model'?"
+    roots = {base.__module__.partition(".")[0] for base in type(value).__mro__}
+    if "tf_keras" in roots:
+        return f"a model made by tf_keras (Keras 2): {_FROM_KERAS_2}"
+    if isinstance(value, keras.Layer):
+        return (
+            f"a layer, {type(value).__name__}, not a model; wrap it: "
+            "keras.Sequential([keras.Input(shape), layer])"
+        )
+    return f"{_a(value)}, not a keras.Model; return the model itself"

@@ -1,0 +1,119 @@
+"""What a model is fed: seeded random samples by its own input specs, or data that somebody gives.
+
+Inputs are a dict of arrays by input name, in the model's order; their first axis holds the samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import tree
+
+from kito.errors import KitoError, UnsupportedModelError
+from kito.graph.functional import as_functional
+from kito.graph.read import read_graph
+from kito.runtime.batch import Inputs, input_tensors
+
+
+def random_inputs(
+    model: Any,
+    *,
+    samples: int = 32,
+    seed: int = 0,
+    shape: Mapping[str, Sequence[int]] | None = None,
+    low: float = 0.0,
+    high: float = 1.0,
+) -> Inputs:
+    """Random samples for each input of ``model``, the same for the same seed.
+
+    Float inputs are uniform in [low, high); integer inputs are uniform over what the Embedding that
+    takes them knows, otherwise 0 or 1 (uint8, which is an image's: 0 to 255); boolean inputs are
+    tossed. Optional inputs are given too.
+
+    Args:
+        model: a built model.
+        samples: how many; a model of a fixed batch size gets a whole number of batches, at least
+            this many.
+        seed: of the random numbers; each input has a stream of its own.
+        shape: by input name, the sizes without the batch, where the model leaves one open.
+        low: least value of float inputs.
+        high: float inputs stay below it.
+
+    Raises:
+        KitoError: an open size is not given, a given one does not fit, an input holds strings, or
+            an argument is out of its range.
+    """
+    if samples < 1 or seed < 0 or not -np.inf < low < high < np.inf:
+        raise KitoError(
+            f"random inputs take samples >= 1, seed >= 0 and low < high, both finite; got samples "
+            f"{samples}, seed {seed}, low {low}, high {high}"
+        )
+    model = as_functional(model)
+    shapes = dict(shape or {})
+    tensors = input_tensors(model)
+    unknown = [name for name in shapes if name not in tensors]
+    if unknown:
+        raise KitoError(f"inputs.shape names {unknown}; the model's inputs are {list(tensors)}")
+    bounds = _integer_bounds(model)
+    inputs: Inputs = {}
+    for index, (name, tensor) in enumerate(tensors.items()):
+        sizes = _sizes(name, tensor.shape[1:], shapes.get(name))
+        count = _whole_batches(samples, tensor.shape[0])
+        rng = np.random.default_rng([seed, index])
+        dtype = keras.backend.standardize_dtype(tensor.dtype)
+        full = (count, *sizes)
+        if dtype == "string":
+            raise KitoError(f"input '{name}' holds strings: give data for it (inputs.data)")
+        if dtype == "bool":
+            inputs[name] = rng.integers(0, 2, full).astype(bool)
+        elif "int" in dtype:
+            most = 256 if dtype == "uint8" else 2
+            inputs[name] = rng.integers(0, bounds.get(name, most), full).astype(dtype)
+        else:
+            values = rng.uniform(low, high, full)
+            inputs[name] = values.astype("float32" if dtype == "bfloat16" else dtype)
+    return inputs
+
+
+def _sizes(name: str, wanted: Sequence[int | None], given: Sequence[int] | None) -> tuple[int, ...]:
+    if given is None:
+        if None in wanted:
+            raise KitoError(
+                f"input '{name}' has open sizes, {tuple(wanted)} without the batch: write them as "
+                f"inputs.shape: {{{name}: [...]}}"
+            )
+        return tuple(int(size) for size in wanted if size is not None)
+    if len(given) != len(wanted) or any(
+        w is not None and w != g for w, g in zip(wanted, given, strict=False)
+    ):
+        raise KitoError(
+            f"inputs.shape for input '{name}' is {list(given)}, the model takes {list(wanted)} "
+            "(without the batch, None for any size)"
+        )
+    if any(size < 1 for size in given):
+        raise KitoError(f"inputs.shape for input '{name}' is {list(given)}: sizes are 1 or more")
+    return tuple(given)
+
+
+def _whole_batches(samples: int, batch: int | None) -> int:
+    return samples if batch is None else -(-samples // batch) * batch
+
+
+def _integer_bounds(model: Any) -> dict[str, int]:
+    """By input name, how many values the layer that takes the input knows."""
+    bounds: dict[str, int] = {}
+    try:
+        graph = read_graph(model)
+    except UnsupportedModelError:
+        return bounds
+    for tensor in tree.flatten(graph.inputs):
+        for user in tensor.users:
+            layer = user.op.layer
+            known = getattr(layer, "input_dim", None) or getattr(layer, "num_tokens", None)
+            if isinstance(known, int):
+                name = tensor.node.op.name
+                bounds[name] = min(known, bounds.get(name, known))
+    return bounds

@@ -1,0 +1,1 @@
+"""``measure_speedup()``: how much faster one model is than another."""

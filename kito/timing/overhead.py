@@ -1,0 +1,76 @@
+"""What a caller pays beside the compiled call: bringing a batch to the device, and ``predict``.
+
+Reducing a model changes neither, so neither is part of a speed-up; they say how much of it is left
+for somebody who calls the model that way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from kito.runtime.batch import Inputs, call_arguments, sample_count
+from kito.runtime.devices import Device, transfer_call
+
+CALLS = 5
+
+
+@dataclass(frozen=True)
+class Overheads:
+    """Medians, in milliseconds; None where it cannot be done.
+
+    Attributes:
+        transfer_ms: one batch from the host to the device.
+        predict_ms: ``model.predict`` on that batch from the host, the outputs back on it.
+    """
+
+    transfer_ms: float | None
+    predict_ms: float | None
+
+
+def measure_overheads(
+    model: keras.Model,
+    batch: Inputs,
+    device: Device,
+    clock: Callable[[], float],
+    limit_s: float,
+) -> Overheads:
+    """Time both, a few calls each.
+
+    Args:
+        model: a built functional or Sequential model; it is not touched.
+        batch: by input name, first axis = samples.
+        device: where it runs.
+        clock: seconds from any start.
+        limit_s: no further call begins after so many seconds, for each of the two; one is made.
+    """
+    # predict notes its compiled function on the model that it is called on.
+    own = keras.Model(model.input, model.output, name=model.name)
+    size = sample_count(batch)
+
+    def predict() -> None:
+        own.predict(call_arguments(own, batch), batch_size=size, verbose=0)
+
+    return Overheads(
+        _median_ms(transfer_call(model, batch, device), clock, limit_s),
+        _median_ms(predict, clock, limit_s),
+    )
+
+
+def _median_ms(
+    call: Callable[[], object], clock: Callable[[], float], limit_s: float
+) -> float | None:
+    times: list[float] = []
+    try:
+        call()  # it traces, or starts what it needs
+        begin = clock()
+        while len(times) < CALLS and (not times or clock() - begin < limit_s):
+            start = clock()
+            call()
+            times.append(clock() - start)
+    except Exception:  # it is not what is judged, and the compiled call has worked
+        return None
+    return float(np.median(times)) * 1000

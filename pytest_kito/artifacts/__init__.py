@@ -1,0 +1,1 @@
+"""The artifacts of a session: published once proved, and verified later."""

@@ -1,0 +1,1 @@
+"""The checks of a declared model: what is declared, and how each check is made."""

@@ -1,0 +1,145 @@
+"""The check ``speedup[BATCH]``: which minimum counts on this device, the timing, and the verdict.
+
+A minimum is for a device. Where a check cannot be judged on the device at hand it is skipped with
+the reason: it never passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pytest_kito.checks.model_run import ModelRun
+from pytest_kito.checks.outcome import CheckFailed, CheckSkipped
+from pytest_kito.config.problems import quoted
+
+if TYPE_CHECKING:
+    from kito.runtime.devices import Device
+    from kito.timing.speedup import SpeedupEstimate
+    from pytest_kito.config.schema import SpeedupSpec
+
+
+_FIGURES = ("ratio", "low", "high", "noise_floor", "verdict", "original_ms", "reduced_ms")
+
+
+def check_speedup(
+    run: ModelRun,
+    batch_size: int,
+    device: Device,
+    *,
+    workers: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """The reduced model is faster by the declared minimum, on the device declared for it.
+
+    Args:
+        run: the model.
+        batch_size: samples per call.
+        device: where this session runs.
+        workers: how many processes run tests on this machine meanwhile, this one included.
+        progress: called between rounds with the pairs so far.
+
+    Returns:
+        The section ``speedup`` of the report.
+
+    Raises:
+        CheckSkipped: the minimum is for another device.
+        CheckFailed: the minimum is not reached, or that could not be told.
+        KitoError: the models cannot be timed.
+    """
+    from kito.timing.speedup import measure_speedup
+
+    spec = run.spec.speedup
+    assert spec is not None
+    minimum, reason = minimum_on(spec, device)
+    if reason:
+        raise CheckSkipped(reason, _skipped(batch_size, minimum, reason, device))
+    if not run.comparison().passed:
+        raise CheckFailed("not timed: equivalence did not pass")
+    estimate = measure_speedup(
+        run.original(),
+        run.reduction().model,
+        run.inputs(),
+        batch_size=batch_size,
+        minimum=minimum,
+        confidence=spec.confidence,
+        budget_s=spec.budget_s,
+        device=device,
+        jit=spec.jit,
+        progress=progress,
+    )
+    data = _figures(estimate, workers)
+    if estimate.verdict == "fail":
+        raise CheckFailed(_message(estimate, data), data)
+    if estimate.verdict == "inconclusive" and spec.on_inconclusive == "fail":
+        hint = ". Or set on_inconclusive: warn"
+        raise CheckFailed(_message(estimate, data) + hint, data)
+    return data
+
+
+def minimum_on(spec: SpeedupSpec, device: Device) -> tuple[float | None, str]:
+    """The minimum that counts on a device, and why none does; empty where that is as declared.
+
+    A device that is named has its own minimum, whatever its kind.
+    """
+    if device.name in spec.devices:
+        return spec.devices[device.name], ""
+    here = f"this run is on the {device.kind} {quoted(device.name)}"
+    if spec.device not in ("any", device.kind):
+        return spec.minimum, f"declared for device: {spec.device}; {here}"
+    if spec.minimum is None and spec.devices:
+        names = ", ".join(quoted(name) for name in spec.devices)
+        return None, f"minimums are declared for {names}; {here}"
+    return spec.minimum, ""
+
+
+def _figures(estimate: SpeedupEstimate, workers: int) -> dict[str, Any]:
+    warnings = list(estimate.warnings)
+    if workers > 1:
+        warnings.append(
+            f"measured under load: {workers} workers ran tests on this machine; time without -n"
+        )
+    return {
+        "batch_size": estimate.batch_size,
+        "ratio": estimate.ratio,
+        "low": estimate.low,
+        "high": estimate.high,
+        "noise_floor": estimate.noise_floor,
+        "minimum": estimate.minimum,
+        "verdict": estimate.verdict,
+        "explanation": estimate.explanation,
+        "warnings": warnings,
+        "confidence": estimate.confidence,
+        "original_ms": list(estimate.original_ms),
+        "reduced_ms": list(estimate.reduced_ms),
+        "pairs": estimate.pairs,
+        "skipped": None,
+        "device_name": estimate.device.name,
+        "jit": estimate.jit,
+        "threads": estimate.threads,
+        "under_load": workers > 1,
+        "transfer_ms": estimate.transfer_ms,
+        "predict_ms": estimate.predict_ms,
+        "gpu": estimate.gpu,
+    }
+
+
+def _message(estimate: SpeedupEstimate, data: dict[str, Any]) -> str:
+    lines = [
+        estimate.explanation,
+        f"measured: {estimate.ratio:.3f}x, interval [{estimate.low:.3f}, {estimate.high:.3f}], "
+        f"noise floor {estimate.noise_floor:.3f}, {estimate.pairs} pairs at batch "
+        f"{estimate.batch_size} on {quoted(estimate.device.name)}",
+    ]
+    return "\n".join([*lines, *data["warnings"]])
+
+
+def _skipped(batch_size: int, minimum: float | None, reason: str, device: Device) -> dict[str, Any]:
+    return {
+        "batch_size": batch_size,
+        **dict.fromkeys(_FIGURES),
+        "minimum": minimum,
+        "pairs": 0,
+        "skipped": reason,
+        "device_name": device.name,
+    }

@@ -1,0 +1,35 @@
+"""What to change where a comparison could not have failed; it depends on what is declared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_kito.config.load import ModelSpec
+
+
+def more_varied(spec: ModelSpec, model: Any) -> tuple[str | None, str]:
+    """What lets the outputs of ``model`` vary from sample to sample.
+
+    Random weights are suggested only for fresh ones: of a trained model they would be gated, and
+    published, instead of its own.
+
+    Returns:
+        A line of kito.yaml to paste, None where no line can do it; and what it is for.
+    """
+    from kito.graph.functional import as_functional
+    from kito.graph.keras_internals import input_names
+    from kito.runtime.weights import is_fresh
+
+    if spec.inputs.data is not None:
+        return None, f"give {spec.inputs.data} samples that differ more from each other"
+    if spec.weights == "as-built" and is_fresh(model):
+        return "weights: random", (
+            "these weights are fresh, and fold to nothing; for others that do not, and with which "
+            "the outputs vary, write in kito.yaml"
+        )
+    arrays = ", ".join(f"{name}=..." for name in input_names(as_functional(model)))
+    return "inputs: {data: samples.npz}", (
+        f'random samples are too alike for this model; save real ones, numpy.savez("samples.npz", '
+        f"{arrays}), and write in kito.yaml"
+    )

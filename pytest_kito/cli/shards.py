@@ -1,0 +1,64 @@
+"""The commands of ``kito`` that join what the shards of a run left: reports and artifacts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kito.errors import KitoError
+from kito.export.files import to_json, write_text
+from pytest_kito.cli.answers import NO, Json, answer
+
+
+def merge(
+    reports: Annotated[list[Path], typer.Argument(help="JSON reports of shards.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Default: standard output.")
+    ] = None,
+) -> None:
+    """Join the JSON reports of shards; says no where one of them did."""
+    from pytest_kito.reports.merge import merge_reports
+
+    merged = merge_reports(reports)
+    text = to_json(merged) + "\n"
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        try:
+            write_text(output, text)
+        except OSError as error:
+            raise KitoError(f"{output} cannot be written: {error.strerror}") from error
+    if not merged["passed"]:
+        raise typer.Exit(NO)
+
+
+def merge_artifacts(
+    directories: Annotated[list[Path], typer.Argument(help="Directories of artifacts, of shards.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The directory to fill.")],
+    as_json: Json = False,
+) -> None:
+    """Verify directories of artifacts, and copy them into one with one manifest."""
+    from kito.export.manifest import merge_folders
+
+    try:
+        names = merge_folders(directories, output)
+    except OSError as error:
+        raise KitoError(f"{output} cannot be filled: {error}") from error
+    text = f"{output} holds the {len(names)} artifacts of {len(directories)} directories"
+    answer({"files": names}, text, as_json)
+
+
+def summary(
+    report: Annotated[Path, typer.Argument(help="A JSON report, or one that merge wrote.")],
+) -> None:
+    """Print the table of a report in Markdown."""
+    from pytest_kito.reports.merge import merge_reports
+    from pytest_kito.reports.summary import summary as table
+
+    try:
+        text = table(merge_reports([report]))
+    except (KeyError, TypeError) as error:
+        raise KitoError(f"{report} is no report of pytest --kito-report: {error!r}") from error
+    typer.echo(text, nl=False)

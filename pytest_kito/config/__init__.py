@@ -1,0 +1,1 @@
+"""kito.yaml: read, validated, and turned into typed specs."""

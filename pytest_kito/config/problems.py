@@ -1,0 +1,124 @@
+"""What is wrong with a kito.yaml: one line each, with where, what, and what is allowed."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+from kito.errors import KitoError, nearest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+KeyPath = tuple[str | int, ...]
+"""Where a value is: the keys, and the indices in lists, from the top of the file."""
+
+_LONGEST = 60
+_short = reprlib.Repr()
+_short.maxstring = _LONGEST
+
+
+class ConfigError(KitoError):
+    """A kito.yaml that cannot be used.
+
+    Attributes:
+        errors: every problem of the file, sorted by line, each as
+            ``kito.yaml:LINE: path.to.key: what is wrong; what is allowed``.
+    """
+
+    def __init__(self, errors: Iterable[str]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(self.errors))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong."""
+
+    line: int
+    path: KeyPath
+    text: str
+
+    def shown(self, file: str) -> str:
+        """The problem as one line, with ``file`` as the name of the file."""
+        where = f"{dotted(self.path)}: " if self.path else ""
+        return f"{file}:{self.line}: {where}{self.text}"
+
+
+def dotted(path: KeyPath) -> str:
+    """``models.unet.artifacts[1]``; a key that would not read well so is quoted."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            plain = (
+                part.isprintable() and 0 < len(part) <= _LONGEST and not set(part) & set(".:[] ")
+            )
+            text += ("." if text else "") + (part if plain else quoted(part))
+    return text
+
+
+def quoted(value: Any) -> str:
+    """The value as one short printable piece of text."""
+    words = {None: "null", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else _short.repr(value)
+
+
+# Every type that the YAML reader makes.
+_WRITTEN: Mapping[type, str] = {
+    NoneType: "no value",
+    bool: "a boolean",
+    dict: "a mapping",
+    float: "a number",
+    int: "a whole number",
+    list: "a list",
+    str: "text",
+}
+
+_KINDS: Mapping[str, str] = {
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "string_type": "text",
+    "tuple_type": "a list",
+}
+
+_BOUNDS: Mapping[str, tuple[str, str]] = {
+    "greater_than_equal": ("is too small", "{ge:g} or more"),
+    "greater_than": ("is too small", "more than {gt:g}"),
+    "less_than_equal": ("is too large", "{le} or less"),
+}
+
+
+def explain(error: ErrorDetails, known: Mapping[str, str]) -> str:
+    """What is wrong and what is allowed, from one of pydantic's errors.
+
+    Args:
+        error: of a validation of :class:`pytest_kito.config.schema.KitoFile`.
+        known: the keys that are allowed where the error is, and what each means.
+    """
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    key = str(error["loc"][-1])
+    if kind == "extra_forbidden":
+        return f"unknown key; {nearest(key, known)}allowed: {', '.join(known)}"
+    if kind == "missing":
+        return f"missing; allowed: {known[key].rstrip('.')}"
+    if kind in _KINDS:
+        return f"{quoted(value)} is {_WRITTEN[type(value)]}; allowed: {_KINDS[kind]}"
+    if kind in _BOUNDS:
+        what, allowed = _BOUNDS[kind]
+        return f"{quoted(value)} {what}; allowed: {allowed.format(**context)}"
+    if kind == "literal_error":
+        return f"{quoted(value)} is unknown; allowed: {context['expected']}"
+    if kind == "too_short":
+        return f"is empty; allowed: {context['min_length']} or more"
+    if kind == "finite_number":
+        return f"{quoted(value)} is not finite; allowed: a finite number"
+    return error["msg"]

@@ -1,0 +1,132 @@
+"""What becomes of the findings of a session: they are collected, published and reported.
+
+Only the process that the user started reports: workers of pytest-xdist send it their findings.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kito.errors import KitoError
+from pytest_kito.artifacts.publish import publish, remove_staging
+from pytest_kito.checks.declared import declared_model
+from pytest_kito.reports.github import in_actions, workflow_commands, write_summary
+from pytest_kito.reports.json import write_report
+from pytest_kito.reports.report import Report, write_all
+from pytest_kito.reports.results import Finding, Results, as_data
+from pytest_kito.reports.terminal import show
+
+if TYPE_CHECKING:
+    from pytest_kito.session.gate import Gate
+
+
+_INTERRUPTED = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+_NO_FAILURE = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+class Reporter:
+    """Collects what the checks found, and reports it; a pytest plugin by its hooks."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self.results = Results(map(declared_model, gate.specs), gate.config.shown)
+        self._withheld: list[str] = []
+        self._problems: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in what a check found, here or in a worker, and what became of its item."""
+        found = getattr(report, "kito", None)
+        if found is not None:
+            self.results.add(found)
+        file, model, check = ["", "", *report.nodeid.split("::")][-3:]
+        check = check.partition("@")[0]  # pytest-xdist adds the item's group
+        if Path(file).name != self._gate.config.path.name:
+            return
+        if not self.results.declares(model, check):
+            return
+        self.results.total += report.duration
+        if report.failed and (found is None or found["outcome"] != "failed"):
+            # The worker died, or something failed before or after the check.
+            self.results.add(as_data(Finding(model, check, "failed", _reason(report))))
+        elif report.skipped and not self.results.found(model, check):
+            self.results.add(as_data(Finding(model, check, "skipped", _reason(report))))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """pytest-xdist: add what a worker took for itself."""
+        self.results.total += getattr(node, "workeroutput", {}).get("kito_seconds", 0.0)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(
+        self, session: pytest.Session, exitstatus: int
+    ) -> Generator[None, None, None]:
+        """Publish the artifacts of what is proved, and write the reports.
+
+        That comes before the terminal's summary, which tells of it; annotations, each on a line of
+        its own, come after.
+        """
+        self.results.interrupted = exitstatus in _INTERRUPTED
+        with self._gate.own.running():
+            self._publish()
+        self.results.total += self._gate.own.seconds
+        self._problems += write_all(self._reports(), self.results)
+        if self._problems and session.exitstatus in _NO_FAILURE:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        yield
+        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is None:
+            return
+        if terminal.no_summary:  # then pytest asks nobody for a summary
+            self._show_problems(terminal)
+        if in_actions():
+            for line in workflow_commands(self.results, self._gate.config.path, os.environ):
+                terminal.write_line(line)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """The table of the models, and what is to be said of it."""
+        verbosity = terminalreporter.verbosity
+        if self.results.models and verbosity >= -1:
+            terminalreporter.section("kito")
+            show(self.results, terminalreporter, verbosity=verbosity)
+        self._show_problems(terminalreporter)
+
+    def _publish(self) -> None:
+        folder = self._gate.options.artifacts
+        if folder is None:
+            return
+        try:
+            self._withheld = publish(self.results, folder)
+        except (KitoError, OSError) as error:
+            self._problems.append(f"the artifacts are not published to {folder}: {error}")
+        remove_staging(folder, self._gate.run_id)
+
+    def _reports(self) -> Iterator[Report]:
+        """The reports that are files, as far as they are asked for."""
+        path = self._gate.options.report
+        if path is not None:
+            yield Report("JSON report", path, "--kito-report", write_report)
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        if summary and self.results.models:
+            yield Report("step summary", Path(summary), "GITHUB_STEP_SUMMARY", write_summary)
+
+    def _show_problems(self, terminal: Any) -> None:
+        for line in self._withheld:
+            terminal.write_line(line, yellow=True)
+        for line in self._problems:
+            terminal.write_line(line, red=True)
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Why an item failed or was skipped, where no finding tells."""
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2]
+    crash = getattr(report.longrepr, "reprcrash", None)
+    # What is raised says it in its first line; pytest-xdist, of a worker that died, in the last.
+    lines = report.longreprtext.splitlines()[-1:] if crash is None else crash.message.splitlines()
+    when = {"setup": "before the check: ", "teardown": "after the check: "}
+    return when.get(str(report.when), "") + (lines[0] if lines else "no reason was given")

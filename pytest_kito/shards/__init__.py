@@ -1,0 +1,1 @@
+"""Parts of the declared models for parallel jobs, balanced by cost."""

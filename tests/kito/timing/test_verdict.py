@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kito.timing.verdict import Verdict, explain, judge
+
+
+@pytest.mark.parametrize(
+    "low, high, floor, minimum, verdict",
+    [
+        (1.20, 1.30, 0.01, 1.20, "pass"),
+        (1.10, 1.19, 0.01, 1.20, "fail"),
+        (1.19, 1.21, 0.01, 1.20, None),
+        # 1 is "not slower", which an interval can show however much noise there is.
+        (1.00, 1.10, 0.20, 1.00, "pass"),
+        (0.90, 0.99, 0.20, 1.00, "fail"),
+        # A claim within the noise floor needs an interval outside of it.
+        (1.03, 1.05, 0.06, 1.02, None),
+        (1.07, 1.10, 0.06, 1.02, "pass"),
+        (0.95, 1.01, 0.06, 1.02, None),
+        (0.85, 0.93, 0.06, 1.02, "fail"),
+        (0.50, 0.60, 0.06, 0.0, "pass"),
+    ],
+)
+def test_the_verdict_on_an_interval(
+    low: float, high: float, floor: float, minimum: float, verdict: str | None
+) -> None:
+    assert judge(low, high, floor, minimum) == verdict
+
+
+@pytest.mark.parametrize(
+    "verdict, more, sentence",
+    [
+        (None, {"minimum": None}, "1.200x as fast, 95% interval [1.150, 1.250]; no minimum is"),
+        ("pass", {}, "at least 1.150x as fast with 95% confidence, which reaches the minimum 1.1"),
+        (
+            "fail",
+            {"minimum": 1.3},
+            "at most 1.250x as fast with 95% confidence, which is below the",
+        ),
+        (
+            "inconclusive",
+            {"minimum": 1.2},
+            "the minimum 1.2 lies within the interval [1.150, 1.250]",
+        ),
+        ("inconclusive", {"floor": 0.2}, "the minimum 1.1 is within the noise floor 1.200, which"),
+        (
+            "inconclusive",
+            {"few": True},
+            "only 40 pairs of calls fit into the budget of 60 s, too few",
+        ),
+    ],
+)
+def test_the_sentence_that_explains_it(
+    verdict: Verdict | None, more: dict[str, Any], sentence: str
+) -> None:
+    figures: dict[str, Any] = {
+        "floor": 0.01,
+        "minimum": 1.1,
+        "confidence": 0.95,
+        "pairs": 40,
+        "few": False,
+        "budget_s": 60.0,
+    }
+    found = explain(verdict, 1.2, (1.15, 1.25), **{**figures, **more})
+    assert sentence in found
+    assert found.startswith("inconclusive, which does not mean too slow") == (
+        verdict == "inconclusive"
+    )

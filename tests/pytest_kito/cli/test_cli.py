@@ -1,0 +1,289 @@
+"""The command line: answers, exit codes, and one line for what is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import yaml
+
+from kito.export.manifest import update_manifest
+from pytest_kito.cli.app import app, main
+
+L = keras.layers
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with model.keras and wrong.keras, which is the current one."""
+    image = keras.Input((8, 8, 3), name="image")
+    x = L.Conv2D(4, 3, name="conv")(image)
+    x = L.ReLU()(L.BatchNormalization(name="bn")(x))
+    x = L.BatchNormalization(name="late")(x)
+    model = keras.Model(image, L.Dense(2, name="scores")(x), name="net")
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+    model.save(tmp_path / "model.keras")
+    kernel, bias = model.get_layer("scores").get_weights()
+    model.get_layer("scores").set_weights([kernel, bias + 1])
+    model.save(tmp_path / "wrong.keras")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*args: str) -> int:
+    """The exit code of a command, as the console script has it."""
+    sys.argv = ["kito", *args]
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    code = exit_.value.code
+    return code if isinstance(code, int) else 0
+
+
+def test_reduce_writes_what_passed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("reduce", "model.keras", "-o", "out.keras") == 0
+    out = capsys.readouterr().out
+    assert "fold_affine" in out
+    assert "wrote out.keras" in out
+    assert "\x1b" not in out
+    names = [x.name for x in keras.models.load_model(folder / "out.keras").layers]
+    assert "bn" not in names
+    assert "conv" in names
+
+
+def test_reduce_as_json_and_by_passes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["-o", "out.keras", "--passes", "fold_batchnorm", "--json"]
+    assert run("reduce", "model.keras", *args) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["batchnorms"] == [2, 1]
+    assert result["kept"][0]["layer"] == "late"
+    assert result["equivalence"]["passed"] is True
+
+
+def test_reduce_says_no_where_the_file_differs(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = keras.models.load_model(folder / "wrong.keras")
+    monkeypatch.setattr(keras.models, "load_model", lambda *args, **kwargs: wrong)
+    assert run("reduce", "model.keras", "-o", "out.keras", "--json") == 1
+    result = json.loads(capsys.readouterr().out)
+    assert result["equivalence"]["passed"] is True
+    assert result["written"] is False
+    assert "run by Keras, differs" in result["message"]
+    assert not (folder / "out.keras").exists()
+
+
+def test_explain_says_what_is_kept_and_why(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("explain", "model.keras", "--passes", "fold_batchnorm") == 0
+    assert "late: " in capsys.readouterr().out
+
+
+def test_compare_answers_by_exit_code(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("compare", "model.keras", "model.keras") == 0
+    assert "the same" in capsys.readouterr().out
+    assert run("compare", "model.keras", "wrong.keras") == 1
+    assert "'scores' differs by 1" in capsys.readouterr().out
+    assert run("compare", "model.keras", "wrong.keras", "--atol", "1.1") == 1  # insensitive then
+    np.savez(folder / "data.npz", image=np.random.default_rng(0).random((4, 8, 8, 3)))
+    assert run("compare", "model.keras", "wrong.keras", "--data", "data.npz", "--json") == 1
+    assert json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))["samples"] == 4
+
+
+def test_json_has_no_infinity(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x = keras.Input((3,), name="x")
+    for name, kernel in (("zeros", "zeros"), ("ones", "ones")):
+        keras.Model(x, L.Dense(2, kernel_initializer=kernel, name="y")(x)).save(f"{name}.keras")
+    assert run("compare", "zeros.keras", "ones.keras", "--json") == 1
+    out = capsys.readouterr().out
+    assert json.loads(out)["outputs"]["y"]["required_rtol"] is None
+    assert "Infinity" not in out
+
+
+def test_what_a_source_prints_is_no_part_of_the_answer(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "noisy_source.py").write_text(
+        "import keras\n"
+        "def net():\n"
+        "    print('building')\n"
+        "    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])\n"
+    )
+    assert run("explain", "noisy_source:net", "--json") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["batchnorms"] == [0, 0]
+    assert "building" in captured.err
+
+
+def test_bench_measures_against_the_reduction(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("bench", "model.keras", "--batch-size", "2", "--budget", "0.5", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["low"] <= result["ratio"] <= result["high"]
+    args = ["--batch-size", "1", "--budget", "0.5", "--minimum", "1000"]
+    assert run("bench", "model.keras", "wrong.keras", *args) == 1
+    assert "\nfail: at most " in capsys.readouterr().out
+    assert run("bench", "model.keras", "--jit", "perhaps") == 2
+    assert "it must be one of auto, on, off" in capsys.readouterr().err
+
+
+def test_init_declares_the_models_that_are_there(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "sub dir").mkdir()
+    (folder / "wrong.keras").rename(folder / "sub dir" / "model.keras")
+    (folder / "con.keras").touch()
+    (folder / "two\nlines: #.keras").touch()
+    (folder / "artifacts").mkdir()
+    (folder / "artifacts" / "kito-manifest.json").touch()
+    (folder / "artifacts" / "reduced.keras").touch()
+    assert run("init") == 0
+    from pytest_kito.config.load import load_config
+
+    config = load_config(folder / "kito.yaml")
+    sources = {spec.name: spec.source for spec in config.models}
+    assert sources == {
+        "con_": "con.keras",
+        "model": "model.keras",
+        "model_2": "sub dir/model.keras",
+        "two_lines_": "two\nlines: #.keras",
+    }
+    before = (folder / "kito.yaml").read_text()
+    assert yaml.safe_load(before)["version"] == 1
+    assert run("init") == 2
+    assert "is there already" in capsys.readouterr().err
+    assert (folder / "kito.yaml").read_text() == before
+
+
+def report(name: str, passed: bool = True, device: str = "a") -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "created": "2026-01-01T00:00:00+00:00",
+        "environment": {"device_name": device},
+        "passed": passed,
+        "models": [{"name": name}],
+    }
+
+
+def test_merge_joins_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = []
+    for i, data in enumerate([report("x"), report("y", device="b"), report("z", passed=False)]):
+        paths.append(str(tmp_path / f"{i}.json"))
+        Path(paths[-1]).write_text(json.dumps(data))
+    assert run("merge", *paths[:2]) == 0
+    merged = json.loads(capsys.readouterr().out)
+    assert [model["name"] for model in merged["models"]] == ["x", "y"]
+    assert [x["device_name"] for x in merged["environments"]] == ["a", "b"]
+    assert run("merge", *paths, "-o", str(tmp_path / "all.json")) == 1
+    assert json.loads((tmp_path / "all.json").read_text())["passed"] is False
+    assert run("merge", paths[0], paths[0]) == 2
+    assert "model 'x' is in" in capsys.readouterr().err
+    nothing_built = {**report("w", passed=False), "environment": None}
+    (tmp_path / "0.json").write_text(json.dumps(nothing_built))
+    capsys.readouterr()
+    assert run("merge", *paths[:2]) == 1
+    assert json.loads(capsys.readouterr().out)["environment"] == {"device_name": "b"}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        [],
+        {**report("x"), "schema_version": 2},
+        {**report("x"), "passed": "no"},
+        {**report("x"), "models": "name"},
+        {**report("x"), "models": ["name"]},
+        {**report("x"), "models": [{"name": []}]},
+    ],
+)
+def test_merge_refuses_what_is_no_report(
+    tmp_path: Path, broken: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "no.json").write_text(json.dumps(broken))
+    assert run("merge", str(tmp_path / "no.json")) == 2
+    assert "no.json is no report" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["explain", "nothing.keras"], "there is no such file"),
+        (["explain", "json:dumps"], "json:dumps"),
+        (["explain", "model.keras", "--passes", "fold_everything"], "fold_everything"),
+        (["reduce", "model.keras", "-o", "model.h5"], "model.h5 ends as no format's files do"),
+        (["reduce", "model.keras", "-o", "no/where.keras"], "there is no directory no"),
+        (["reduce", "model.keras", "-o", "./model.keras"], "is the model itself"),
+        (["reduce", "model.keras", "-o", "folder.keras"], "is a directory"),
+        (["explain", "several_lines:net"], "ValueError: first second"),
+        (["compare", "model.keras", "model.keras", "--data", "no.npz"], "there is no file no.npz"),
+        (["verify", "."], "there is no kito-manifest.json"),
+    ],
+)
+def test_wrong_use_is_one_line_and_code_2(
+    folder: Path, args: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "folder.keras").mkdir()
+    (folder / "several_lines.py").write_text("def net(): raise ValueError('first\\nsecond')\n")
+    before = (folder / "model.keras").read_bytes()
+    assert run(*args) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("kito: ")
+    assert message in lines[0]
+    assert (folder / "model.keras").read_bytes() == before
+
+
+def test_a_negative_tolerance_is_wrong_use(folder: Path) -> None:
+    assert run("compare", "model.keras", "model.keras", "--rtol", "-1") == 2
+
+
+def test_schema_and_version_need_no_keras() -> None:
+    code = (
+        "import sys; from pytest_kito.cli.app import main; sys.argv = ['kito', *sys.argv[1:]]\n"
+        "try: main()\n"
+        "except SystemExit as e: code = e.code\n"
+        "assert not {'keras', 'tensorflow'} & set(sys.modules); sys.exit(code)"
+    )
+    for args in (["schema"], ["schema", "--report"], ["--version"], ["--help"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *args], capture_output=True, text=True, check=True
+        )
+        assert done.stdout
+        if args[0] == "schema":
+            assert json.loads(done.stdout)["$schema"].endswith("2020-12/schema")
+
+
+def test_every_command_has_help() -> None:
+    assert len(app.registered_commands) == 11
+    assert all(command.callback and command.callback.__doc__ for command in app.registered_commands)
+
+
+def test_merge_artifacts_answers_by_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = b"weights"
+    digest = hashlib.sha256(content).hexdigest()
+    entry = {"format": "keras", "bytes": len(content), "sha256": digest, "versions": {}}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.keras").write_bytes(content)
+        update_manifest(tmp_path / name, [{**entry, "model": name, "file": f"{name}.keras"}])
+    folders = [str(tmp_path / name) for name in ("one", "two")]
+    target = str(tmp_path / "all")
+    assert run("merge-artifacts", *folders, "-o", target, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"files": ["one.keras", "two.keras"]}
+    assert run("verify", target) == 0
+    assert run("merge-artifacts", *folders, "-o", target) == 2
+    (tmp_path / "file").touch()
+    assert run("merge-artifacts", *folders, "-o", str(tmp_path / "file" / "all")) == 2
+    assert "cannot be filled" in capsys.readouterr().err
