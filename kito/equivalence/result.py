@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from kito.equivalence.departure import Departure
 
@@ -35,6 +36,11 @@ class OutputComparison:
     required_rtol: float
     strict: bool
     faulty: str = ""
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain data: the output's figures in the JSON report."""
+        keys = ("max_abs", "mean_abs", "scale", "spread", "rtol", "atol", "required_rtol")
+        return {key: getattr(self, key) for key in keys}
 
     @property
     def allowed(self) -> float:
@@ -87,6 +93,22 @@ class Comparison:
     float64_device: str | None = None
     suggestion: str | None = None
     advice: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: the section ``equivalence`` of the JSON report."""
+        error = self.error_vs_float64
+        return {
+            "passed": self.passed,
+            "insensitive": self.insensitive,
+            "within_rounding": self.within_rounding,
+            "samples": self.samples,
+            "error_vs_float64": None if error is None else list(error),
+            "float64_device": self.float64_device,
+            "first_departure": None if self.departure is None else asdict(self.departure),
+            "suggestion": self.suggestion,
+            "advice": self.advice,
+            "outputs": {name: output.to_dict() for name, output in self.outputs.items()},
+        }
 
     def message(self) -> str:
         """What was found, for people: a line for each fact."""

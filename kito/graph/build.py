@@ -75,7 +75,7 @@ class _Builder:
             tensors.update(zip(node.outputs, outputs, strict=True))
         inputs = tree.map_structure(switch, graph.inputs)
         outputs = tree.map_structure(switch, graph.outputs)
-        if graph.holder is None and graph.output_names:
+        if graph.caller is None and graph.output_names:
             outputs = _keep_names(outputs, graph.output_names)
         return keras.Model(inputs, outputs, name=name)
 

@@ -16,8 +16,7 @@ import keras
 from kito.errors import UnsupportedModelError
 from kito.graph.clone_check import copy_trainable, find_mismatch
 from kito.graph.clone_config import create_layer
-from kito.graph.ir import named_weights
-from kito.graph.stock import is_stock
+from kito.graph.stock import is_stock, named_weights
 
 
 class LayerClone:

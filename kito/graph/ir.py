@@ -6,14 +6,14 @@ Passes read it and edit it through a few verbs: :meth:`Graph.bypass`, :meth:`Gra
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 from keras import tree
+
+from kito.graph.stock import named_weights, trains_by_default
 
 
 class Tensor:
@@ -41,7 +41,7 @@ class Op:
         nodes: its calls, in every graph of the model.
         graph: the inside, where ``layer`` is a functional or Sequential model.
         inner: what ``layer`` wraps, where it is a ``TimeDistributed``.
-        holders: the wrappers that have it as their ``inner``.
+        wrappers: the ops that have it as their ``inner``.
         weights: new values that passes gave it, by variable name, None for one that is no more;
             tensors of the backend, because variables share the memory of those, while they would
             copy arrays.
@@ -54,7 +54,7 @@ class Op:
         self.nodes: list[Node] = []
         self.graph: Graph | None = None
         self.inner: Op | None = None
-        self.holders: list[Op] = []
+        self.wrappers: list[Op] = []
         self.weights: dict[str, Any] = {}
         self.config: dict[str, Any] = {}
         self.closed: str | None = None
@@ -69,9 +69,9 @@ class Op:
         """What wrappers around it finally call."""
         return self if self.inner is None else self.inner.innermost
 
-    def sites(self) -> list[Node]:
+    def calls(self) -> list[Node]:
         """The calls of this op, those through a wrapper included."""
-        return self.nodes + [node for holder in self.holders for node in holder.sites()]
+        return self.nodes + [node for wrapper in self.wrappers for node in wrapper.calls()]
 
     def weight(self, name: str) -> np.ndarray | None:
         """The value of the variable of this name, as passes left it; None where there is none."""
@@ -102,19 +102,13 @@ class Op:
         new.weights, new.config = dict(self.weights), dict(self.config)
         if self.inner is not None:
             new.inner = self.inner.copy(self.inner.name)
-            new.inner.holders = [new]
+            new.inner.wrappers = [new]
         return new
 
 
-def named_weights(layer: Any) -> dict[str, Any]:
-    """The variables of a layer by their names.
-
-    Where layers inside it have some of the same name, those are called "query/kernel", say.
-    """
-    names = [variable.name for variable in layer.weights]
-    if len(set(names)) < len(names):
-        names = ["/".join(variable.path.split("/")[-2:]) for variable in layer.weights]
-    return dict(zip(names, layer.weights, strict=True))
+def map_tensors(structure: Any, f: Callable[[Tensor], Any]) -> Any:
+    """The same structure with ``f(tensor)`` in the place of each :class:`Tensor`."""
+    return tree.map_structure(lambda x: f(x) if isinstance(x, Tensor) else x, structure)
 
 
 class Node:
@@ -125,6 +119,11 @@ class Node:
     def __init__(self, graph: Graph, op: Op, args: Any, kwargs: dict[str, Any]) -> None:
         self.graph, self.op, self.args, self.kwargs = graph, op, args, kwargs
         self.outputs: list[Tensor] = []
+
+    def map_arguments(self, f: Callable[[Tensor], Any]) -> tuple[Any, dict[str, Any]]:
+        """(args, kwargs) with ``f(tensor)`` in the place of each tensor; the node stays as it is."""
+        args, kwargs = map_tensors((self.args, self.kwargs), f)
+        return args, kwargs
 
     @property
     def inputs(self) -> list[Tensor]:
@@ -163,14 +162,7 @@ class Node:
         training = self.kwargs.get("training")
         if not isinstance(training, bool | int | None):
             return True
-        return bool(training) and not _trains_by_default(self.op.innermost.layer.__class__)
-
-
-@functools.cache
-def _trains_by_default(kind: Any) -> bool:
-    """Augmentation layers do: ``call(data, training=True)``."""
-    parameter = inspect.signature(kind.call).parameters.get("training")
-    return parameter is not None and parameter.default is True
+        return bool(training) and not trains_by_default(self.op.innermost.layer.__class__)
 
 
 class Graph:
@@ -178,15 +170,15 @@ class Graph:
 
     Attributes:
         model: the Keras model that was read.
-        holder: the op that calls it where it is nested in another model; None for the outermost.
+        caller: the op that calls it where it is nested in another model; None for the outermost.
         nodes: its calls; a dict for its order and its cheap removal.
         inputs, outputs: structures (single, list, dict) of :class:`Tensor`, as the model's own.
         output_names: the names of the layers that made the model's outputs, flat; none where they
             are of no matter.
     """
 
-    def __init__(self, model: Any, holder: Op | None) -> None:
-        self.model, self.holder = model, holder
+    def __init__(self, model: Any, caller: Op | None) -> None:
+        self.model, self.caller = model, caller
         self.sequential = isinstance(model, keras.Sequential)
         self.nodes: dict[Node, None] = {}
         self.inputs: Any = None
@@ -224,8 +216,8 @@ class Graph:
     @property
     def runs_training(self) -> bool:
         """Whether a call somewhere runs this model with ``training`` on, or may."""
-        return self.holder is not None and any(
-            node.runs_training or node.graph.runs_training for node in self.holder.sites()
+        return self.caller is not None and any(
+            node.runs_training or node.graph.runs_training for node in self.caller.calls()
         )
 
     def is_output(self, tensor: Tensor) -> bool:
@@ -237,19 +229,23 @@ class Graph:
 
         Calls that nobody needs any more, such as one that only made a mask for it, go as well.
         """
-        source, target = source or node.data, node.outputs[0]
+        source = source or node.data
         assert source is not None
         assert len(node.outputs) == 1
-
-        def switch(x: Any) -> Any:
-            return source if x is target else x
-
-        for user in set(target.users):
-            user.args, user.kwargs = tree.map_structure(switch, (user.args, user.kwargs))
-        source.users.extend(target.users)
-        target.users = []
-        self.outputs = tree.map_structure(switch, self.outputs)
+        self.replace_uses(node.outputs[0], source)
         self._remove_unused(node)
+
+    def replace_uses(self, old: Tensor, new: Tensor) -> None:
+        """Let everything that uses ``old``, calls and outputs of the graph, use ``new``."""
+
+        def switch(x: Tensor) -> Tensor:
+            return new if x is old else x
+
+        for user in set(old.users):
+            user.args, user.kwargs = user.map_arguments(switch)
+        new.users.extend(old.users)
+        old.users = []
+        self.outputs = map_tensors(self.outputs, switch)
 
     def _remove_unused(self, node: Node) -> None:
         waiting = [node]

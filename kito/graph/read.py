@@ -106,5 +106,5 @@ def _op(layer: Any, ops: dict[int, Op]) -> Op:
             op.graph = _read(layer, op, ops)
         elif type(layer) is keras.layers.TimeDistributed:
             op.inner = _op(layer.layer, ops)
-            op.inner.holders.append(op)
+            op.inner.wrappers.append(op)
     return op

@@ -8,6 +8,8 @@ functions, and the same of the layers inside.
 from __future__ import annotations
 
 import functools
+import inspect
+from typing import Any
 
 import keras
 
@@ -27,3 +29,21 @@ def keras_name(kind: type) -> str:
     """For a class of Keras' own, "module.Class" without where Keras keeps it; "" for others."""
     package, _, rest = kind.__module__.partition(".")
     return f"{rest.removeprefix('src.')}.{kind.__name__}" if package == "keras" else ""
+
+
+def named_weights(layer: Any) -> dict[str, Any]:
+    """The variables of a layer by their names.
+
+    Where layers inside it have some of the same name, those are called "query/kernel", say.
+    """
+    names = [variable.name for variable in layer.weights]
+    if len(set(names)) < len(names):
+        names = ["/".join(variable.path.split("/")[-2:]) for variable in layer.weights]
+    return dict(zip(names, layer.weights, strict=True))
+
+
+@functools.cache
+def trains_by_default(kind: Any) -> bool:
+    """Augmentation layers do: ``call(data, training=True)``."""
+    parameter = inspect.signature(kind.call).parameters.get("training")
+    return parameter is not None and parameter.default is True

@@ -99,7 +99,7 @@ def check_linear(node: Node, but_activation: bool = False) -> None:
     linear = activation is None or activation is keras.activations.linear
     if not linear and (not but_activation or isinstance(activation, layers.Layer)):
         raise Refused(f"'{op.name}' has an activation")
-    if len(op.sites()) > 1:
+    if len(op.calls()) > 1:
         raise Refused(f"'{op.name}' is called at several places")
     data = node.data
     if data is None or len(node.inputs) != 1 or node.changes_mask:

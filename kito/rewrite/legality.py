@@ -67,7 +67,7 @@ def check_movable(node: Node) -> None:
 def check_holds(node: Node, affine: Affine) -> None:
     """Raise Refused where no ``Rescaling`` could do the work of ``affine`` at this call."""
     name = node.op.name
-    if len(node.op.sites()) > 1:
+    if len(node.op.calls()) > 1:
         raise Refused(f"'{name}' is called at several places")
     if node.outputs[0].dtype != "float32":
         raise Refused(f"'{name}' computes in {node.outputs[0].dtype}")

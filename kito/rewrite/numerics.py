@@ -59,6 +59,26 @@ def map_bias(
     return out
 
 
+def cast(
+    values: NDArray[np.floating], dtype: np.dtype | str, what: str, compute_dtype: str
+) -> NDArray[np.floating]:
+    """``values``, computed in float64, rounded once to ``dtype``.
+
+    Args:
+        values: of any shape.
+        dtype: of the variable that they are for.
+        what: what they are, for the message: ``kernel`` or ``bias``, say.
+        compute_dtype: what the layer computes in.
+
+    Raises:
+        Refused: ``compute_dtype`` cannot hold them.
+    """
+    with np.errstate(all="ignore"):
+        out = np.asarray(values.astype(dtype))
+    check_range(out, what, compute_dtype)
+    return out
+
+
 def check_range(values: NDArray[np.floating], what: str, compute_dtype: str) -> None:
     """Raise Refused where ``compute_dtype`` cannot hold ``values``."""
     largest = float(np.max(np.abs(values), initial=0.0))

@@ -57,11 +57,11 @@ class Plan:
                 for node in nodes
                 for affine, side, _ in [self.changes[node]]
             )
-            if alike and set(nodes) == set(op.sites()):
+            if alike and set(nodes) == set(op.calls()):
                 op.change(change.weights, change.config)
                 continue
             for node in nodes:
-                if len(node.op.innermost.sites()) > 1:
+                if len(node.op.innermost.calls()) > 1:
                     node.graph.give_own_copy(node)
                 own = self.changes[node][2]
                 node.op.innermost.change(own.weights, own.config)
@@ -246,7 +246,7 @@ class Journey:
         if op.innermost.graph is not None:
             verb = "feeds" if before else "follows"
             raise Refused(f"it {verb} model '{op.name}', whose inside other places may use")
-        if node.graph.is_output(node.outputs[0]) and len(op.innermost.sites()) > 1:
+        if node.graph.is_output(node.outputs[0]) and len(op.innermost.calls()) > 1:
             raise Refused(f"'{op.name}' names an output of the model, and is called elsewhere too")
         source = node.data
         if before:

@@ -85,15 +85,15 @@ def reduce(
         kept = kept if outcome.kept is None else outcome.kept
     # What one pass could not do, another may have done after it.
     still = tuple(
-        x for key, x in kept.items() if (key[0] if isinstance(key, tuple) else key).sites()
+        x for key, x in kept.items() if (key[0] if isinstance(key, tuple) else key).calls()
     )
     told = {key[0] for key in kept if isinstance(key, tuple)}
     still += tuple(
         Kept(op.name, f"it stays closed: {op.closed}")
         for op in found.closed
-        if op.sites() and op not in told
+        if op.calls() and op not in told
     )
-    left = sum(bool(op.sites()) for op in precomputed)
+    left = sum(bool(op.calls()) for op in precomputed)
     reduced = build_model(graph)
     seconds = time.perf_counter() - start
     return Reduction(model, reduced, tuple(rewrites), still, seconds, left, found.names)

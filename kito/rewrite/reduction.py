@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import keras
@@ -51,6 +51,22 @@ class Reduction:
             f"<Reduction of '{self.original.name}': layers {self.layers[0]} -> {self.layers[1]}, "
             f"BatchNormalization {self.batchnorms[0]} -> {self.batchnorms[1]}>"
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: the section ``reduction`` of the JSON report."""
+        return {
+            "layers": list(self.layers),
+            "parameters": list(self.parameters),
+            "batchnorms": list(self.batchnorms),
+            "precomputed": self.precomputed,
+            "opened": list(self.opened),
+            "seconds": self.seconds,
+            "rewrites": [
+                {"pass_name": x.pass_name, "layers": list(x.layers), "into": x.into}
+                for x in self.rewrites
+            ],
+            "kept": [asdict(x) for x in self.kept],
+        }
 
     def summary(self) -> str:
         """The table that people read: sizes before and after, rewrites by pass, what was kept."""

@@ -80,6 +80,31 @@ class SpeedupEstimate:
     predict_ms: float | None
     gpu: dict[str, Any] | None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: an entry of ``speedup`` of the JSON report."""
+        return {
+            "batch_size": self.batch_size,
+            "ratio": self.ratio,
+            "low": self.low,
+            "high": self.high,
+            "noise_floor": self.noise_floor,
+            "minimum": self.minimum,
+            "verdict": self.verdict,
+            "explanation": self.explanation,
+            "warnings": list(self.warnings),
+            "confidence": self.confidence,
+            "original_ms": list(self.original_ms),
+            "reduced_ms": list(self.reduced_ms),
+            "pairs": self.pairs,
+            "skipped": None,
+            "device_name": self.device.name,
+            "jit": self.jit,
+            "threads": self.threads,
+            "transfer_ms": self.transfer_ms,
+            "predict_ms": self.predict_ms,
+            "gpu": self.gpu,
+        }
+
 
 def measure_speedup(
     original: keras.Model,

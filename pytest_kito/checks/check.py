@@ -18,19 +18,7 @@ from pytest_kito.checks.suggestions import more_varied
 def check_reduction(run: ModelRun) -> dict[str, Any]:
     """The model can be reduced, and as much as was declared."""
     reduction, spec = run.reduction(), run.spec.reduction
-    data = {
-        "layers": list(reduction.layers),
-        "parameters": list(reduction.parameters),
-        "batchnorms": list(reduction.batchnorms),
-        "precomputed": reduction.precomputed,
-        "opened": list(reduction.opened),
-        "seconds": reduction.seconds,
-        "rewrites": [
-            {"pass_name": x.pass_name, "layers": list(x.layers), "into": x.into}
-            for x in reduction.rewrites
-        ],
-        "kept": [asdict(x) for x in reduction.kept],
-    }
+    data = reduction.to_dict()
     # One that became a Rescaling has not been folded.
     before, after = reduction.batchnorms[0], reduction.batchnorms[1] + reduction.precomputed
     problems = []

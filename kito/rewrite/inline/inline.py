@@ -105,7 +105,7 @@ class _Opening:
                 seen.add(op)
                 waiting[:0] = _ops(op.graph)
             # One that was opened may be called again inside of another.
-            if op.closed is not None or not op.sites() or not is_composite(op.layer):
+            if op.closed is not None or not op.calls() or not is_composite(op.layer):
                 continue
             if not (_is_promising(op.layer) or isinstance(op.layer, keras.Model)):
                 continue
@@ -119,15 +119,15 @@ class _Opening:
     def open(self, op: Op, whole: bool = False) -> list[Op] | None:
         """The ops of the calls that took the place of those of ``op``; None where it is closed."""
         sites, known = list(op.nodes), dict(self.ops)
-        before = [(x, list(x.nodes), list(x.holders)) for x in known.values()]
+        before = [(x, list(x.nodes), list(x.wrappers)) for x in known.values()]
         try:
-            if op.holders:
-                raise Closed(f"'{op.holders[0].name}' wraps it")
+            if op.wrappers:
+                raise Closed(f"'{op.wrappers[0].name}' wraps it")
             insides = [_look_inside(node, known, self.samples) for node in sites]
         except Closed as reason:
             op.closed = str(reason)
             for x, nodes, holders in before:  # calls in what is not opened are none
-                x.nodes, x.holders = nodes, holders
+                x.nodes, x.wrappers = nodes, holders
             return None
         self.ops = known
         found: dict[Op, None] = {}

@@ -40,7 +40,7 @@ def run(graph: Graph) -> Outcome:
     }
     while True:  # a padding that stays keeps its convolutions, and they other paddings
         ops = {user.op for users in paddings.values() for user in users}
-        whole = {op for op in ops if all(_padding(site, op) in paddings for site in op.sites())}
+        whole = {op for op in ops if all(_padding(site, op) in paddings for site in op.calls())}
         stay = [node for node, users in paddings.items() if not {x.op for x in users} <= whole]
         if not stay:
             break

@@ -39,4 +39,4 @@ def _may_go(graph: Graph, node: Node) -> bool:
         return True
     if graph.sequential:  # nothing but its Input would be no model
         return len(graph.nodes) > 2
-    return graph.holder is not None and not source.node.is_input
+    return graph.caller is not None and not source.node.is_input

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from keras import layers
 
-from kito.graph.ir import Node, Op, Tensor, named_weights
+from kito.graph.ir import Node, Op, Tensor
+from kito.graph.stock import named_weights
 from kito.rewrite.affine import Affine, Refused
 from kito.rewrite.numerics import check_range, scale_kernel
 from kito.rewrite.transfer.preconditions import check_plain
@@ -30,7 +31,7 @@ class MultiHeadAttention(Transfer):
     def absorb_operands(self, node: Node, tensor: Tensor, affine: Affine) -> Change:
         op = node.op
         check_plain(op)
-        if len(op.sites()) > 1:
+        if len(op.calls()) > 1:
             raise Refused(f"'{op.name}' is called at several places")
         if op.layer.compute_dtype != tensor.dtype or node.runs_training:
             raise Refused(f"'{op.name}' computes in {op.layer.compute_dtype}, or trains")

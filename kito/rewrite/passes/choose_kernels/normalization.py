@@ -29,7 +29,7 @@ _SCALE, _SHIFT = {"scale": False}, {"center": False}
 def without_affine(node: Node) -> Rewrite | None:
     """Let the layers after it have what it scales and shifts by; where it is 1 and 0, nobody."""
     op = node.op.innermost
-    if type(op.layer) is not layers.LayerNormalization or len(op.sites()) > 1:
+    if type(op.layer) is not layers.LayerNormalization or len(op.calls()) > 1:
         return None
     if node.runs_training or node.graph.runs_training:
         return None

@@ -27,7 +27,7 @@ def as_resizing(node: Node) -> Rewrite | None:
     layer = op.layer
     if type(layer) is not layers.UpSampling2D or layer.interpolation != "nearest":
         return None
-    if layer.data_format != "channels_last" or len(op.sites()) > 1 or data is None:
+    if layer.data_format != "channels_last" or len(op.calls()) > 1 or data is None:
         return None
     if node.changes_mask or not data.dtype == result.dtype == layer.compute_dtype == "float32":
         return None

@@ -252,7 +252,7 @@ def _plan(journey: Journey, node: Node, up: Part, down: Part) -> None:
     check_movable(node)
     source, result = node.data, node.outputs[0]
     assert source is not None
-    if node.graph.is_output(result) and len(node.op.sites()) > 1:
+    if node.graph.is_output(result) and len(node.op.calls()) > 1:
         raise Refused("it names an output of the model, and is called elsewhere too")
     journey.start(node)
     if up is not None:
@@ -283,7 +283,7 @@ def _scaled_operand(affines: Affines, node: Node) -> _Verdict | None:
 def _move_bias(affines: Affines, node: Node) -> str | None:
     """The names of the layers that add the bias of this one now; None where it has none."""
     op, source = node.op, node.data
-    if source is None or op.innermost.graph is not None or len(op.innermost.sites()) > 1:
+    if source is None or op.innermost.graph is not None or len(op.innermost.calls()) > 1:
         return None
     result = node.outputs[0]
     shift = transfer_of(op).own_shift(op, len(result.shape))
@@ -310,7 +310,7 @@ def _judge_as_kito(affines: Affines, node: Node) -> _Verdict | None:
     producer = source.node.op
     if type(producer.layer) not in _KITO_TYPES:
         raise Refused(f"fold_batchnorm does not fold into '{producer.name}' ({producer.type_name})")
-    if len(producer.sites()) > 1:
+    if len(producer.calls()) > 1:
         raise Refused(f"fold_batchnorm leaves '{producer.name}' alone: it is called several times")
     into = journey.plan.carry_out(affines)
     node.graph.bypass(node)

@@ -11,8 +11,8 @@ import pytest
 from kito_models import assert_same, randomize
 
 import kito
-from kito.graph.ir import named_weights
 from kito.graph.read import read_graph
+from kito.graph.stock import named_weights
 from kito.rewrite.passes.choose_kernels.normalization import without_affine
 
 L = keras.layers
