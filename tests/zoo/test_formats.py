@@ -88,9 +88,9 @@ import sys
 from pathlib import Path
 
 import kito
-from kito.artifacts import write_artifact
-from kito.inputs import random_inputs
-from kito.sources import load_model
+from kito.export.artifact import write_artifact
+from kito.runtime.random_inputs import random_inputs
+from kito.runtime.load import load_model
 
 digits, out, *formats = sys.argv[1:]
 model = load_model(digits, base=Path.cwd())
