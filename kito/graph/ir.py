@@ -280,7 +280,7 @@ class Graph:
         self.set_operands(node, operands)
 
     def put_before(self, node: Node, op: Op, operand: Tensor, outputs: list[Any]) -> list[Tensor]:
-        """Insert ``op(operand)``, with results like ``outputs`` and a free name, before ``node``."""
+        """Insert ``op(operand)``, under a free name, before ``node``; results like ``outputs``."""
         op.name = self._free_name(op.name, node)
         new = self.add(op, (operand,), {}, outputs)
         nodes = list(self.nodes)[:-1]

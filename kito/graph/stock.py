@@ -21,7 +21,7 @@ def base_attributes() -> frozenset[str]:
 
 
 def keras_name(kind: type) -> str:
-    """``layers.core.dense.Dense`` for Keras' own class of this path; "" for other classes."""
+    """The path of Keras' own class without "keras.src.", as "layers.core.dense.Dense"; else ""."""
     package, _, rest = kind.__module__.partition(".")
     return f"{rest.removeprefix('src.')}.{kind.__name__}" if package == "keras" else ""
 
@@ -29,7 +29,8 @@ def keras_name(kind: type) -> str:
 def named_weights(layer: Any) -> dict[str, Any]:
     """The variables of a layer by their names.
 
-    If names repeat, because of layers inside, all get the layer's name in front: "query/kernel".
+    If names repeat, because there are layers inside, each gets its layer's name in front:
+    "query/kernel".
     """
     names = [variable.name for variable in layer.weights]
     if len(set(names)) < len(names):
