@@ -113,7 +113,7 @@ class Interpreter:
             node: a call that is not an input.
             values: a tensor of the backend for each of the call's inputs.
         """
-        args, kwargs = node.map_arguments(lambda tensor: values[tensor])
+        args, kwargs = node.map_arguments(values.__getitem__)
         if isinstance(node.op.layer, keras.Layer):
             kwargs = {**kwargs, "training": False}
         return list(tree.flatten(node.op.layer(*args, **kwargs)))
