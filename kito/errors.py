@@ -1,4 +1,4 @@
-"""The errors that kito raises; every one derives from :class:`KitoError`."""
+"""The errors that kito raises, all derived from :class:`KitoError`, and helpers for messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class KitoError(Exception):
-    """What was asked for cannot be done; the message says what, where, and what to do."""
+    """A request cannot be carried out; the message says what is wrong, where, and what to do."""
 
 
 class UnsupportedModelError(KitoError):
@@ -15,14 +15,14 @@ class UnsupportedModelError(KitoError):
 
 
 def describe(error: BaseException) -> str:
-    """``Type: message`` of an exception, the message cut where it goes on and on."""
+    """``Type: message`` of an exception, with at most 1000 characters of the message."""
     text = str(error).strip()
     text = text if len(text) <= 1000 else f"{text[:1000]} ..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """``did you mean 'a' or 'b'? ``, or nothing where no known name is near."""
-    # A name of thousands of characters is no slip, and comparing it is slow.
+    """``did you mean 'a' or 'b'? ``; empty if no known name is similar to ``name``."""
+    # A very long name is no typing mistake, and comparing it is slow.
     close = difflib.get_close_matches(name, sorted(set(known)), n=3) if len(name) < 100 else []
     return f"did you mean {' or '.join(map(repr, close))}? " if close else ""

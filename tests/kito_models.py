@@ -10,7 +10,7 @@ import numpy as np
 from kito.graph.keras_internals import all_layers
 
 RTOL = 2e-5
-"""What a fold may be off by, relative to the output's largest absolute value."""
+"""The tolerance for folds, relative to the output's largest absolute value."""
 
 
 def randomize(model: Any, seed: int = 0) -> Any:
@@ -35,7 +35,7 @@ def randomize(model: Any, seed: int = 0) -> Any:
 
 
 def feed(model: Any, batch: int = 3, size: int = 8, seed: int = 1) -> list[np.ndarray]:
-    """Random inputs in the model's order; open sizes become ``size``."""
+    """Random inputs in the model's order; unknown sizes become ``size``."""
     rng = np.random.default_rng(seed)
     arrays = []
     for tensor in model.inputs:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from kito.equivalence.matching import Calls, match_layers, read_calls
-from kito.graph.interpret import Made, calls, is_walked_into, walk
+from kito.graph.interpret import Interpreter, Result, calls, is_entered
 from kito.graph.ir import Graph
 from kito.graph.keras_internals import input_names
 from kito.runtime.batch import Inputs, batch_limit
@@ -157,8 +157,10 @@ class _Comparison:
 
         At least one of them is done, since the first that is held is never dropped.
         """
-        waiting = _Waiting(walk(self.original[0].graph, self.original[1]), wanted, self.asked)
-        for made in walk(self.reduced[0].graph, self.reduced[1]):
+        waiting = _Waiting(
+            Interpreter(self.original[0].graph).walk(self.original[1]), wanted, self.asked
+        )
+        for made in Interpreter(self.reduced[0].graph).walk(self.reduced[1]):
             if made.number == len(self.seen):
                 self.seen.append(_Seen(made.layer, made.parents))
             seen = self.seen[made.number]
@@ -191,7 +193,7 @@ class _Comparison:
 class _Waiting:
     """What the original has made and the reduced model not yet."""
 
-    def __init__(self, source: Iterator[Made], wanted: set[str], asked: Counter[str]) -> None:
+    def __init__(self, source: Iterator[Result], wanted: set[str], asked: Counter[str]) -> None:
         self.source, self.wanted, self.left = source, set(wanted), Counter(asked)
         self.held: dict[str, list[np.ndarray]] = {}
         self.bytes = 0
@@ -233,7 +235,7 @@ def _tensors(graph: Graph) -> Counter[str]:
     """How many tensors each layer makes, in all its calls."""
     found: Counter[str] = Counter()
     for path, node in calls(graph):
-        if not is_walked_into(node):
+        if not is_entered(node):
             found[path] += len(node.outputs)
     return found
 

@@ -1,7 +1,7 @@
-"""Graph -> a Keras model, in one sweep.
+"""Build a Keras model from a graph, in one sweep.
 
-Every layer is created once, called in topological order, and given its weights once, so it costs
-O(nodes + weights). Layers that no pass changed are copied with their names, dtype policies and
+Every layer is created once, called in topological order, and given its weights once, so the cost is
+O(nodes + weights). Layers that no pass changed are cloned with their names, dtype policies and
 weights.
 """
 
@@ -16,7 +16,7 @@ from kito.errors import UnsupportedModelError
 from kito.graph.clone import LayerClone
 from kito.graph.clone_check import copy_trainable
 from kito.graph.clone_config import clone_metric, is_float
-from kito.graph.ir import Graph, Op, Tensor
+from kito.graph.ir import Graph, Op, Tensor, map_tensors
 from kito.graph.keras_internals import compile_settings, fresh_operation, producer_name
 from kito.graph.keras_patches import dense_products
 
@@ -24,11 +24,11 @@ from kito.graph.keras_patches import dense_products
 def build_model(graph: Graph, dtype: str | None = None) -> Any:
     """A new Keras model of ``graph``; ``dtype`` replaces every float dtype of the model.
 
-    Weights that passes set are released as they are handed over. Names, structure of inputs and
-    outputs, dtype policies and trainable flags are the original's; so are loss and metrics.
+    Names, the structure of inputs and outputs, dtype policies, trainable flags, loss and metrics
+    are the original's. Weights that passes set are removed from the graph once they are copied.
 
     Raises:
-        UnsupportedModelError: a layer cannot be created again from what it tells of itself.
+        UnsupportedModelError: a layer cannot be created again from its configuration.
     """
     builder = _Builder(dtype)
     with dense_products():
@@ -39,48 +39,50 @@ def build_model(graph: Graph, dtype: str | None = None) -> Any:
 
 
 class _Builder:
-    """Creates the layers of a graph, each once, and the models around them."""
+    """Creates the layers of a graph, each once, and the models around them.
+
+    Attributes:
+        dtype: replaces every float dtype; None to keep them.
+        layers: the layer, operation or model that was created for each op.
+        unfinished: clones that wait for their first call.
+    """
 
     def __init__(self, dtype: str | None) -> None:
         self.dtype = dtype
-        self.made: dict[Op, Any] = {}
+        self.layers: dict[Op, Any] = {}
         self.unfinished: list[LayerClone] = []
 
     def model(self, graph: Graph, name: str) -> Any:
-        # Layers of the model around this one may be waiting for their first call: they stay aside.
+        # Layers of the model around this one may still wait for their first call.
         waiting, self.unfinished = self.unfinished, []
         model = (self._sequential if graph.sequential else self._functional)(graph, name)
         self.unfinished = waiting
-        # A model casts what it is called with, by a policy of its own.
+        # A model casts its inputs by its own policy.
         policy = graph.model.dtype_policy
-        if policy.quantization_mode is None:  # setting such a one would quantize the copy again
+        if policy.quantization_mode is None:  # setting a quantized policy would quantize again
             floats = self.dtype is not None and is_float(policy.compute_dtype)
             model.dtype_policy = self.dtype if floats else policy
         return model
 
     def _functional(self, graph: Graph, name: str) -> Any:
         tensors: dict[Tensor, Any] = {}
-
-        def switch(x: Any) -> Any:
-            return tensors[x] if isinstance(x, Tensor) else x
-
         for node in graph.nodes:
             layer = self.layer(node.op)
             if node.is_input:
                 outputs = [layer.output]
             else:
-                args, kwargs = tree.map_structure(switch, (node.args, node.kwargs))
+                args, kwargs = node.map_arguments(tensors.__getitem__)
                 outputs = tree.flatten(_call(layer, args, kwargs))
             self._finish()
             tensors.update(zip(node.outputs, outputs, strict=True))
-        inputs = tree.map_structure(switch, graph.inputs)
-        outputs = tree.map_structure(switch, graph.outputs)
+        inputs = map_tensors(graph.inputs, tensors.__getitem__)
+        outputs = map_tensors(graph.outputs, tensors.__getitem__)
         if graph.caller is None and graph.output_names:
             outputs = _keep_names(outputs, graph.output_names)
         return keras.Model(inputs, outputs, name=name)
 
     def _sequential(self, graph: Graph, name: str) -> Any:
-        # What makes the masks of its layers is in the graph, but not in the list of its layers.
+        # Operations that compute masks are in the graph, but not in the layers of a Sequential.
         ops = [node.op for node in graph.nodes if isinstance(node.op.layer, keras.Layer)]
         model = keras.Sequential([self.layer(op) for op in ops], name=name)
         if not model.built:
@@ -89,52 +91,57 @@ class _Builder:
         return model
 
     def layer(self, op: Op) -> Any:
-        """The layer of the new model that stands for ``op``; not yet called, if it is new."""
-        if op not in self.made:
+        """The layer of the new model for ``op``; created, but not called, at the first request."""
+        if op not in self.layers:
             if op.graph is not None:
-                self.made[op] = self.model(op.graph, op.name)
+                self.layers[op] = self.model(op.graph, op.name)
             elif not isinstance(op.layer, keras.Layer):
-                self.made[op] = self._operation(op)
+                self.layers[op] = self._operation(op)
             else:
                 inner = None if op.inner is None else self.layer(op.inner)
                 weights, op.weights = op.weights, {}
                 try:
-                    new = LayerClone(op.layer, op.name, op.config, weights, inner, self.dtype)
+                    clone = LayerClone(op.layer, op.name, op.config, weights, inner, self.dtype)
                 except UnsupportedModelError as error:
                     if op.closed is None:
                         raise
                     raise UnsupportedModelError(f"{error}; it stays closed: {op.closed}") from error
-                self.unfinished.append(new)
-                self.made[op] = new.layer
-        return self.made[op]
+                self.unfinished.append(clone)
+                self.layers[op] = clone.layer
+        return self.layers[op]
 
     def _operation(self, op: Op) -> Any:
         fresh = fresh_operation(op.layer, op.name)
-        # Such casts come from autocasting, and would lose the precision again.
+        # Autocasting inserted these casts; with the old dtype they would lose precision.
         if self.dtype and type(fresh).__name__ == "Cast" and is_float(fresh.dtype):
             fresh.dtype = self.dtype
         return fresh
 
     def _finish(self) -> None:
-        """Hand their weights to the layers that have had their first call."""
-        for new in self.unfinished:
-            new.finish()
+        """Give their weights to the layers that had their first call."""
+        for clone in self.unfinished:
+            clone.finish()
         self.unfinished.clear()
 
     def restore_trainable(self, graph: Graph, model: Any, forced: bool = False) -> None:
-        """Freeze what was frozen: the flag of a model, set, overwrites those of all its layers."""
+        """Freeze what is frozen in the original.
+
+        Setting the flag of a model also sets the flags of all its layers. So those are set again,
+        after it: ``forced`` says that the flag of a model around this one was set.
+        """
         if forced or not graph.model.trainable:
             model.trainable, forced = graph.model.trainable, True
         for op in {node.op: None for node in graph.nodes}:
             while op.inner is not None:
-                self.made[op].trainable, op = op.layer.trainable, op.inner
+                self.layers[op].trainable, op = op.layer.trainable, op.inner
             if op.graph is not None:
-                self.restore_trainable(op.graph, self.made[op], forced)
+                self.restore_trainable(op.graph, self.layers[op], forced)
             elif forced and isinstance(op.layer, keras.Layer):
-                copy_trainable(op.layer, self.made[op])
+                copy_trainable(op.layer, self.layers[op])
 
 
 def _call(layer: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """``layer(*args, **kwargs)``, with an error message for layers that are cloned wrongly."""
     try:
         return layer(*args, **kwargs)
     except (TypeError, ValueError, AttributeError) as error:
@@ -145,22 +152,22 @@ def _call(layer: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 
 
 def _keep_names(outputs: Any, names: list[str]) -> Any:
-    """Outputs under their old names, also where another layer makes them now."""
-    keepers: dict[str, Any] = {}
+    """The outputs with Identity layers of these names where a layer of another name returns one."""
+    identities: dict[str, Any] = {}
     flat = tree.flatten(outputs)
     for i, (tensor, name) in enumerate(zip(flat, names, strict=True)):
         if producer_name(tensor) != name:
-            if name not in keepers:
-                keepers[name] = keras.layers.Identity(name=name, dtype=tensor.dtype)
-            flat[i] = keepers[name](tensor)
+            if name not in identities:
+                identities[name] = keras.layers.Identity(name=name, dtype=tensor.dtype)
+            flat[i] = identities[name](tensor)
     return tree.pack_sequence_as(outputs, flat)
 
 
 def _copy_compilation(original: Any, model: Any) -> None:
-    """Loss and metrics, so that ``evaluate`` works, without the optimizer and its state.
+    """Copy loss and metrics, so that ``evaluate`` works, but not the optimizer and its state.
 
-    Keras cannot load a compiled model that has no optimizer, so a plain SGD, which holds no state,
-    stands in.
+    Keras cannot load a compiled model without an optimizer, so it gets a plain SGD, which has no
+    state.
     """
     settings = compile_settings(original)
     if settings is None:

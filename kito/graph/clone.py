@@ -1,8 +1,7 @@
-"""One layer -> a new layer like it, with the same weights.
+"""Clone one layer: a new layer of the same configuration, with the same weights and state.
 
-A layer is created again from its configuration, but with the live initializers, regularizers,
-constraints and functions in place of their serialized forms: those that are registered nowhere can
-then be copied as well.
+:mod:`kito.graph.clone_config` creates the layer. Here, its slow initializers are skipped, and after
+its first call it is compared with the original and gets the weights.
 """
 
 from __future__ import annotations
@@ -20,10 +19,12 @@ from kito.graph.stock import is_stock, named_weights
 
 
 class LayerClone:
-    """A new layer that is not built yet; :meth:`finish` hands the weights over when it is.
+    """A clone of a layer that has no weights yet.
+
+    Call :attr:`layer`, which builds it, then :meth:`finish`, which copies the weights.
 
     Attributes:
-        layer: the new layer; whoever made this calls it, which builds it.
+        layer: the new layer.
     """
 
     def __init__(
@@ -38,13 +39,13 @@ class LayerClone:
         """Create a layer like ``original``.
 
         Args:
-            original: the layer to copy.
-            name: the name of the copy.
+            original: the layer to clone.
+            name: the name of the clone.
             changes: constructor arguments that differ from the original's.
-            weights: tensors, by variable name, that differ from the original's; None for one that
-                the copy has not.
-            inner: the layer that the copy shall wrap, where the original is a wrapper.
-            dtype: replaces the original's dtype policy where that is a float one.
+            weights: tensors, by variable name, that differ from the original's; None for a
+                variable that the clone does not have.
+            inner: the layer that the clone wraps, if the original is a wrapper.
+            dtype: replaces the original's dtype policy if that is a float one.
 
         Raises:
             UnsupportedModelError: the layer cannot be created from its configuration.
@@ -55,7 +56,7 @@ class LayerClone:
         if not self.wraps:
             self._skip_initializers()
         if hasattr(original, "save_assets"):
-            if is_stock(type(original)):  # the weights of words for "tf_idf", which are no weights
+            if is_stock(type(original)):  # the "tf_idf" weights of words are no Keras variables
                 state: dict[str, Any] = {}
                 original.save_own_variables(state)
                 self.layer.load_own_variables(state)
@@ -64,7 +65,10 @@ class LayerClone:
                 self.layer.load_assets(folder)
 
     def _skip_initializers(self) -> None:
-        """Drawing random numbers that are overwritten at once is most of the cost of a layer."""
+        """Create variables with their final values, or zeros.
+
+        Random initial values would be overwritten at once, and are most of the cost of a layer.
+        """
         add_weight = self.layer.add_weight
         final = {**{x.name: x.value for x in self.original.weights}, **self.weights}
 
@@ -80,19 +84,20 @@ class LayerClone:
         self.layer.add_weight = add_final
 
     def finish(self) -> None:
-        """Hand over the weights.
+        """Copy the weights and the ``trainable`` flags; the layer must be built.
 
         Raises:
-            UnsupportedModelError: the copy differs from the original in more than was asked for.
+            UnsupportedModelError: the clone differs from the original in more than the requested
+                changes.
         """
         if self.wraps:
-            return  # the wrapped layer has its own copy
+            return  # the wrapped layer has its own LayerClone
         del self.layer.add_weight
-        lost = find_mismatch(self.original, self.layer, self.changes)
-        if lost is not None:
+        mismatch = find_mismatch(self.original, self.layer, self.changes)
+        if mismatch is not None:
             raise UnsupportedModelError(
                 f"layer '{self.original.name}' ({type(self.original).__name__}) cannot be copied: "
-                f"its get_config() loses {lost} in a layer created from it. Return it in "
+                f"its get_config() loses {mismatch} in a layer created from it. Return it in "
                 "get_config()"
             )
         _copy_weights(self.original, self.layer, self.weights)
@@ -103,27 +108,28 @@ def _dtype(value: Any) -> str:
     return str(keras.backend.standardize_dtype(value.dtype))
 
 
-def _copy_weights(original: Any, new: Any, changed: Mapping[str, Any]) -> None:
+def _copy_weights(original: Any, clone: Any, changed: Mapping[str, Any]) -> None:
+    """Give ``clone`` the weights of ``original``, except those in ``changed``."""
     if changed:
         values = {**{k: x.value for k, x in named_weights(original).items()}, **changed}
-        variables = named_weights(new)
+        variables = named_weights(clone)
         for name, value in values.items():
             if value is not None:
                 variables[name].assign(value)
         return
-    twins = {variable.name: variable for variable in new.weights}
+    by_name = {variable.name: variable for variable in clone.weights}
     names = [variable.name for variable in original.weights]
-    # A quantized layer makes them in another order when it is new.
-    named = len(twins) == len(new.weights) and sorted(names) == sorted(twins)
-    others = [twins[name] for name in names] if named else new.weights
-    pairs = list(zip(original.weights, others, strict=False))
-    if len(original.weights) != len(new.weights) or any(a.shape != b.shape for a, b in pairs):
+    # A new quantized layer creates its variables in another order, so match by name if possible.
+    unique = len(by_name) == len(clone.weights) and sorted(names) == sorted(by_name)
+    targets = [by_name[name] for name in names] if unique else clone.weights
+    pairs = list(zip(original.weights, targets, strict=False))
+    if len(original.weights) != len(clone.weights) or any(a.shape != b.shape for a, b in pairs):
         raise UnsupportedModelError(
             f"layer '{original.name}' ({type(original).__name__}) cannot be copied: it has weights "
             f"of shapes {[tuple(x.shape) for x in original.weights]}, a layer created from its "
-            f"get_config() has {[tuple(x.shape) for x in new.weights]}"
+            f"get_config() has {[tuple(x.shape) for x in clone.weights]}"
         )
-    for variable, twin in pairs:
-        twin.assign(variable.value)
-    if new.weights and hasattr(original, "finalize_state"):
-        new.finalize_state()  # Normalization keeps what it computed from its weights
+    for source, target in pairs:
+        target.assign(source.value)
+    if clone.weights and hasattr(original, "finalize_state"):
+        clone.finalize_state()  # Normalization caches values computed from its weights

@@ -1,8 +1,8 @@
-"""A layer and its copy side by side: what the copy lost, and which of its parts are frozen.
+"""Compare a layer with its clone: attributes that the clone lost, and flags that it must get.
 
-A layer of the user's may have a ``get_config()`` that forgets an argument. The copy made from it
-would silently compute something else, so whatever both hold is compared: plain values, arrays,
-functions, and the same of the layers inside.
+The ``get_config()`` of a custom layer may forget an argument. A clone made from it would silently
+compute something else, so the attributes of both are compared: plain values, arrays, functions, and
+those of the layers inside.
 """
 
 from __future__ import annotations
@@ -17,55 +17,56 @@ import numpy as np
 from kito.graph.stock import base_attributes, is_stock
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
-_OWN = frozenset({"name", "seed"})  # what two layers that are alike may well differ in
+_IGNORED = frozenset({"name", "seed"})  # attributes in which equal layers may differ
 
 
-def find_mismatch(original: Any, new: Any, changed: Collection[str] = ()) -> str | None:
-    """What a layer made from ``original``'s configuration lost, in words; None if it lost nothing.
+def find_mismatch(original: Any, clone: Any, changed: Collection[str] = ()) -> str | None:
+    """An attribute of ``original`` that ``clone`` lost, in words; None if it lost nothing.
 
     Args:
         original: a layer.
-        new: the one that was made from its configuration.
+        clone: a layer that was created from its configuration.
         changed: attributes that were changed on purpose.
     """
-    return _find_loss(original, new, "", changed, custom=False)
+    return _find_mismatch(original, clone, "", changed, custom=False)
 
 
-def copy_trainable(original: Any, new: Any) -> None:
-    """Freeze in ``new`` what is frozen in ``original``, the layers inside included."""
-    if new.trainable is not original.trainable:
-        new.trainable = original.trainable  # overwrites the flags inside, which come next
-    for _, child, twin in _children(original, new):
-        copy_trainable(child, twin)
+def copy_trainable(original: Any, clone: Any) -> None:
+    """Freeze in ``clone`` what is frozen in ``original``, including the layers inside."""
+    if clone.trainable is not original.trainable:
+        clone.trainable = original.trainable  # also sets the flags inside, which are set next
+    for _, child, child_clone in _children(original, clone):
+        copy_trainable(child, child_clone)
 
 
-def _find_loss(
-    original: Any, new: Any, path: str, changed: Collection[str], custom: bool
+def _find_mismatch(
+    original: Any, clone: Any, path: str, changed: Collection[str], custom: bool
 ) -> str | None:
-    # Layers of Keras are only suspected where a layer of the user's made them.
+    # The configurations of Keras' own layers are complete, but a custom layer around them may have
+    # created them with other arguments.
     stock, is_model = is_stock(type(original)), isinstance(original, keras.Model)
     custom = custom or not stock
     if custom and not (stock and is_model):
-        held = dict(_held(new))
-        for name, value in _held(original):
-            if name.split("[")[0] in changed or (is_model and name not in held):
-                continue  # a model that was compiled has more
-            if not _alike(value, held.get(name)):
-                other = _show(held[name]) if name in held else "missing"
+        cloned = dict(_attributes(clone))
+        for name, value in _attributes(original):
+            if name.split("[")[0] in changed or (is_model and name not in cloned):
+                continue  # a compiled model has more attributes
+            if not _may_be_equal(value, cloned.get(name)):
+                other = _show(cloned[name]) if name in cloned else "missing"
                 return f"'{path}{name}', which is {_show(value)} but {other}"
-    for name, child, twin in _children(original, new):
-        lost = _find_loss(child, twin, f"{path}{name}.", (), custom)
-        if lost is not None:
-            return lost
+    for name, child, child_clone in _children(original, clone):
+        mismatch = _find_mismatch(child, child_clone, f"{path}{name}.", (), custom)
+        if mismatch is not None:
+            return mismatch
     return None
 
 
-def _held(layer: Any) -> Iterator[tuple[str, Any]]:
+def _attributes(layer: Any) -> Iterator[tuple[str, Any]]:
     """The attributes of a layer that not every layer has; lists and dicts element by element."""
     for name, value in vars(layer).items():
-        # TensorFlow has a second book of what a layer holds; a model much that is none of its own.
+        # TensorFlow tracks attributes in "_self_*"; models have many private ones of Keras.
         private = name.startswith("_" if isinstance(layer, keras.Model) else "_self_")
-        if not (private or name in _OWN or name in base_attributes() or "dtype" in name):
+        if not (private or name in _IGNORED or name in base_attributes() or "dtype" in name):
             yield from _elements(name, value)
 
 
@@ -80,8 +81,8 @@ def _elements(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _alike(value: Any, other: Any) -> bool:
-    """Whether two attributes can be the same; where that cannot be told, they are."""
+def _may_be_equal(value: Any, other: Any) -> bool:
+    """Whether two attributes may be equal; True for types that cannot be compared."""
     if isinstance(value, _PLAIN):
         return not isinstance(other, _PLAIN) or value == other or value != value
     if isinstance(value, np.ndarray):
@@ -97,13 +98,13 @@ def _show(value: Any) -> str:
     return f"{getattr(value, '__name__', None) or repr(value):.60}"
 
 
-def _children(original: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
-    """The layers that both hold: (where, the original's, the copy's)."""
+def _children(original: Any, clone: Any) -> Iterator[tuple[str, Any, Any]]:
+    """The layers directly inside both: (path, layer of the original, layer of the clone)."""
     if isinstance(original, keras.Model):
-        for child, twin in zip(original.layers, new.layers, strict=False):
-            yield child.name, child, twin
+        for child, child_clone in zip(original.layers, clone.layers, strict=False):
+            yield child.name, child, child_clone
         return
-    held = dict(_held(new))
-    for name, child in _held(original):
-        if isinstance(child, keras.Layer) and isinstance(held.get(name), keras.Layer):
-            yield name, child, held[name]
+    cloned = dict(_attributes(clone))
+    for name, child in _attributes(original):
+        if isinstance(child, keras.Layer) and isinstance(cloned.get(name), keras.Layer):
+            yield name, child, cloned[name]

@@ -1,8 +1,7 @@
-"""One layer -> a new layer like it, with the same weights.
+"""Create a layer or a metric again from its configuration.
 
-A layer is created again from its configuration, but with the live initializers, regularizers,
-constraints and functions in place of their serialized forms: those that are registered nowhere can
-then be copied as well.
+The configuration gets the live initializers, regularizers, constraints and functions in place of
+their serialized forms, so that objects that are not registered with Keras can be copied, too.
 """
 
 from __future__ import annotations
@@ -27,6 +26,18 @@ def is_float(dtype: Any) -> bool:
 def create_layer(
     original: Any, name: str, changes: Mapping[str, Any], inner: Any, dtype: str | None
 ) -> Any:
+    """A new layer like ``original``, not built, without its weights.
+
+    Args:
+        original: the layer to clone.
+        name: the name of the new layer.
+        changes: constructor arguments that differ from the original's.
+        inner: the layer that the new layer wraps, if the original is a wrapper; else None.
+        dtype: replaces the original's dtype policy if that is a float one.
+
+    Raises:
+        UnsupportedModelError: the layer cannot be created from its configuration.
+    """
     kind = type(original)
     errors: list[str] = []
     ways = [_plain_config, _live_config, _named_config]
@@ -53,12 +64,13 @@ def create_layer(
 
 
 def _brief(error: Exception) -> str:
-    """One line; the ends of Keras' long messages say most."""
+    """The message in one line; of a long one, its start and its end."""
     text = " ".join(str(error).split()).split(" Example:")[0].removesuffix(".")
     return text if len(text) < 400 else f"{text[:200]} ... {text[-200:]}"
 
 
 def _factory(kind: Any) -> Any:
+    """The function that creates a layer of this class from a configuration."""
     inherited = kind.from_config.__func__ is keras.Layer.from_config.__func__
     if (inherited and is_stock(kind)) or kind is keras.layers.Lambda:
         return lambda config: kind(**config)
@@ -66,8 +78,9 @@ def _factory(kind: Any) -> Any:
 
 
 def _plain_config(layer: Any, dtype: str | None) -> dict[str, Any]:
+    """``get_config()`` as it is, except for the dtype."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what cannot be loaded from a file; none is written
+        warnings.simplefilter("ignore")  # about objects that cannot be loaded from a file
         config = layer.get_config()
     if dtype is not None:
         config = _with_dtype(config, dtype)
@@ -78,6 +91,7 @@ def _plain_config(layer: Any, dtype: str | None) -> dict[str, Any]:
 
 
 def _live_config(layer: Any, dtype: str | None) -> dict[str, Any]:
+    """``get_config()`` with live objects in place of serialized ones."""
     config = _with_live_objects(layer, _plain_config(layer, dtype))
     if "dtype" in config and dtype is None and not isinstance(layer, keras.layers.InputLayer):
         config["dtype"] = layer.dtype_policy
@@ -85,50 +99,50 @@ def _live_config(layer: Any, dtype: str | None) -> dict[str, Any]:
 
 
 def _with_live_objects(owner: Any, config: dict[str, Any]) -> dict[str, Any]:
-    found = dict(config)
+    live_config = dict(config)
     for key, value in config.items():
         live = getattr(owner, key, getattr(owner, f"_{key}", None))
         serialized = isinstance(value, dict) or (isinstance(value, str) and callable(live))
         if key != "dtype" and live is not None and serialized and not _holds_layers(live):
-            found[key] = live
-    return found
+            live_config[key] = live
+    return live_config
 
 
 def _named_config(layer: Any, dtype: str | None) -> dict[str, Any]:
-    """Without what neither ``__init__`` nor every layer takes: some tell more than that."""
+    """:func:`_live_config` without entries that ``__init__`` does not take."""
     config = _live_config(layer, dtype)
     known = {"name", "trainable", "dtype", *inspect.signature(type(layer).__init__).parameters}
     return {key: value for key, value in config.items() if key in known}
 
 
 def _signature_config(layer: Any, dtype: str | None) -> dict[str, Any]:
-    """From the arguments of ``__init__``, which layers of Keras keep under the same names.
+    """The arguments of ``__init__``, read from the attributes of the same names of Keras' layers.
 
-    For a layer that holds, say, a regularizer that cannot tell its configuration.
+    For a layer whose ``get_config()`` fails, because of a regularizer without one, say.
     """
     policy = dtype if dtype and is_float(layer.compute_dtype) else layer.dtype_policy
     return {**_arguments(layer), "trainable": layer.trainable, "dtype": policy}
 
 
-def _arguments(made: Any) -> dict[str, Any]:
-    parameters = inspect.signature(type(made).__init__).parameters.values()
+def _arguments(instance: Any) -> dict[str, Any]:
+    parameters = inspect.signature(type(instance).__init__).parameters.values()
     named = [x.name for x in parameters if x.kind is x.POSITIONAL_OR_KEYWORD and x.name != "self"]
-    return {name: getattr(made, name) for name in named}
+    return {name: getattr(instance, name) for name in named}
 
 
 def _without_live_layers(config: dict[str, Any], dtype: str | None) -> dict[str, Any]:
-    """Layers that a configuration holds as they are would be the original's: copy them."""
-    copies: dict[int, Any] = {}
+    """The configuration with clones in place of live layers, which belong to the original."""
+    clones: dict[int, Any] = {}
 
-    def switch(x: Any) -> Any:
+    def clone(x: Any) -> Any:
         if not isinstance(x, keras.Layer):
             return x
-        if id(x) not in copies:
-            copies[id(x)] = create_layer(x, x.name, {}, None, dtype)
-        return copies[id(x)]
+        if id(x) not in clones:
+            clones[id(x)] = create_layer(x, x.name, {}, None, dtype)
+        return clones[id(x)]
 
     return {
-        key: tree.map_structure(switch, value) if _holds_layers(value) else value
+        key: tree.map_structure(clone, value) if _holds_layers(value) else value
         for key, value in config.items()
     }
 
@@ -138,7 +152,7 @@ def _holds_layers(value: Any) -> bool:
 
 
 def _with_dtype(config: Any, dtype: str) -> Any:
-    """A configuration in which every serialized float dtype policy, at any depth, is ``dtype``."""
+    """The configuration with ``dtype`` in place of every serialized dtype policy, at any depth."""
     if isinstance(config, dict):
         if str(config.get("class_name", "")).endswith("DTypePolicy"):
             return dtype
@@ -147,7 +161,7 @@ def _with_dtype(config: Any, dtype: str) -> Any:
 
 
 def _scope(layer: Any) -> Any:
-    """Lets Keras find the classes and functions that the layer uses, registered or not."""
+    """A scope in which Keras finds the custom classes and functions that the layer uses."""
     custom: dict[str, Any] = {}
     seen: set[int] = set()
 
@@ -169,7 +183,7 @@ def _scope(layer: Any) -> Any:
 
 
 def clone_metric(metric: Any) -> Any:
-    """A metric like ``metric``, with a state of its own; what is no ``keras.Metric`` as it is.
+    """A metric like ``metric``, with its own state; names and functions are returned unchanged.
 
     Raises:
         UnsupportedModelError: the metric cannot be created from its configuration.

@@ -1,7 +1,8 @@
-"""A subclassed model as a functional one: what it takes is found out, and its call is the only one.
+"""A functional model around a subclassed one.
 
 Everything that feeds, compares or times a model needs its symbolic inputs, which a subclassed model
-has not.
+does not have. The functional model has inputs of the same shapes and dtypes, and one call: that of
+the subclassed model.
 """
 
 from __future__ import annotations
@@ -21,20 +22,29 @@ from kito.graph.read import is_readable
 
 
 def functional_call(model: Any, inputs: Any) -> Any:
-    """A functional model whose only call is one of ``model``, with the ``keras.Input``s ``inputs``.
+    """``keras.Model(inputs, model(inputs))``, without a trace of the call in ``model``.
 
-    ``model`` is left as it was, but for being built if it was not.
+    Args:
+        model: any Keras model. It is not changed, except that it is built if it was not.
+        inputs: a ``keras.Input``, or a structure of them, as the model takes it.
+
+    Raises:
+        StateChanged: the call changes the state of ``model``.
+        Exception: whatever ``model`` raises when it is called with symbolic tensors.
     """
     with unrecorded([model, *all_layers(model)]):
         return Functional(inputs, model(inputs), name=model.name)
 
 
 def as_functional(model: Any, example_inputs: Any = None) -> Any:
-    """``model`` itself where it is functional or Sequential; else a functional model around it.
+    """A functional model around a subclassed one; a functional or Sequential model as it is.
+
+    The inputs of the new model have the shapes and dtypes of ``example_inputs``. Without those,
+    they have the shapes that the subclassed model was built with.
 
     Args:
-        model: any Keras model. A subclassed one that was never called is called, and so built,
-            with ``example_inputs``.
+        model: any Keras model. A subclassed one that was never built is called once with
+            ``example_inputs``.
         example_inputs: a batch: an array, or a list or a dict of them, as the model takes it.
 
     Raises:
@@ -56,7 +66,7 @@ def as_functional(model: Any, example_inputs: Any = None) -> Any:
         if not model.built:
             _build(model, example_inputs, what)
         leaves = _with_names(argument, example_inputs)
-        inputs = [keras.Input(_sizes(x), dtype=_dtype(x), name=name) for name, x in leaves]
+        inputs = [keras.Input(_sample_shape(x), dtype=_dtype(x), name=name) for name, x in leaves]
         packed = tree.pack_sequence_as(example_inputs, inputs)
     else:
         packed = _from_shapes(model, argument, what)
@@ -80,7 +90,7 @@ def _build(model: Any, example_inputs: Any, what: str) -> None:
 
 
 def _from_shapes(model: Any, argument: str, what: str) -> Any:
-    """Inputs of the shapes that the model was built with."""
+    """``keras.Input``s of the shapes that the model was built with."""
     shapes = build_shapes(model)
     if not model.built or shapes is None:
         raise UnsupportedModelError(
@@ -90,13 +100,13 @@ def _from_shapes(model: Any, argument: str, what: str) -> Any:
     shape = next(iter(shapes.values()))
     packed = _plain(tree.map_shape_structure(_Shape, shape))
     leaves = _with_names(argument, packed)
-    dtype = "int32" if _takes_numbers_of_rows(model) else None
+    dtype = "int32" if _starts_with_embedding(model) else None
     inputs = [keras.Input(x.shape[1:], dtype=dtype, name=name) for name, x in leaves]
     return tree.pack_sequence_as(packed, inputs)
 
 
 def _plain(structure: Any) -> Any:
-    """The same of lists, tuples and dicts only, without what keeps track of what they hold."""
+    """The structure as plain lists, tuples and dicts, in place of Keras' tracking subclasses."""
     if isinstance(structure, dict):
         return {key: _plain(x) for key, x in structure.items()}
     if isinstance(structure, list | tuple):
@@ -105,28 +115,28 @@ def _plain(structure: Any) -> Any:
 
 
 class _Shape:
-    """A shape that is no structure."""
+    """A shape as a leaf: ``tree`` would take a tuple for a structure."""
 
     def __init__(self, shape: Any) -> None:
         self.shape = tuple(shape)
 
 
-def _takes_numbers_of_rows(model: Any) -> bool:
-    """Whether the first layer is an Embedding; what dtype a model was called with is not kept."""
+def _starts_with_embedding(model: Any) -> bool:
+    """Whether the first layer takes integers; Keras does not keep the dtypes of past inputs."""
     first = next(iter(all_layers(model)), None)
     return isinstance(first, keras.layers.Embedding)
 
 
 def _with_names(argument: str, structure: Any) -> list[tuple[str, Any]]:
-    """(name, leaf): the key of a dict, or the argument with a number."""
+    """(name, leaf) of each leaf: the name is the key of a dict, or the argument with a number."""
     leaves = tree.flatten_with_path(structure)
     if len(leaves) == 1 and not leaves[0][0]:
         return [(argument, leaves[0][1])]
-    named = [(".".join(str(key) for key in path), x) for path, x in leaves]
+    named = [(".".join(map(str, path)), x) for path, x in leaves]
     return [(f"{argument}_{name}" if name.isdigit() else name, x) for name, x in named]
 
 
-def _sizes(array: Any) -> tuple[int | None, ...]:
+def _sample_shape(array: Any) -> tuple[int | None, ...]:
     return tuple(array.shape if hasattr(array, "shape") else np.shape(array))[1:]
 
 

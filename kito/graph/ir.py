@@ -1,7 +1,7 @@
-"""The editable picture of a model: tensors, ops, calls of ops, and the graph that they form.
+"""The editable graph of a model: tensors, ops, calls of ops, and the graph that they form.
 
-Passes read it and edit it through a few verbs: :meth:`Graph.bypass`, :meth:`Graph.give_own_copy`,
-:meth:`Op.change`. The live Keras objects are in it to be read; they are never changed.
+Passes read and edit it through a few methods: :meth:`Op.change`, :meth:`Graph.bypass`,
+:meth:`Graph.call_layer`. The live Keras objects in it are read, and never changed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Tensor:
     """One tensor of a graph: output ``index`` of the call ``node``.
 
     Attributes:
-        users: the calls that take it, one entry a use: a call that takes it twice is in it twice.
-        mask: what Keras hands on with it to the layers that heed masks; None where nothing.
+        users: the calls that take it, one entry per use: twice for a call that takes it twice.
+        mask: the Keras mask that accompanies it; None if there is none.
     """
 
     __slots__ = ("dtype", "index", "mask", "node", "shape", "users")
@@ -33,20 +33,19 @@ class Tensor:
 
 
 class Op:
-    """What is called: a layer, a ``keras.ops`` operation or a nested model; one for all its calls.
+    """A layer, a ``keras.ops`` operation or a nested model; one ``Op`` for all its calls.
 
     Attributes:
         layer: the live Keras object of the original model.
-        name: the name that the layer gets in the rebuilt model.
-        nodes: its calls, in every graph of the model.
-        graph: the inside, where ``layer`` is a functional or Sequential model.
+        name: the name of the layer in the rebuilt model.
+        nodes: its direct calls, in every graph of the model.
+        graph: the calls inside, where ``layer`` is a functional or Sequential model.
         inner: what ``layer`` wraps, where it is a ``TimeDistributed``.
         wrappers: the ops that have it as their ``inner``.
-        weights: new values that passes gave it, by variable name, None for one that is no more;
-            tensors of the backend, because variables share the memory of those, while they would
-            copy arrays.
+        weights: new values that passes set, by variable name; None for a removed variable. They are
+            tensors of the backend, because a variable shares their memory but copies arrays.
         config: constructor arguments that passes changed.
-        closed: for a layer that holds layers which nobody can reach, why it is not opened.
+        closed: why a layer that contains layers is not inlined; None for any other layer.
     """
 
     def __init__(self, layer: Any, name: str) -> None:
@@ -66,15 +65,15 @@ class Op:
 
     @property
     def innermost(self) -> Op:
-        """What wrappers around it finally call."""
+        """The op inside all wrappers; the op itself if it wraps nothing."""
         return self if self.inner is None else self.inner.innermost
 
     def calls(self) -> list[Node]:
-        """The calls of this op, those through a wrapper included."""
+        """The calls of this op, including those through a wrapper."""
         return self.nodes + [node for wrapper in self.wrappers for node in wrapper.calls()]
 
     def weight(self, name: str) -> np.ndarray | None:
-        """The value of the variable of this name, as passes left it; None where there is none."""
+        """The current value of the variable of this name; None if there is none."""
         if name in self.weights:
             value = self.weights[name]
             return None if value is None else np.asarray(value)
@@ -82,22 +81,22 @@ class Op:
         return None if variable is None else np.asarray(variable.numpy())
 
     def setting(self, name: str, default: Any = None) -> Any:
-        """A constructor argument, as passes left it; ``default`` where the layer has none."""
+        """The current value of a constructor argument; ``default`` if the layer has none."""
         return self.config.get(name, getattr(self.layer, name, default))
 
     def change(self, weights: Mapping[str, np.ndarray | None], config: Mapping[str, Any]) -> None:
-        """Give it other weights (by variable name) and constructor arguments."""
+        """Set weights (by variable name; None removes one) and constructor arguments."""
         for name, value in weights.items():
             self.weights[name] = None if value is None else keras.ops.convert_to_tensor(value)
         self.config.update(config)
 
     def become(self, layer: Any, weights: Mapping[str, np.ndarray | None]) -> None:
-        """From now on all its calls call ``layer``, which is new and gets these weights."""
+        """Replace the layer, in all calls, by ``layer``, which is new and gets these weights."""
         self.layer, self.weights, self.config = layer, {}, {}
         self.change(weights, {})
 
     def copy(self, name: str) -> Op:
-        """The same layer, changed as this one is, under another name; nothing calls it yet."""
+        """The same layer with the same changes, under another name; nothing calls it yet."""
         new = Op(self.layer, name)
         new.weights, new.config = dict(self.weights), dict(self.config)
         if self.inner is not None:
@@ -107,7 +106,7 @@ class Op:
 
 
 def map_tensors(structure: Any, f: Callable[[Tensor], Any]) -> Any:
-    """The same structure with ``f(tensor)`` in the place of each :class:`Tensor`."""
+    """The same structure with ``f(tensor)`` in place of each :class:`Tensor`."""
     return tree.map_structure(lambda x: f(x) if isinstance(x, Tensor) else x, structure)
 
 
@@ -121,20 +120,26 @@ class Node:
         self.outputs: list[Tensor] = []
 
     def map_arguments(self, f: Callable[[Tensor], Any]) -> tuple[Any, dict[str, Any]]:
-        """(args, kwargs) with ``f(tensor)`` in the place of each tensor; the node stays as it is."""
+        """(args, kwargs) with ``f(tensor)`` in place of each tensor; the node is not changed."""
         args, kwargs = map_tensors((self.args, self.kwargs), f)
         return args, kwargs
 
+    def set_op(self, op: Op) -> None:
+        """Make this a call of ``op``."""
+        self.op.nodes.remove(self)
+        self.op = op
+        op.nodes.append(self)
+
     @property
     def inputs(self) -> list[Tensor]:
-        """Every tensor that the call takes, keyword arguments included."""
+        """Every tensor that the call takes, including keyword arguments."""
         return [x for x in tree.flatten((self.args, self.kwargs)) if isinstance(x, Tensor)]
 
     @property
     def data(self) -> Tensor | None:
         """The tensor that the call transforms: its first positional argument, or ``inputs``.
 
-        Of an operation with a constant before the tensor, such as ``2.0 * x``, the tensor.
+        For an operation on a constant and a tensor, such as ``2.0 * x``, the tensor.
         """
         first = self.args[0] if self.args else self.kwargs.get("inputs")
         if isinstance(first, Tensor):
@@ -145,7 +150,7 @@ class Node:
 
     @property
     def changes_mask(self) -> bool:
-        """Whether its result has another mask than its data: it makes, takes or drops one."""
+        """Whether its result has another mask than its data."""
         return self.data is None or any(x.mask is not self.data.mask for x in self.outputs)
 
     @property
@@ -155,9 +160,9 @@ class Node:
 
     @property
     def runs_training(self) -> bool:
-        """Whether the call asks for training mode, or may: by a tensor, say.
+        """Whether the call requests training mode, or may request it: by a tensor, say.
 
-        Keras records the default of the layer's signature as well; that is nobody's wish.
+        Keras also records the default of the layer's signature, which the user did not request.
         """
         training = self.kwargs.get("training")
         if not isinstance(training, bool | int | None):
@@ -166,15 +171,15 @@ class Node:
 
 
 class Graph:
-    """The calls of one functional or Sequential model in topological order, and its ends.
+    """The calls of one functional or Sequential model in topological order.
 
     Attributes:
         model: the Keras model that was read.
-        caller: the op that calls it where it is nested in another model; None for the outermost.
-        nodes: its calls; a dict for its order and its cheap removal.
-        inputs, outputs: structures (single, list, dict) of :class:`Tensor`, as the model's own.
-        output_names: the names of the layers that made the model's outputs, flat; none where they
-            are of no matter.
+        caller: the op of the model, if it is nested in another model; None for the outermost.
+        nodes: its calls; a dict, because it is ordered and removal is cheap.
+        inputs, outputs: structures (single, list, dict) of :class:`Tensor`, like the model's own.
+        output_names: the names of the layers that make the model's outputs, flat; empty if the
+            rebuilt model need not keep them.
     """
 
     def __init__(self, model: Any, caller: Op | None) -> None:
@@ -186,7 +191,7 @@ class Graph:
         self.output_names: list[str] = []
 
     def add(self, op: Op, args: Any, kwargs: dict[str, Any], outputs: list[Any]) -> Node:
-        """Append a call whose results are like the Keras tensors ``outputs``."""
+        """Append a call with results of the shapes and dtypes of ``outputs``, Keras tensors."""
         node = Node(self, op, args, kwargs)
         node.outputs = [
             Tensor(node, i, tuple(x.shape), keras.backend.standardize_dtype(x.dtype))
@@ -199,13 +204,13 @@ class Graph:
         return node
 
     def graphs(self) -> Iterator[Graph]:
-        """This graph and those of the models nested in it, each once, the inner ones first."""
+        """This graph and the graphs of nested models, each once, inner ones first."""
         seen: set[Graph] = set()
 
         def walk(graph: Graph) -> Iterator[Graph]:
             if graph not in seen:
                 seen.add(graph)
-                for node in list(graph.nodes):  # a pass may edit it meanwhile, from the inside
+                for node in list(graph.nodes):  # a pass may edit it during the iteration
                     inside = node.op.innermost.graph
                     if inside is not None:
                         yield from walk(inside)
@@ -215,7 +220,7 @@ class Graph:
 
     @property
     def runs_training(self) -> bool:
-        """Whether a call somewhere runs this model with ``training`` on, or may."""
+        """Whether any call runs this nested model in training mode, or may."""
         return self.caller is not None and any(
             node.runs_training or node.graph.runs_training for node in self.caller.calls()
         )
@@ -225,9 +230,9 @@ class Graph:
         return any(x is tensor for x in tree.flatten(self.outputs))
 
     def bypass(self, node: Node, source: Tensor | None = None) -> None:
-        """Take ``node`` out: who used its output uses ``source``, by default what it transformed.
+        """Remove ``node``; users of its output take ``source``, by default the node's data.
 
-        Calls that nobody needs any more, such as one that only made a mask for it, go as well.
+        Calls that are then unused, such as one that only computed a mask, are removed as well.
         """
         source = source or node.data
         assert source is not None
@@ -236,16 +241,12 @@ class Graph:
         self._remove_unused(node)
 
     def replace_uses(self, old: Tensor, new: Tensor) -> None:
-        """Let everything that uses ``old``, calls and outputs of the graph, use ``new``."""
-
-        def switch(x: Tensor) -> Tensor:
-            return new if x is old else x
-
+        """Replace ``old`` by ``new`` in all calls and in the outputs of the graph."""
         for user in set(old.users):
-            user.args, user.kwargs = user.map_arguments(switch)
+            user.args, user.kwargs = user.map_arguments(lambda x: new if x is old else x)
         new.users.extend(old.users)
         old.users = []
-        self.outputs = map_tensors(self.outputs, switch)
+        self.outputs = map_tensors(self.outputs, lambda x: new if x is old else x)
 
     def _remove_unused(self, node: Node) -> None:
         waiting = [node]
@@ -262,7 +263,7 @@ class Graph:
                 node.args, node.kwargs = (), {}
 
     def set_operands(self, node: Node, operands: Tensor | list[Tensor]) -> None:
-        """Let ``node`` take these tensors as its only argument."""
+        """Make these tensors the only argument of ``node``."""
         before = node.inputs
         node.args, node.kwargs = (operands,), {}
         for tensor in node.inputs:
@@ -272,22 +273,14 @@ class Graph:
             self._remove_unused(tensor.node)
 
     def call_layer(self, node: Node, layer: Any, operands: Tensor | list[Tensor]) -> None:
-        """Let ``node`` call ``layer``, which is new, on ``operands``.
-
-        Where another layer has its name, it gets another.
-        """
-        old = node.op
-        old.nodes.remove(node)
-        same = layer.name == old.name and not old.nodes
-        node.op = Op(layer, old.name if same else self._free_name(layer.name, node))
-        node.op.nodes = [node]
+        """Make ``node`` call the new ``layer``, under a free name, on ``operands``."""
+        keeps_name = layer.name == node.op.name and node.op.nodes == [node]
+        name = layer.name if keeps_name else self._free_name(layer.name, node)
+        node.set_op(Op(layer, name))
         self.set_operands(node, operands)
 
     def put_before(self, node: Node, op: Op, operand: Tensor, outputs: list[Any]) -> list[Tensor]:
-        """Let ``op`` be called on ``operand`` just before ``node``; the results, like ``outputs``.
-
-        Its name becomes one that no other layer has.
-        """
+        """Insert ``op(operand)``, under a free name, before ``node``; results like ``outputs``."""
         op.name = self._free_name(op.name, node)
         new = self.add(op, (operand,), {}, outputs)
         nodes = list(self.nodes)[:-1]
@@ -296,14 +289,11 @@ class Graph:
         return new.outputs
 
     def give_own_copy(self, node: Node) -> None:
-        """Let ``node`` call a copy of its op, so that a change of it stays at this call."""
-        old = node.op
-        old.nodes.remove(node)
-        node.op = old.copy(self._free_name(old.name, node))
-        node.op.nodes = [node]
+        """Make ``node`` call a copy of its op, so that a change affects only this call."""
+        node.set_op(node.op.copy(self._free_name(node.op.name, node)))
 
     def _free_name(self, name: str, node: Node) -> str:
-        # A name of an output comes back, whichever layer makes the output in the end.
+        # The rebuilt model uses the names of outputs, whichever layers make the outputs then.
         taken = {x.op.name for x in self.nodes if x is not node} | set(self.output_names)
         names = [name, *(f"{name}_{i}" for i in range(1, len(taken) + 1))]
         return next(name for name in names if name not in taken)

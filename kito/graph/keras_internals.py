@@ -1,11 +1,4 @@
-"""What Keras keeps to itself: a model's calls, and what a layer calls when it is called.
-
-``read_graph`` walks a functional or Sequential model once. ``trace`` calls a layer with symbolic
-tensors, and reads what it does with them. :mod:`kito.graph.build` makes a model of such a graph.
-Nothing that is read is changed.
-
-This is the only module that reads Keras' private attributes. It never decides what to rewrite.
-"""
+"""What is read from the private attributes of Keras' models, layers and symbolic tensors."""
 
 from __future__ import annotations
 
@@ -21,14 +14,14 @@ PRODUCT, RESHAPE = Multiply, Reshape
 
 
 def build_shapes(model: Any) -> dict[str, Any] | None:
-    """The shapes that a layer was built with, by argument; None where it was not."""
+    """The shapes that a layer was built with, by argument; None if they are unknown."""
     shapes = getattr(model, "_build_shapes_dict", None)
     return dict(shapes) if shapes else None
 
 
 def fresh_operation(operation: Any, name: str) -> Any:
-    """A copy of a ``keras.ops`` operation that knows no calls yet; it holds plain values only."""
-    fresh = object.__new__(type(operation))  # copy.copy() would go through its configuration
+    """A copy of a ``keras.ops`` operation without its record of calls."""
+    fresh = object.__new__(type(operation))  # copy.copy() would use get_config()
     vars(fresh).update(vars(operation))
     fresh._inbound_nodes, fresh._outbound_nodes = [], []
     fresh.name = name
@@ -36,12 +29,12 @@ def fresh_operation(operation: Any, name: str) -> Any:
 
 
 def producer_name(tensor: Any) -> str:
-    """The name of the layer or operation that made a symbolic tensor."""
+    """The name of the layer or operation that returned a symbolic tensor."""
     return str(tensor._keras_history.operation.name)
 
 
 def compile_settings(model: Any) -> dict[str, Any] | None:
-    """The arguments of ``model.compile``; None where it was not compiled."""
+    """The arguments of ``model.compile``; None if it was not compiled."""
     if not getattr(model, "compiled", False) or not hasattr(model, "_compile_config"):
         return None
     return dict(model._compile_config.config)
@@ -49,8 +42,8 @@ def compile_settings(model: Any) -> dict[str, Any] | None:
 
 def split_operation(tensor: Tensor, parts: int) -> tuple[Any, list[Any]]:
     """The operation that cuts ``tensor`` into equal parts along its last axis, and its results."""
-    parts_of = keras.ops.split(keras.KerasTensor(tensor.shape, tensor.dtype), parts, axis=-1)
-    return parts_of[0]._keras_history.operation, list(parts_of)
+    results = keras.ops.split(keras.KerasTensor(tensor.shape, tensor.dtype), parts, axis=-1)
+    return results[0]._keras_history.operation, list(results)
 
 
 def input_names(model: Any) -> list[str]:
@@ -59,7 +52,7 @@ def input_names(model: Any) -> list[str]:
 
 
 def output_names(model: Any) -> list[str]:
-    """The names of a built model's outputs, flat, each once: a repeated name gets a number."""
+    """The names of a built model's outputs, flat; a repeated name gets a number, to be unique."""
     seen: dict[str, int] = {}
     names = []
     for tensor in model.outputs:
@@ -70,12 +63,12 @@ def output_names(model: Any) -> list[str]:
 
 
 def made_by_one(model: Any) -> bool:
-    """Whether one layer makes all outputs of a built model."""
+    """Whether one layer returns all outputs of a built model."""
     return len({id(x._keras_history.operation) for x in model.outputs}) == 1
 
 
 def all_layers(model: Any) -> list[Any]:
-    """Every distinct layer at any depth, nested models and wrapped layers included."""
+    """Every distinct layer at any depth, including nested models and wrapped layers."""
     found: dict[int, Any] = {}
 
     def walk(layer: Any) -> None:

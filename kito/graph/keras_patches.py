@@ -1,6 +1,6 @@
-"""Where Keras' symbolic tensors fall short of what a ``call`` does with real ones.
+"""Temporary patches of Keras classes, where symbolic tensors support less than real ones.
 
-Each of these changes a class of Keras while it is active, and takes the change back.
+Each patch is a context manager: the class is restored at its end.
 """
 
 from __future__ import annotations
@@ -29,33 +29,36 @@ _OPERATORS = {
 
 @contextlib.contextmanager
 def extended_symbolic_calls() -> Iterator[None]:
-    """Inside, more of what is written in a ``call`` can be recorded.
+    """Within this context, Keras records more of what a ``call`` does with symbolic tensors.
 
-    - ``variable * tensor``, which Keras hands to the backend, as ``tensor * variable`` is;
-    - ``reshape(x, (shape(x)[0], ..))``, where the batch size is None, with -1 in its place;
-    - what :func:`dense_products` is about.
+    - ``variable * tensor``, which Keras passes to the backend, is recorded like
+      ``tensor * variable``;
+    - ``reshape(x, (shape(x)[0], ..))``, where the batch size is None, is recorded with -1 for it;
+    - products with constants are dense, as with :func:`dense_products`.
     """
     with contextlib.ExitStack() as stack:
         for name, operation in _OPERATORS.items():
             operate = _recorded(getattr(keras.Variable, name), operation, name.startswith("__r"))
             stack.enter_context(_replaced(keras.Variable, name, operate))
-        stack.enter_context(_replaced(RESHAPE, "symbolic_call", _settled(RESHAPE.symbolic_call)))
+        stack.enter_context(
+            _replaced(RESHAPE, "symbolic_call", _reshape_unknown_size(RESHAPE.symbolic_call))
+        )
         stack.enter_context(dense_products())
         yield
 
 
 @contextlib.contextmanager
 def dense_products() -> Iterator[None]:
-    """Inside, the product of a symbolic tensor and a constant is as dense as the tensor.
+    """Within this context, the product of a dense symbolic tensor and a constant is dense.
 
-    Keras takes a constant for sparse, and so the product, which not every layer can take then.
+    Keras assumes that a constant is sparse, and so the product, which not every layer accepts.
     """
-    usual = PRODUCT.compute_output_spec
+    original = PRODUCT.compute_output_spec
 
     def compute_output_spec(self: Any, x1: Any, x2: Any) -> Any:
-        found = usual(self, x1, x2)
+        result = original(self, x1, x2)
         sparse = any(getattr(x, "sparse", False) for x in (x1, x2))
-        return keras.KerasTensor(found.shape, found.dtype, sparse=sparse)
+        return keras.KerasTensor(result.shape, result.dtype, sparse=sparse)
 
     with _replaced(PRODUCT, "compute_output_spec", compute_output_spec):
         yield
@@ -63,7 +66,8 @@ def dense_products() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _replaced(kind: Any, name: str, value: Any) -> Iterator[None]:
-    own = vars(kind).get(name)  # None where it is inherited
+    """Within this context, ``kind`` has the attribute ``name`` with this value."""
+    own = vars(kind).get(name)  # None if it is inherited
     setattr(kind, name, value)
     try:
         yield
@@ -74,31 +78,39 @@ def _replaced(kind: Any, name: str, value: Any) -> Iterator[None]:
             setattr(kind, name, own)
 
 
-def _recorded(usual: Callable[..., Any], operation: Callable[..., Any], swapped: bool) -> Any:
+def _recorded(original: Callable[..., Any], operation: Callable[..., Any], swapped: bool) -> Any:
+    """The operator method ``original``, except that it records calls with symbolic tensors."""
+
     def operate(self: Any, other: Any) -> Any:
         if not isinstance(other, keras.KerasTensor):
-            return usual(self, other)
+            return original(self, other)
         return operation(other, self) if swapped else operation(self, other)
 
     return operate
 
 
-def _settled(usual: Callable[..., Any]) -> Any:
+def _reshape_unknown_size(original: Callable[..., Any]) -> Any:
+    """The ``symbolic_call`` of a reshape, with -1 for a size that is None."""
+
     def symbolic_call(self: Any, x: Any) -> Any:
-        shape = settle_size(self.newshape, x.shape)
-        return usual(self if shape is None else RESHAPE(shape), x)
+        shape = with_unknown_size(self.newshape, x.shape)
+        return original(self if shape is None else RESHAPE(shape), x)
 
     return symbolic_call
 
 
-def settle_size(
+def with_unknown_size(
     wanted: Sequence[int | None], given: Sequence[int | None]
 ) -> tuple[int, ...] | None:
-    """The shape for a reshape in which one size is open; None where there is nothing to settle.
+    """The new shape of a reshape, with -1 for the one size that is None.
 
     Args:
-        wanted: the new shape, in which -1 may stand for what is left.
-        given: the shape of the tensor. Where ``wanted`` has a -1 as well, only its batch is open.
+        wanted: the new shape. If -1 is in it, its size is computed from the shape of the tensor, of
+            which only the batch size may be None then.
+        given: the shape of the tensor.
+
+    Returns:
+        None if not exactly one size is None, or the size for -1 cannot be computed.
     """
     if list(wanted).count(None) != 1:
         return None

@@ -1,14 +1,14 @@
-"""A layer that is called to see what it does, and is left as it was.
+"""Call a layer to see what it computes, and leave it unchanged.
 
-Calls leave traces in a layer: Keras' record of them, values of weights, attributes that its
-``call`` sets. The first are taken away again. A change of the others means that the layer keeps
-state, so that its calls cannot be replaced by what one of them did; they are taken back, and
-reported.
+Calls change a layer: Keras' record of its calls, the values of its weights, attributes that its
+``call`` sets. All of these are restored. A change of a weight or an attribute is also reported,
+because then the layer has state, and what one call did cannot replace other calls.
 """
 
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,19 +19,19 @@ from kito.graph.stock import base_attributes, is_stock
 
 
 class StateChanged(KitoError):
-    """A call changes the layer that is called."""
+    """A call changes the state of the layer that is called."""
 
 
 @contextlib.contextmanager
 def preserved(layers: Sequence[Any], logs: Sequence[list[Any]] = ()) -> Iterator[None]:
-    """Inside, ``layers`` may be called; afterwards they are as they were.
+    """Within this context, ``layers`` may be called; at its end, they are restored.
 
     Args:
-        layers: a layer, and the layers in it.
+        layers: a layer, and then the layers in it.
         logs: lists to which calls append.
 
     Raises:
-        StateChanged: a weight, or an attribute of a class that is not Keras' own, was changed.
+        StateChanged: a weight, or an attribute of a custom layer, was changed.
     """
     lengths = [(log, len(log)) for log in logs]
     custom = [(x, _attributes(x)) for x in layers if not is_stock(type(x))]
@@ -52,18 +52,22 @@ def preserved(layers: Sequence[Any], logs: Sequence[list[Any]] = ()) -> Iterator
 
 
 def unrecorded(layers: Sequence[Any]) -> contextlib.AbstractContextManager[None]:
-    """:func:`preserved`, Keras' record of the calls of ``layers`` included."""
+    """Like :func:`preserved`, but it also restores Keras' record of the calls of ``layers``."""
     logs = [log for x in layers for log in (x._inbound_nodes, x._outbound_nodes)]
     return preserved(layers, logs)
 
 
-def _attributes(layer: Any) -> dict[str, tuple[Any, Any]]:
-    """The attributes that not every layer has; of those that hold values, what they hold, too."""
-    return {name: (value, _copied(value)) for name, value in _own(layer).items()}
+_Attributes = dict[str, tuple[Any, Any]]
+"""By name, the value of an attribute and, for a list, dict or set, a copy of it; else None."""
 
 
-def _own(layer: Any) -> dict[str, Any]:
-    # TensorFlow has books of its own, which it opens when something is held for the first time.
+def _attributes(layer: Any) -> _Attributes:
+    return {name: (value, _copy(value)) for name, value in _own_attributes(layer).items()}
+
+
+def _own_attributes(layer: Any) -> dict[str, Any]:
+    """The attributes that not every layer has."""
+    # TensorFlow adds attributes "_self_*" of its own, at the first use of some features.
     return {
         name: value
         for name, value in vars(layer).items()
@@ -71,45 +75,43 @@ def _own(layer: Any) -> dict[str, Any]:
     }
 
 
-def _copied(value: Any) -> Any:
+def _copy(value: Any) -> Any:
     return next((kind(value) for kind in (list, dict, set) if isinstance(value, kind)), None)
 
 
-def _restore(layer: Any, before: dict[str, tuple[Any, Any]]) -> list[str]:
-    """Give ``layer`` its attributes back; returns those whose change was one of state."""
-    found = []
-    now = _own(layer)
+def _restore(layer: Any, before: _Attributes) -> list[str]:
+    """Restore the attributes of ``layer``; returns, in words, those that show a change of state."""
+    changes = []
+    now = _own_attributes(layer)
     for name in [*before, *(x for x in now if x not in before)]:
-        value, held = before.get(name, (None, None))
+        value, content = before.get(name, (None, None))
         same = name in before and name in now and now[name] is value
-        if same and (held is None or _holds(value, held)):
+        if same and (content is None or _has_content(value, content)):
             continue
         if name not in before:
             del vars(layer)[name]
         else:
             vars(layer)[name] = value
-            if held is not None:
-                _refill(value, held)
-        if not isinstance(now.get(name), keras.KerasTensor):  # kept for show: attention scores, say
-            found.append(f"the attribute '{name}' of '{layer.name}'")
-    return found
+            if content is not None:
+                _set_content(value, content)
+        # A symbolic tensor is no state: some layers keep their attention scores, say.
+        if not isinstance(now.get(name), keras.KerasTensor):
+            changes.append(f"the attribute '{name}' of '{layer.name}'")
+    return changes
 
 
-def _holds(value: Any, held: Any) -> bool:
-    if len(value) != len(held):
+def _has_content(value: Any, content: Any) -> bool:
+    """Whether a list, dict or set holds the same objects as its copy."""
+    if len(value) != len(content):
         return False
     if isinstance(value, dict):
-        return all(key in held and held[key] is x for key, x in value.items())
-    return value == held if isinstance(value, set) else all(map(_is, value, held))
+        return all(key in content and content[key] is x for key, x in value.items())
+    return value == content if isinstance(value, set) else all(map(operator.is_, value, content))
 
 
-def _is(a: Any, b: Any) -> bool:
-    return a is b
-
-
-def _refill(value: Any, held: Any) -> None:
+def _set_content(value: Any, content: Any) -> None:
     value.clear()
     if isinstance(value, list):
-        value.extend(held)
+        value.extend(content)
     else:
-        value.update(held)
+        value.update(content)

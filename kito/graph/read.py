@@ -1,10 +1,6 @@
-"""What Keras keeps to itself: a model's calls, and what a layer calls when it is called.
+"""Read a functional or Sequential model, and the models nested in it, as a :class:`Graph`.
 
-``read_graph`` walks a functional or Sequential model once. ``trace`` calls a layer with symbolic
-tensors, and reads what it does with them. :mod:`kito.graph.build` makes a model of such a graph.
-Nothing that is read is changed.
-
-This is the only module that reads Keras' private attributes. It never decides what to rewrite.
+The model is walked through once and is not changed.
 """
 
 from __future__ import annotations
@@ -29,43 +25,53 @@ def read_graph(model: Any) -> Graph:
     """Read a functional or Sequential model, and the models nested in it, O(nodes).
 
     Raises:
-        UnsupportedModelError: the model has a ``call`` of its own, or is a Sequential that was
-            never built.
+        UnsupportedModelError: the model has its own ``call``, or is a Sequential that was never
+            built.
     """
     return _read(model, None, {})
 
 
-def _read(model: Any, holder: Op | None, ops: Ops) -> Graph:
+def _read(model: Any, caller: Op | None, ops: Ops) -> Graph:
     core = functional_core(model)
-    graph = Graph(model, holder)
-    switch = read_calls(graph, keras_calls(core), ops)
-    graph.inputs = tree.map_structure(switch, core._inputs_struct)
-    graph.outputs = tree.map_structure(switch, core._outputs_struct)
+    graph = Graph(model, caller)
+    convert = read_calls(graph, keras_calls(core), ops)
+    graph.inputs = convert(core._inputs_struct)
+    graph.outputs = convert(core._outputs_struct)
     graph.output_names = [producer_name(x) for x in core.outputs]
     for tensor in tree.flatten(graph.inputs):
-        if tensor.node not in graph.nodes:  # an input that nothing uses still is one
+        if tensor.node not in graph.nodes:  # an unused input is still an input
             graph.nodes[tensor.node] = None
     return graph
 
 
 def read_calls(graph: Graph, calls: Iterable[Any], ops: Ops) -> Callable[[Any], Any]:
-    """Append Keras' calls to ``graph``; returns what switches their tensors for ours."""
+    """Append Keras' ``calls`` to ``graph``, and their ops to ``ops``.
+
+    Returns:
+        A function of a structure of Keras tensors, which returns it with the graph's tensors.
+    """
     tensors: dict[int, Tensor] = {}
 
-    def switch(x: Any) -> Any:
-        return tensors[id(x)] if isinstance(x, keras.KerasTensor) else x
+    def convert(structure: Any) -> Any:
+        return tree.map_structure(
+            lambda x: tensors[id(x)] if isinstance(x, keras.KerasTensor) else x, structure
+        )
 
     for call in calls:
-        args, kwargs = tree.map_structure(switch, (call.arguments.args, call.arguments.kwargs))
+        args, kwargs = convert((call.arguments.args, call.arguments.kwargs))
         node = graph.add(_op(call.operation, ops), args, kwargs, call.outputs)
         for old, new in zip(call.outputs, node.outputs, strict=True):
             tensors[id(old)] = new
             new.mask = get_keras_mask(old)
-    return switch
+    return convert
 
 
 def functional_core(model: Any) -> Any:
-    """The functional model whose calls are the model's own; raises UnsupportedModelError."""
+    """The functional model inside ``model``: itself, or the one that a Sequential keeps.
+
+    Raises:
+        UnsupportedModelError: the model is subclassed, or a Sequential that was never built.
+    """
     kind, name = type(model), getattr(model, "name", "?")
     if isinstance(model, keras.Sequential) and kind.call is keras.Sequential.call:
         if model._functional is None:
@@ -83,7 +89,7 @@ def functional_core(model: Any) -> Any:
 
 
 def is_readable(layer: Any) -> bool:
-    """Whether :func:`read_graph` can read it."""
+    """Whether ``layer`` is a model that :func:`read_graph` can read."""
     if not isinstance(layer, keras.Model):
         return False
     try:
@@ -98,7 +104,8 @@ def keras_calls(core: Any) -> Iterator[Any]:
         yield from core._nodes_by_depth[depth]
 
 
-def _op(layer: Any, ops: dict[int, Op]) -> Op:
+def _op(layer: Any, ops: Ops) -> Op:
+    """The op of a layer, operation or model; added to ``ops`` if it is new."""
     op = ops.get(id(layer))
     if op is None:
         op = ops[id(layer)] = Op(layer, layer.name)

@@ -1,9 +1,4 @@
-"""A layer and its copy side by side: what the copy lost, and which of its parts are frozen.
-
-A layer of the user's may have a ``get_config()`` that forgets an argument. The copy made from it
-would silently compute something else, so whatever both hold is compared: plain values, arrays,
-functions, and the same of the layers inside.
-"""
+"""Facts about layers and their classes: which classes are Keras' own, and what every layer has."""
 
 from __future__ import annotations
 
@@ -15,18 +10,18 @@ import keras
 
 
 def is_stock(kind: type) -> bool:
-    """Whether the class is one of Keras' own, whose ``get_config()`` can be relied on."""
+    """Whether the class is one of Keras' own, whose ``get_config()`` is complete."""
     return kind.__module__.split(".")[0] == "keras"
 
 
 @functools.cache
 def base_attributes() -> frozenset[str]:
-    """The attributes that every layer has, or every model."""
+    """The names of the attributes that every layer or every model has."""
     return frozenset({*vars(keras.Layer(name="any")), *vars(keras.Model(name="any"))})
 
 
 def keras_name(kind: type) -> str:
-    """For a class of Keras' own, "module.Class" without where Keras keeps it; "" for others."""
+    """The path of Keras' own class without "keras.src.", as "layers.core.dense.Dense"; else ""."""
     package, _, rest = kind.__module__.partition(".")
     return f"{rest.removeprefix('src.')}.{kind.__name__}" if package == "keras" else ""
 
@@ -34,7 +29,8 @@ def keras_name(kind: type) -> str:
 def named_weights(layer: Any) -> dict[str, Any]:
     """The variables of a layer by their names.
 
-    Where layers inside it have some of the same name, those are called "query/kernel", say.
+    If names repeat, because there are layers inside, each gets its layer's name in front:
+    "query/kernel".
     """
     names = [variable.name for variable in layer.weights]
     if len(set(names)) < len(names):
@@ -44,6 +40,6 @@ def named_weights(layer: Any) -> dict[str, Any]:
 
 @functools.cache
 def trains_by_default(kind: Any) -> bool:
-    """Augmentation layers do: ``call(data, training=True)``."""
+    """Whether ``call`` has the default ``training=True``, as in augmentation layers."""
     parameter = inspect.signature(kind.call).parameters.get("training")
     return parameter is not None and parameter.default is True

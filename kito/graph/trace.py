@@ -1,10 +1,7 @@
-"""What Keras keeps to itself: a model's calls, and what a layer calls when it is called.
+"""Trace one call of a layer: what its ``call`` computes, as a graph.
 
-``read_graph`` walks a functional or Sequential model once. ``trace`` calls a layer with symbolic
-tensors, and reads what it does with them. :mod:`kito.graph.build` makes a model of such a graph.
-Nothing that is read is changed.
-
-This is the only module that reads Keras' private attributes. It never decides what to rewrite.
+The layer is called with symbolic tensors, so Keras records the calls of layers and ``keras.ops``
+inside it. The graph is read from that record. The layer is not changed.
 """
 
 from __future__ import annotations
@@ -14,38 +11,36 @@ from typing import Any
 import keras
 from keras import tree
 
-from kito.graph.ir import Graph, Tensor
+from kito.graph.ir import Graph, Tensor, map_tensors
 from kito.graph.keras_internals import all_layers
 from kito.graph.preserve import unrecorded
 from kito.graph.read import Ops, read_calls
 
 
 def trace(layer: Any, args: Any, kwargs: dict[str, Any], ops: Ops) -> tuple[Graph, list[Any]]:
-    """What ``layer`` does in inference, as a graph, when it is called with such tensors.
+    """What ``layer(*args, **kwargs)`` computes in inference, as a graph.
 
-    Its ``__call__`` runs as always, but its ``call`` is given the symbolic tensors themselves, so
-    that the layers and ``keras.ops`` in it record their calls. Layers inside of those stay closed.
+    The layer's ``__call__`` runs as usual, but its ``call`` gets the symbolic tensors themselves,
+    so that the layers and ``keras.ops`` in it record their calls. Each layer inside is one call.
 
     Args:
-        layer: a built layer or model. It is left as it was.
-        args: of a call, with a :class:`Tensor` for each symbolic tensor.
-        kwargs: likewise.
-        ops: the ops that are known; those of the layers inside are added.
+        layer: a built layer or model. It is not changed.
+        args: positional arguments, with a :class:`Tensor` for each tensor.
+        kwargs: keyword arguments, with a :class:`Tensor` for each tensor.
+        ops: the known ops, by the layer's id; those of the layers inside are added.
 
     Returns:
-        A graph whose inputs are a list, one for each tensor of the call; and the layers in
-        ``layer``, at any depth, that were called on constants, of which there is no record.
+        A graph whose inputs are a list with one input for each tensor of the call; and the layers
+        in ``layer``, at any depth, that were called on constants only, which Keras does not record.
 
     Raises:
         StateChanged: the call changes the layer.
-        Exception: whatever its ``call`` raises of symbolic tensors.
+        Exception: whatever ``call`` raises when it gets symbolic tensors.
     """
     symbols: dict[Tensor, Any] = {}
     results: list[Any] = []
 
-    def symbol(x: Any) -> Any:
-        if not isinstance(x, Tensor):
-            return x
+    def symbol(x: Tensor) -> Any:
         if x not in symbols:
             name = f"input_{len(symbols)}"
             symbols[x] = keras.Input(batch_shape=x.shape, dtype=x.dtype, name=name)
@@ -53,10 +48,11 @@ def trace(layer: Any, args: Any, kwargs: dict[str, Any], ops: Ops) -> tuple[Grap
 
     def call(*args: Any, **kwargs: Any) -> Any:
         results.append(layer.call(*args, **kwargs))
-        # Keras enters the layer as the maker of what it returns: give it others to write on.
-        return tree.map_structure(_twin, results[-1])
+        # Keras records the layer as the producer of the tensors that are returned here. Return
+        # copies, so that the results keep the producers inside the layer.
+        return tree.map_structure(_copy, results[-1])
 
-    args, kwargs = tree.map_structure(symbol, (args, kwargs))
+    args, kwargs = map_tensors((args, kwargs), symbol)
     within = all_layers(layer)
     before = [(x._called, len(x._inbound_nodes)) for x in within]
     with unrecorded([layer, *within]):
@@ -70,7 +66,7 @@ def trace(layer: Any, args: Any, kwargs: dict[str, Any], ops: Ops) -> tuple[Grap
             called = [x for x in within if x._called]
             for x, (flag, _) in zip(within, before, strict=True):
                 x._called = flag
-        seen = {
+        recorded = {
             id(x)
             for parent, (_, count) in zip(within, before, strict=True)
             if len(parent._inbound_nodes) > count
@@ -78,20 +74,20 @@ def trace(layer: Any, args: Any, kwargs: dict[str, Any], ops: Ops) -> tuple[Grap
         }
         graph = Graph(layer, None)
         inputs = list(symbols.values())
-        switch = read_calls(graph, _calls_between(inputs, tree.flatten(results[0])), ops)
-        graph.inputs = tree.map_structure(switch, inputs)
-        graph.outputs = tree.map_structure(switch, results[0])
-    return graph, [x for x in called if id(x) not in seen]
+        convert = read_calls(graph, _calls_between(inputs, tree.flatten(results[0])), ops)
+        graph.inputs = convert(inputs)
+        graph.outputs = convert(results[0])
+    return graph, [x for x in called if id(x) not in recorded]
 
 
-def _twin(tensor: Any) -> Any:
+def _copy(tensor: Any) -> Any:
     return keras.KerasTensor(tensor.shape, tensor.dtype, name=tensor.name)
 
 
 def _calls_between(inputs: list[Any], outputs: list[Any]) -> list[Any]:
-    """The calls that make ``outputs`` of ``inputs``, whoever is needed first."""
+    """Keras' calls that compute ``outputs`` from ``inputs``, in topological order."""
     order: dict[int, Any] = {}
-    waiting = [(_maker(x), False) for x in reversed([*inputs, *outputs])]
+    waiting = [(_producing_call(x), False) for x in reversed([*inputs, *outputs])]
     while waiting:
         node, ready = waiting.pop()
         if id(node) in order:
@@ -100,10 +96,10 @@ def _calls_between(inputs: list[Any], outputs: list[Any]) -> list[Any]:
             order[id(node)] = node
             continue
         waiting.append((node, True))
-        waiting += [(_maker(x), False) for x in reversed(node.arguments.keras_tensors)]
+        waiting += [(_producing_call(x), False) for x in reversed(node.arguments.keras_tensors)]
     return list(order.values())
 
 
-def _maker(tensor: Any) -> Any:
+def _producing_call(tensor: Any) -> Any:
     history = tensor._keras_history
     return history.operation._inbound_nodes[history.node_index]

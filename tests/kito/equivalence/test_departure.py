@@ -24,7 +24,7 @@ from kito.equivalence.difference import Difference
 from kito.equivalence.float64 import copy_model
 from kito.equivalence.matching import Calls, match_layers
 from kito.graph.functional import as_functional
-from kito.graph.interpret import walk
+from kito.graph.interpret import Interpreter
 from kito.graph.keras_internals import all_layers, input_names
 from kito.graph.read import functional_core, keras_calls, read_graph
 from kito.runtime.run import to_numpy
@@ -417,7 +417,7 @@ def test_what_there_is_no_room_for_waits_for_another_run(
 def test_a_walk_computes_what_the_model_does(plan: Plan) -> None:
     model = copy_model(build(plan))
     batch = feed(model)
-    made = {x.number: x for x in walk(read_graph(model), batch)}
+    made = {x.number: x for x in Interpreter(read_graph(model)).walk(batch)}
     pairs = everything(model, batch)
     walked = [x for x in made.values() if "/" not in x.layer]
     by_name: dict[str, list[np.ndarray]] = {}

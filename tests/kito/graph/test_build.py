@@ -1,4 +1,4 @@
-"""What a rebuilt model keeps, and that the original is not touched."""
+"""What a rebuilt model keeps, and that the original is not changed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from keras import ops
 from kito_models import assert_same, feed, outputs, randomize
 
 import kito
-from kito.equivalence.float64 import copy_model
+from kito.graph.build import build_model
 from kito.graph.keras_internals import all_layers, output_names
+from kito.graph.read import read_graph
 
 L = keras.layers
 
@@ -141,7 +142,7 @@ def test_adapted_preprocessing() -> None:
 
 
 class Scaled(keras.layers.Layer):
-    """Registered nowhere, with sublayers, and arguments that no JSON holds."""
+    """Not registered with Keras, with sublayers, and an argument that JSON cannot hold."""
 
     def __init__(self, factor: float, inner: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -155,7 +156,7 @@ class Scaled(keras.layers.Layer):
         return {**super().get_config(), "factor": self.factor}
 
 
-def test_custom_objects_that_are_registered_nowhere() -> None:
+def test_custom_objects_that_are_not_registered() -> None:
     class Ones(keras.initializers.Initializer):
         def __call__(self, shape: Any, dtype: Any = None, **kwargs: Any) -> Any:
             return ops.ones(shape, dtype)
@@ -186,7 +187,7 @@ def test_custom_objects_that_are_registered_nowhere() -> None:
     assert_same(model, reduction.model)
 
 
-def test_a_layer_that_forgets_an_argument_is_no_silent_mistake() -> None:
+def test_a_layer_that_forgets_an_argument_is_an_error() -> None:
     class Forgetful(keras.layers.Layer):
         def __init__(self, factor: float = 1.0, **kwargs: Any) -> None:
             super().__init__(**kwargs)
@@ -222,7 +223,7 @@ def test_a_layer_that_cannot_be_created_again_says_so() -> None:
 # ---- the original -----------------------------------------------------------------------------
 
 
-def test_the_original_is_untouched_and_shares_nothing() -> None:
+def test_the_original_is_unchanged_and_shares_nothing() -> None:
     image = keras.Input((6, 6, 3))
     inner = keras.Sequential([keras.Input((6, 6, 4)), L.Conv2D(4, 1), L.BatchNormalization()])
     model = randomize(keras.Model(image, L.ReLU()(inner(conv_bn(image)) * 2.0)))
@@ -241,11 +242,11 @@ def test_the_original_is_untouched_and_shares_nothing() -> None:
         variable.assign(variable * 0 + 7)
     assert all(np.array_equal(a, b) for a, b in zip(weights, model.get_weights(), strict=True))
     assert np.array_equal(before[0], outputs(model, arrays)[0])
-    twin = kito.reduce(model).model
-    after = outputs(twin, arrays)
+    second = kito.reduce(model).model
+    after = outputs(second, arrays)
     for variable in model.weights:
         variable.assign_add(np.ones(variable.shape))  # in place
-    assert np.array_equal(after[0], outputs(twin, arrays)[0])
+    assert np.array_equal(after[0], outputs(second, arrays)[0])
 
 
 def test_evaluate_works_and_the_originals_metrics_stay_its_own() -> None:
@@ -294,11 +295,11 @@ def test_a_copy_in_float64_computes_in_float64(policy: str) -> None:
     inner = keras.Sequential([keras.Input((4, 4, 4)), L.Dense(5, name="dense", dtype=policy)])
     x = ops.cast(inner(x), "float32") + 0.1
     model = randomize(keras.Model(pixels, L.Dense(2, name="end", dtype="float32")(x)))
-    twin = copy_model(model, dtype="float64")
+    clone = build_model(read_graph(model), dtype="float64")
     fed = np.random.default_rng(0).integers(0, 255, (2, 6, 6, 3)).astype("uint8")
-    result = twin(fed)
+    result = clone(fed)
     assert keras.backend.standardize_dtype(result.dtype) == "float64"
-    leaves = [x for x in all_layers(twin) if x.weights and not isinstance(x, keras.Model)]
+    leaves = [x for x in all_layers(clone) if x.weights and not isinstance(x, keras.Model)]
     assert all(x.compute_dtype == x.variable_dtype == "float64" for x in leaves)
 
     def weights(name: str) -> list[np.ndarray]:

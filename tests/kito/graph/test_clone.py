@@ -1,4 +1,4 @@
-"""Layers and metrics that are hard to copy."""
+"""Layers and metrics that are hard to clone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import kito
 L = keras.layers
 
 CLOSED = ("fold_batchnorm",)
-"""A pass that opens no layer, so that layers that hold layers are copied."""
+"""A pass that inlines no layer, so that layers that contain layers are cloned."""
 
 
 def around(layer: Any, shape: tuple[int, ...] = (6, 4), **kwargs: Any) -> Any:
@@ -43,8 +43,8 @@ def test_a_sequential_whose_layers_hand_on_masks() -> None:
     assert [type(x) for x in reduced.layers] == [L.Embedding, L.Dense, L.LSTM]
 
 
-class Holder(keras.layers.Layer):
-    """Its configuration holds a layer as it is, which Keras allows."""
+class Wrapper(keras.layers.Layer):
+    """Its configuration contains a live layer, which Keras allows."""
 
     def __init__(self, inner: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -57,15 +57,15 @@ class Holder(keras.layers.Layer):
         return {**super().get_config(), "inner": self.inner}
 
 
-def test_a_layer_that_is_held_alive_in_a_configuration_is_not_shared() -> None:
+def test_a_live_layer_in_a_configuration_is_not_shared() -> None:
     dense = L.Dense(3)
-    reduced = kito.reduce(around(Holder(dense)), passes=CLOSED).model
+    reduced = kito.reduce(around(Wrapper(dense)), passes=CLOSED).model
     assert reduced.layers[1].inner is not dense
     assert reduced.layers[1].inner.kernel is not dense.kernel
 
 
 class Cell(keras.layers.Layer):
-    """A cell that is registered nowhere."""
+    """A cell that is not registered with Keras."""
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -86,7 +86,7 @@ def test_custom_classes_deep_inside_stock_layers() -> None:
     check(around(L.RNN([Cell(3), Cell(2)])))
 
 
-def test_an_operation_that_is_registered_nowhere() -> None:
+def test_an_operation_that_is_not_registered() -> None:
     class Times(keras.Operation):
         def __init__(self, factor: float, name: str | None = None) -> None:
             super().__init__(name=name)
@@ -156,7 +156,7 @@ def test_metrics_of_every_kind() -> None:
     assert results[0]["counting"] == 2.0
 
 
-def test_a_metric_that_cannot_be_copied_says_so() -> None:
+def test_a_metric_that_cannot_be_cloned_is_an_error() -> None:
     class Lost(Counting):
         def __init__(self, by: float) -> None:
             super().__init__(by)
@@ -167,8 +167,8 @@ def test_a_metric_that_cannot_be_copied_says_so() -> None:
         kito.reduce(model)
 
 
-class Talkative(keras.layers.Layer):
-    """Tells more than its __init__ takes, which Keras itself does not load."""
+class Surplus(keras.layers.Layer):
+    """Its get_config() returns more than its __init__ takes, which Keras itself cannot load."""
 
     def __init__(self, factor: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -181,5 +181,5 @@ class Talkative(keras.layers.Layer):
         return {**super().get_config(), "factor": self.factor, "doubled": 2 * self.factor}
 
 
-def test_a_configuration_of_more_than_init_takes() -> None:
-    check(around(Talkative(3.0)))
+def test_a_configuration_with_more_than_init_takes() -> None:
+    check(around(Surplus(3.0)))

@@ -1,4 +1,4 @@
-"""What a layer's configuration forgets is found, and what is frozen stays frozen."""
+"""Attributes that a configuration forgets are detected; frozen layers stay frozen."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from kito.graph.keras_internals import all_layers
 L = keras.layers
 
 CLOSED = ("fold_batchnorm",)
-"""A pass that opens no layer, so that layers that hold layers are copied."""
+"""A pass that inlines no layer, so that layers that contain layers are cloned."""
 
 
 class Forgetful(keras.layers.Layer):
-    """Forgets ``value``, wherever it keeps it."""
+    """Its configuration lacks ``value``; subclasses store it in different ways."""
 
     def __init__(self, value: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -92,7 +92,7 @@ class Cell(Forgetful):
         (L.RNN(Cell(3.0)), r"layer 'rnn.*loses 'cell\.value', which is 3\.0 but None"),
     ],
 )
-def test_a_forgotten_argument_is_no_silent_mistake(layer: Any, message: str) -> None:
+def test_a_forgotten_argument_is_an_error(layer: Any, message: str) -> None:
     x = keras.Input((3, 4))
     model = keras.Model(x, layer(x))
     with pytest.raises(kito.UnsupportedModelError, match=message):
@@ -100,7 +100,7 @@ def test_a_forgotten_argument_is_no_silent_mistake(layer: Any, message: str) -> 
 
 
 class Rich(keras.layers.Layer):
-    """Holds what differs from one layer to the next though nothing was lost."""
+    """Has attributes that differ between equal layers, though no argument was lost."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -143,7 +143,7 @@ def test_a_subclassed_model_that_was_compiled_lost_nothing() -> None:
     assert_same(model, kito.reduce(model, passes=CLOSED).model)
 
 
-def test_changes_on_purpose_are_no_loss() -> None:
+def test_requested_changes_are_no_mismatch() -> None:
     assert find_mismatch(Private(3.0), Private(2.0), {"_value"}) is None
     assert find_mismatch(L.Dense(3), L.Dense(4)) is None  # Keras' own configurations are complete
 
