@@ -14,7 +14,7 @@ import kito
 from kito.graph.read import read_graph
 from kito.rewrite.affine import Affine, Refused
 from kito.rewrite.legality import Affines
-from kito.rewrite.propagation import Journey
+from kito.rewrite.propagation import Propagation
 
 L = keras.layers
 Rest = Callable[[Any], Any]
@@ -1036,11 +1036,11 @@ def test_nothing_passes_an_affine_that_took_another_in(altered: bool) -> None:
     affines = Affines()
     if altered:
         affines.alter(product, Affine.of(2.0, 1.0, None))
-    journey = Journey(affines)
+    propagation = Propagation(affines)
     scale = Affine.of(3.0, 0.0, None, adds=False)
     if altered:
         with pytest.raises(Refused, match="no affine can be folded into the operation"):
-            journey.up(product.outputs[0], scale, user)
+            propagation.hoist(product.outputs[0], scale, user)
     else:
-        journey.up(product.outputs[0], scale, user)
-        assert [node.op.name for node in journey.plan.changes] == ["conv"]
+        propagation.hoist(product.outputs[0], scale, user)
+        assert [node.op.name for node in propagation.plan.absorptions] == ["conv"]
