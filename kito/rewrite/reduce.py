@@ -51,7 +51,7 @@ def reduce(
     target: str = "any",
     example_inputs: Any = None,
 ) -> Reduction:
-    """Make a model that computes the same outputs in inference with fewer layers.
+    """Make a model with fewer layers that computes the same outputs in inference.
 
     Args:
         model: a functional or Sequential ``keras.Model``, with nested models, or a subclassed one
@@ -83,8 +83,9 @@ def reduce(
         outcome = _RUN[name](graph, target)
         rewrites += outcome.rewrites
         precomputed += outcome.precomputed
-        kept = kept if outcome.kept is None else outcome.kept
-    # A later pass may have removed what an earlier one kept, or replaced.
+        if outcome.kept is not None:
+            kept = outcome.kept
+    # A later pass may have removed an affine that an earlier one kept or precomputed.
     left = sum(bool(op.calls()) for op in precomputed)
     remaining = tuple(x.kept for x in kept if x.op.calls()) + _closed(read.closed, kept)
     reduced = build_model(graph)
@@ -102,7 +103,7 @@ def _check_arguments(passes: Any, target: Any) -> None:
 
 
 def _closed(closed: Sequence[Op], kept: Sequence[KeptAffine]) -> tuple[Kept, ...]:
-    """Reports the composite layers that stay closed, where ``kept`` names nothing inside them."""
+    """The composite layers that stay closed, without those that hold an affine of ``kept``."""
     reported = {x.op for x in kept if x.inner_layer is not None}
     return tuple(
         Kept(op.name, f"it stays closed: {op.closed}")

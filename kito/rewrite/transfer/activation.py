@@ -12,7 +12,12 @@ from kito.graph.ir import Op
 from kito.rewrite.affine import Affine, Refused
 from kito.rewrite.identity import IDENTITIES, is_identity
 from kito.rewrite.transfer.pass_through import Through
-from kito.rewrite.transfer.preconditions import HOMOGENEOUS, check_only_scale, check_positive
+from kito.rewrite.transfer.preconditions import (
+    HOMOGENEOUS,
+    activation_name,
+    check_only_scale,
+    check_positive,
+)
 from kito.rewrite.transfer.protocol import Site
 from kito.rewrite.transfer.registry import provide
 
@@ -35,8 +40,8 @@ class Activation(Homogeneous):
         if is_identity(op.layer):
             return affine
         if op.layer.activation not in HOMOGENEOUS:
-            called = getattr(op.layer.activation, "__name__", type(op.layer.activation).__name__)
-            raise Refused(f"'{op.name}' applies '{called}', which lets no affine pass")
+            name = activation_name(op.layer.activation)
+            raise Refused(f"'{op.name}' applies '{name}', which lets no affine pass")
         return super().passed(op, affine, site, hoisting)
 
 

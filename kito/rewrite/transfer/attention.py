@@ -32,7 +32,7 @@ class MultiHeadAttention(Transfer):
         if len(op.calls()) > 1:
             raise Refused(f"'{op.name}' is called at several places")
         if op.layer.compute_dtype != tensor.dtype or node.runs_training:
-            raise Refused(f"'{op.name}' computes in {op.layer.compute_dtype}, or trains")
+            raise Refused(f"'{op.name}' computes in {op.layer.compute_dtype}, or in training mode")
         weights: dict[str, Array] = {}
         for projection in self._projections(node, tensor):
             weights |= self._absorb(op, projection, affine, len(tensor.shape))

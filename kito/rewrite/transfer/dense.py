@@ -37,16 +37,13 @@ class Equation:
 
     @classmethod
     def of(cls, op: Op) -> Equation:
-        """The equation of a layer; raises Refused where it has not one axis of output channels."""
+        """The equation of a layer; raises Refused unless its output has one axis of channels."""
         text = op.layer.equation.replace(" ", "")
         left, _, output = text.partition("->")
         data, _, kernel = left.partition(",")
         channels = [x for x in kernel if x in output]
-        if (
-            len(channels) != 1
-            or channels[0] in data
-            or not set(kernel) - {channels[0]} <= set(data)
-        ):
+        one = len(channels) == 1 and channels[0] not in data
+        if not one or not set(kernel) - {channels[0]} <= set(data):
             raise Refused(f"'{op.name}' computes '{text}', which has not one axis of channels")
         if "." in output.partition(channels[0])[2]:
             raise Refused(f"'{op.name}' computes '{text}', where a bias would have open axes")
@@ -70,7 +67,7 @@ class Equation:
         return vector.reshape([-1] + [1] * (len(self.kernel) - 1 - self.kernel.index(letter)))
 
 
-def _place(letter: str, term: str, rank: int) -> int:
+def _axis_of(letter: str, term: str, rank: int) -> int:
     """The axis of ``letter``, one of ``term``, in a tensor of ``rank`` axes."""
     before, dots, after = term.partition("...")
     return (
@@ -87,7 +84,7 @@ class EinsumDense(Kernel):
         check_absorbs(op, affine)
         equation, kernel = Equation.of(op), self.kernel(op, "kernel")
         channels = kernel.shape[equation.kernel.index(equation.channels)]
-        affine = affine.along(_place(equation.channels, equation.output, rank), channels, op.name)
+        affine = affine.along(_axis_of(equation.channels, equation.output, rank), channels, op.name)
         dtype = op.layer.compute_dtype
         scale = equation.spread(affine.scale, equation.channels)
         weights = {"kernel": scale_kernel(kernel, scale, dtype)}
@@ -105,12 +102,12 @@ class EinsumDense(Kernel):
         others = set(equation.data) - set(summed) - set(equation.output) - {"."}
         if others or not summed or any(x in equation.output for x in summed):
             raise Refused(f"'{op.name}' computes '{op.layer.equation}', no sum over its kernel")
-        places = {_place(x, equation.data, rank): x for x in summed}
+        places = {_axis_of(x, equation.data, rank): x for x in summed}
         letter = places.get(next(iter(places)) if affine.axis is None else affine.axis)
         if letter is None:
             raise Refused(f"it works on axis {affine.axis}, over which '{op.name}' does not sum")
         channels = kernel.shape[equation.kernel.index(letter)]
-        affine = affine.along(_place(letter, equation.data, rank), channels, op.name)
+        affine = affine.along(_axis_of(letter, equation.data, rank), channels, op.name)
         scale = equation.spread(affine.scale, letter)
         weights = {"kernel": scale_kernel(kernel, scale, op.layer.compute_dtype)}
         if not affine.shifts:

@@ -1,8 +1,8 @@
 """Layers that only move elements: Flatten, Reshape, Permute and RepeatVector.
 
 ``layer(s * x + t) = layer(s) * layer(x) + layer(t)``, with ``s`` and ``t`` broadcast to the shape
-of ``x``: each element keeps its scale and shift. Every affine passes whose vectors lie along one
-axis again.
+of ``x``: each element keeps its scale and shift. An affine passes where these again depend on one
+axis of the result only.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Reshape(Layout):
 
 
 class Flatten(Layout):
-    """As Reshape; with channels first, Keras moves the channels to the end first."""
+    """As Reshape, after Keras has moved the channels of ``channels_first`` to the last axis."""
 
     def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, hoisting: bool) -> Affine:
         if not is_channels_first(op.layer) or len(end if hoisting else start) < 3:

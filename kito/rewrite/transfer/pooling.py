@@ -65,6 +65,7 @@ class Padding(Pooling):
 
 
 def _each(name: str, dimensions: str = "123") -> list[type]:
+    """The layers of this name, with each of ``dimensions`` in the place of the ``*``."""
     return [getattr(layers, name.replace("*", x)) for x in dimensions]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -44,13 +46,17 @@ def check_absorbs(op: Op, affine: Affine) -> None:
     activation = op.setting("activation")
     if activation is None or activation is keras.activations.linear:
         return
-    called = getattr(activation, "__name__", type(activation).__name__)
-    reason = f"'{op.name}' applies its activation '{called}' before it"
+    reason = f"'{op.name}' applies its activation '{activation_name(activation)}' before it"
     if activation not in HOMOGENEOUS:
         raise Refused(reason)
     check_positive(affine, reason)
     if affine.shifts:
         raise Refused(f"{reason}; the shift cannot pass that")
+
+
+def activation_name(activation: Any) -> str:
+    """The name of an activation: a function, or a layer."""
+    return str(getattr(activation, "__name__", type(activation).__name__))
 
 
 def check_positive(affine: Affine, reason: str, zero: bool = False) -> None:
