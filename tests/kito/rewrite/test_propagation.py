@@ -279,6 +279,15 @@ def test_a_shared_layer_is_copied_where_one_call_asks() -> None:
     assert_same(model, reduction.model)
 
 
+def test_a_shared_layer_is_copied_where_its_calls_absorb_different_parts() -> None:
+    conv = L.Conv2D(4, 3, name="conv")
+    model = build(IMAGE, lambda x: bn()(L.Add()([conv(x), conv(tanh(x))])))
+    reduction = reduce(model)
+    assert_gone(reduction)
+    assert sum(isinstance(x, L.Conv2D) for x in reduction.model.layers) == 2
+    assert_same(model, reduction.model)
+
+
 def test_a_normalization_that_follows_itself() -> None:
     shared, conv = bn(), L.Conv2D(4, 1)
     model = build(IMAGE, lambda x: L.Dense(2)(shared(conv(shared(tanh(x))))))
