@@ -1,37 +1,44 @@
 """Affine: the per-channel map ``y = scale * x + shift``, in float64.
 
-Everything is folded in float64 and cast once, at the end, to the dtype of the variable. A result
-that the dtype in which the layer computes cannot hold is refused.
+Affines are composed and split here in float64. :mod:`kito.rewrite.numerics` casts the results to
+the dtypes of the weights.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Vector = NDArray[np.float64]
+Array = np.ndarray[Any, Any]
+"""Weights of any shape and dtype."""
 
+Vector = NDArray[np.float64]
+"""One float64 element per channel."""
 
 LARGEST_SHIFT = 256.0
-"""Moving ``x + t`` into a later kernel costs log2(|t| / |x + t|) bits of a product; so 8."""
+"""The largest shift that is moved behind a kernel.
+
+Folding ``x + t`` into a later kernel costs log2(|t| / |x + t|) bits of each product: at most 8.
+"""
 
 
 class Refused(Exception):
-    """A rewrite that would not be exact, or is not understood; the message is the reason."""
+    """A rewrite would not be exact, or KITO does not know how to do it; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """``y = scale * x + shift`` along one axis of a tensor, or the same everywhere.
+    """``y = scale * x + shift`` along one axis of a tensor, or with one scale and shift for all.
 
     Attributes:
         scale: shape (channels,), float64; (1,) where ``axis`` is None.
         shift: shape (channels,), float64; (1,) where ``axis`` is None.
-        axis: the axis of the channels, counted from 0 with the batch; None where all elements are
-            mapped alike, whatever axis one looks at.
-        adds: whether it comes with a shift, be it of zeros: a layer that absorbs it gets a bias.
+        axis: the axis of the channels, counted from 0 with the batch; None where all elements have
+            the same scale and shift.
+        adds: whether a layer that absorbs it gets a bias, even where the shift is zero.
     """
 
     scale: Vector
@@ -41,7 +48,7 @@ class Affine:
 
     @classmethod
     def of(cls, scale: ArrayLike, shift: ArrayLike, axis: int | None, adds: bool = True) -> Affine:
-        """From anything that has one or ``channels`` elements each; they are broadcast."""
+        """An affine from a scale and a shift of one or ``channels`` elements each, broadcast."""
         both = np.atleast_1d(np.asarray(scale, np.float64), np.asarray(shift, np.float64))
         wide = np.broadcast_arrays(*(x.reshape(-1) for x in both))
         return cls(wide[0], wide[1], axis, adds)
@@ -61,7 +68,7 @@ class Affine:
         Source of the formula: Ioffe & Szegedy 2015, algorithm 2. ``gamma`` None is 1, ``beta`` 0.
         All arrays have shape (channels,).
         """
-        with np.errstate(all="ignore"):  # what is not finite is found where it would be used
+        with np.errstate(all="ignore"):  # kito.rewrite.numerics refuses what is not finite
             scale = 1.0 / np.sqrt(np.asarray(variance, np.float64) + epsilon)
             if gamma is not None:
                 scale = scale * np.asarray(gamma, np.float64)
@@ -82,7 +89,7 @@ class Affine:
 
     @property
     def cost(self) -> int:
-        """Element-wise operations on the whole tensor that it takes: 0, 1 or 2."""
+        """How many element-wise operations on the whole tensor it takes: 0, 1 or 2."""
         return self.scales + self.shifts
 
     def on_axis(self, axis: int | None) -> Affine:
@@ -93,7 +100,8 @@ class Affine:
         """The same map as vectors of ``channels`` elements along ``axis``.
 
         Raises:
-            Refused: it works on another axis than the channels of the layer called ``name``.
+            Refused: the channels of the layer called ``name`` are on another axis, or differ in
+                number.
         """
         if self.axis is None:
             return Affine.of(np.broadcast_to(self.scale, (channels,)), self.shift, axis, self.adds)
@@ -127,19 +135,19 @@ class Affine:
         return replace(self, scale=np.ones_like(self.scale))
 
     def negated(self) -> Affine:
-        """``y = x - shift``, which takes ``y = x + shift`` away again."""
+        """``y = x - shift``, the inverse of :meth:`only_shift`."""
         return replace(self.only_shift(), shift=-self.shift)
 
     def shift_first(self) -> Affine:
-        """``y = x + shift / scale``: what comes before :meth:`only_scale` to give this map.
+        """``y = x + shift / scale``: this map is :meth:`only_scale` of it.
 
         Raises:
-            Refused: a scale is zero, or so small that the quotient would have lost its digits.
+            Refused: a scale is zero, or so small that the quotient would lose digits.
         """
         with np.errstate(all="ignore"):
             quotient = self.shift / self.scale
         if not np.all(np.abs(quotient) <= LARGEST_SHIFT):
-            raise Refused("it cannot shift first: a scale is zero or tiny")
+            raise Refused("its shift cannot come before its scale: a scale is zero or tiny")
         return Affine.of(np.ones_like(self.scale), quotient, self.axis)
 
     def same_as(self, other: Affine) -> bool:

@@ -1,7 +1,7 @@
-"""Convolutions as their windows and kernels: what passes that combine them need to know.
+"""Windows and kernels of convolutions, for the passes that combine convolutions.
 
 Along one spatial axis, output ``o`` of a convolution reads the inputs ``o * stride + offset +
-dilation * j``, ``j = 0 .. size - 1``, where what lies outside of the tensor is zero. With
+dilation * j``, ``j = 0 .. size - 1``; inputs outside of the tensor count as zero. With
 ``padding="valid"`` the offset is 0. With ``"same"`` it is minus the zeros before the tensor:
 ``total = max((ceil(n / stride) - 1) * stride + (size - 1) * dilation + 1 - n, 0)``, of which
 ``total // 2`` before and the rest after (TensorFlow's rule, which Keras follows on every backend).
@@ -17,10 +17,10 @@ import numpy as np
 from keras import layers
 
 from kito.graph.ir import Node, Op, Tensor
-from kito.rewrite.affine import Refused
+from kito.rewrite.affine import Array, Refused
+from kito.rewrite.channels import is_channels_first
+from kito.rewrite.numerics import cast
 from kito.rewrite.transfer.preconditions import check_plain
-
-Array = np.ndarray[Any, Any]
 
 DENSE = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
 DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
@@ -40,7 +40,7 @@ class Window:
         """The zeros that ``padding="same"`` puts before and after ``n`` elements.
 
         Raises:
-            Refused: ``n`` is open, and the zeros depend on it.
+            Refused: ``n`` is None (an open size), and the zeros depend on it.
         """
         reach = (self.size - 1) * self.dilation + 1
         if n is None and self.stride > 1:
@@ -51,17 +51,12 @@ class Window:
 
 
 def as_tuple(value: Any, count: int) -> tuple[int, ...]:
-    """One number for each of ``count`` axes."""
+    """``value``, which is one number for all of ``count`` axes or one for each, as a tuple."""
     return (value,) * count if isinstance(value, int) else tuple(value)
 
 
-def is_channels_first(layer: Any) -> bool:
-    """Whether axis 1 holds the channels."""
-    return getattr(layer, "data_format", "channels_last") == "channels_first"
-
-
 def spatial_sizes(layer: Any, tensor: Tensor) -> tuple[int | None, ...]:
-    """The sizes of a tensor that ``layer`` takes or makes, without batch and channels."""
+    """The sizes of a tensor that ``layer`` takes or returns, without batch and channels."""
     return tensor.shape[2:] if is_channels_first(layer) else tensor.shape[1:-1]
 
 
@@ -77,7 +72,7 @@ def offsets(op: Op, tensor: Tensor) -> tuple[int, ...]:
     """Where the first tap of output 0 lies, along each spatial axis of the input ``tensor``.
 
     Raises:
-        Refused: it depends on an open size.
+        Refused: it depends on a size that is open.
     """
     padding = op.setting("padding")
     sizes = spatial_sizes(op.layer, tensor)
@@ -89,9 +84,9 @@ def offsets(op: Op, tensor: Tensor) -> tuple[int, ...]:
 
 
 def check_linear(node: Node, but_activation: bool = False) -> None:
-    """Raise Refused where the call is not ``kernel * x + bias`` of a layer called only here.
+    """Raise Refused unless the call is ``kernel * x + bias``, of a layer that is called once.
 
-    With ``but_activation`` it may be an activation of that.
+    With ``but_activation``, an activation function may follow.
     """
     op = node.op
     check_plain(op)
@@ -112,6 +107,9 @@ def grouped_kernel(op: Op) -> tuple[Array, int]:
     """The kernel in float64 as (*window, in / groups, out), and the number of groups.
 
     A depthwise convolution has as many groups as input channels.
+
+    Raises:
+        Refused: the layer has no kernel.
     """
     kernel = op.weight("kernel")
     if kernel is None:
@@ -124,17 +122,20 @@ def grouped_kernel(op: Op) -> tuple[Array, int]:
 
 
 def own_kernel(op: Op, kernel: Array) -> Array:
-    """A kernel as of :func:`grouped_kernel` in the layout and dtype of the layer."""
+    """A kernel as :func:`grouped_kernel` returns it, in the layout and dtype of the layer.
+
+    Raises:
+        Refused: the kernel is out of range for the dtype in which the layer computes.
+    """
     old = op.weight("kernel")
     assert old is not None
     if type(op.layer) in DEPTHWISE:
         kernel = kernel.reshape(*kernel.shape[:-2], old.shape[-2], -1)
-    with np.errstate(all="ignore"):
-        return kernel.astype(old.dtype)
+    return cast(kernel, old.dtype, "kernel", op.layer.compute_dtype)
 
 
 def regroup(kernel: Array, groups: int, fewer: int) -> Array:
-    """The kernel of ``groups`` groups as one of ``fewer``, with zeros where groups were apart."""
+    """The kernel of ``groups`` groups as one of ``fewer``, with zeros between joined groups."""
     *window, inputs, filters = kernel.shape
     together = groups // fewer
     parts = kernel.reshape(*window, inputs, groups, filters // groups)

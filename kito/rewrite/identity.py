@@ -1,4 +1,4 @@
-"""The layers that do nothing in inference: ``layer(x, training=False) = x``.
+"""Which layers do nothing in inference: ``layer(x, training=False) = x``.
 
 - the Dropout family and the noise layers, which act in training only;
 - ``Random*`` augmentation, likewise, except ``RandomCrop``, which crops in inference too;
@@ -44,11 +44,11 @@ _NAMES = (
 )
 
 IDENTITIES = frozenset(getattr(layers, name) for name in _NAMES if hasattr(layers, name))
-"""Those that this Keras has."""
+"""The classes of :data:`_NAMES` that the installed Keras has."""
 
 
 def is_identity(layer: Any) -> bool:
-    """Whether ``layer`` does nothing in inference, but for a cast to its dtype."""
+    """Whether ``layer`` does nothing in inference, except perhaps cast its input to its dtype."""
     if type(layer) is layers.Activation:
         return layer.activation is keras.activations.linear
     return type(layer) in IDENTITIES

@@ -1,7 +1,7 @@
-"""Which affines may leave their place, and what may take it.
+"""Which calls are affines, and whether they may be removed, replaced or moved.
 
-A journey (:mod:`kito.rewrite.propagation`) asks here what a call is, whether it can go at all, and whether its
-shift is small enough for where it is to go.
+:mod:`kito.rewrite.propagation` and the passes ask here which affine a call is, whether the call can
+be removed at all, and whether its shift is small enough to move without losing digits.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from kito.rewrite.numerics import check_range
 from kito.rewrite.transfer import transfer_of
 
 LARGEST_DRIFT = 16.0
-"""Standard deviations by which a tensor that several calls use may be shifted: 4 bits."""
+"""The most standard deviations by which a tensor with several users is shifted: costs 4 bits."""
 
 
 class Affines:
-    """The calls that are affines, as passes left them."""
+    """The affine of each call, as passes left it.
+
+    Attributes:
+        altered: the calls whose affine is no longer that of their layer.
+    """
 
     def __init__(self) -> None:
         self._known: dict[Node, Affine | None] = {}
@@ -30,7 +34,7 @@ class Affines:
         """The affine that the call is; None where it is none.
 
         Raises:
-            Refused: it may be one, or may not.
+            Refused: that is unknown, as for a subclass of BatchNormalization.
         """
         if node not in self._known:
             op = node.op
@@ -42,13 +46,13 @@ class Affines:
         return self._known[node]
 
     def alter(self, node: Node, affine: Affine) -> None:
-        """From now on the call is another affine; :func:`check_holds` has been asked."""
+        """From now on the call is this affine, for which :func:`check_holds` must have passed."""
         self._known[node] = affine
         self.altered.add(node)
 
 
 def check_movable(node: Node) -> None:
-    """Raise Refused where the call cannot be taken away, whatever is around it."""
+    """Raise Refused where the call, which is an affine, cannot be removed whatever is around it."""
     source, result = node.data, node.outputs[0]
     assert source is not None
     if node.runs_training:
@@ -56,7 +60,7 @@ def check_movable(node: Node) -> None:
     if node.graph.runs_training:
         raise Refused(f"model '{node.graph.model.name}' around it is called with training=True")
     if node.changes_mask:
-        raise Refused("it is called with a mask of its own, which layers after it may heed")
+        raise Refused("it is called with a mask of its own, which layers after it may use")
     if result.dtype != source.dtype or result.shape != source.shape:
         raise Refused(
             f"it returns {result.dtype} of shape {result.shape}, from {source.dtype} of shape "
@@ -65,7 +69,7 @@ def check_movable(node: Node) -> None:
 
 
 def check_holds(node: Node, affine: Affine) -> None:
-    """Raise Refused where no ``Rescaling`` could do the work of ``affine`` at this call."""
+    """Raise Refused where no ``Rescaling`` could compute ``affine`` in the place of this call."""
     name = node.op.name
     if len(node.op.calls()) > 1:
         raise Refused(f"'{name}' is called at several places")
@@ -78,15 +82,15 @@ def check_holds(node: Node, affine: Affine) -> None:
 
 
 def is_normalization(node: Node) -> bool:
-    """Whether the call is one of a BatchNormalization."""
+    """Whether the call is that of a BatchNormalization."""
     return isinstance(node.op.innermost.layer, layers.BatchNormalization)
 
 
 def check_size(node: Node, affine: Affine) -> None:
-    """Raise Refused where a shift is so large that moving it down would lose digits.
+    """Raise Refused where a shift is so large that sinking it would lose digits.
 
-    ``W (x + t)`` sums what is left after the addition, ``W x + W t`` sums large terms that cancel.
-    BatchNormalization itself is computed as ``s * x + t``, and loses as much where it is.
+    ``W (x + t)`` sums small terms, ``W x + W t`` sums large terms that cancel. A BatchNormalization
+    may always sink: Keras computes it as ``s * x + t``, and loses as many digits in its own place.
     """
     if not is_normalization(node) and not np.all(np.abs(affine.shift) <= LARGEST_SHIFT):
         largest = float(np.max(np.abs(affine.shift)))
@@ -94,9 +98,9 @@ def check_size(node: Node, affine: Affine) -> None:
 
 
 def fits_stream(affines: Affines, node: Node, shift: Affine) -> bool:
-    """Whether a tensor that others use too can hold ``shift`` and lose no digits that matter.
+    """Whether a tensor with several users can carry ``shift`` without losing digits that matter.
 
-    The statistics of a BatchNormalization tell how large the elements of the tensor are.
+    The limit comes from the statistics of the BatchNormalization ``node``, which reads the tensor.
     """
     if not is_normalization(node) or node in affines.altered:
         return False

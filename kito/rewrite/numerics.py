@@ -1,7 +1,7 @@
-"""Affine: the per-channel map ``y = scale * x + shift``, in float64.
+"""From float64 to the dtype of a weight: one rounding, and a check that the values fit.
 
-Everything is folded in float64 and cast once, at the end, to the dtype of the variable. A result
-that the dtype in which the layer computes cannot hold is refused.
+Every fold is computed in float64 and cast once, at the end, to the dtype of the variable. A result
+that is out of range for the dtype in which the layer computes is refused.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def scale_kernel(
 ) -> NDArray[np.floating]:
     """``kernel * scale`` by NumPy's broadcasting, computed in float64, in the kernel's own dtype.
 
-    No float64 array of the kernel's size is made on the way.
+    It allocates no float64 array of the kernel's size.
 
     Raises:
-        Refused: the result is not finite, or loses its digits, in ``compute_dtype``.
+        Refused: the result is out of range for ``compute_dtype``, or loses its digits in it.
     """
     out = np.empty(kernel.shape, kernel.dtype)
     if kernel.dtype.kind == "f":
@@ -45,18 +45,34 @@ def scale_kernel(
 def map_bias(
     bias: NDArray[np.floating] | None, affine: Affine, dtype: np.dtype, compute_dtype: str
 ) -> NDArray[np.floating]:
-    """``bias * scale + shift``, where no bias is 0, cast to ``dtype``; shapes (channels,).
+    """``bias * scale + shift``, cast to ``dtype``; no bias counts as zeros. Shapes (channels,).
 
     Raises:
-        Refused: the result is not finite in ``compute_dtype``.
+        Refused: the result is out of range for ``compute_dtype``.
     """
     with np.errstate(all="ignore"):
         moved = affine.shift
         if bias is not None:
             moved = bias.astype(np.float64) * affine.scale + affine.shift
-        out = moved.astype(dtype)
-    check_range(out, "bias", compute_dtype)
-    return out
+    return cast(moved, dtype, "bias", compute_dtype)
+
+
+def add_to_bias(
+    bias: NDArray[np.floating] | None,
+    values: NDArray[np.floating],
+    dtype: np.dtype,
+    compute_dtype: str,
+) -> NDArray[np.floating]:
+    """``bias + values`` in the shape of ``values``, cast to ``dtype``; no bias counts as zeros.
+
+    Raises:
+        Refused: the result is out of range for ``compute_dtype``.
+    """
+    with np.errstate(all="ignore"):
+        total = values
+        if bias is not None:
+            total = bias.astype(np.float64).reshape(values.shape) + values
+    return cast(total, dtype, "bias", compute_dtype)
 
 
 def cast(
@@ -67,11 +83,11 @@ def cast(
     Args:
         values: of any shape.
         dtype: of the variable that they are for.
-        what: what they are, for the message: ``kernel`` or ``bias``, say.
+        what: name of the values for the message, such as ``kernel`` or ``bias``.
         compute_dtype: what the layer computes in.
 
     Raises:
-        Refused: ``compute_dtype`` cannot hold them.
+        Refused: the values are out of range for ``compute_dtype``.
     """
     with np.errstate(all="ignore"):
         out = np.asarray(values.astype(dtype))
@@ -80,10 +96,10 @@ def cast(
 
 
 def check_range(values: NDArray[np.floating], what: str, compute_dtype: str) -> None:
-    """Raise Refused where ``compute_dtype`` cannot hold ``values``."""
+    """Raise Refused where ``values`` are NaN or out of range for ``compute_dtype``."""
     largest = float(np.max(np.abs(values), initial=0.0))
     limit = _RANGE[compute_dtype][0]
-    if not largest <= limit:  # also where it is NaN
+    if not largest <= limit:  # also true for NaN
         raise Refused(
             f"the folded {what} would hold {largest:.3g}, which {compute_dtype} cannot"
             if largest == largest
@@ -94,7 +110,7 @@ def check_range(values: NDArray[np.floating], what: str, compute_dtype: str) -> 
 def _check_underflow(
     new: NDArray[np.floating], old: NDArray[np.floating], compute_dtype: str
 ) -> None:
-    """A kernel pushed below the normal numbers of float16 has fewer digits than it had."""
+    """Raise Refused where a kernel fell below the normal numbers of float16: it lost digits."""
     tiny = _RANGE[compute_dtype][1]
     after, before = float(np.max(np.abs(new), initial=0)), float(np.max(np.abs(old), initial=0))
     if 0 < after < tiny <= before:

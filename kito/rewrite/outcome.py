@@ -1,4 +1,4 @@
-"""What a pass reports: the rewrites that it did, and what it had to keep."""
+"""What a pass reports: the rewrites that it did, and the affines that it had to keep."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Rewrite:
     """One thing that a pass did.
 
     Attributes:
-        pass_name: the pass.
-        layers: names of the layers that disappeared, or became others; none where only a bias did.
-        into: name of the layer that does their work now, or a part of it; None where there was no
-            work.
+        pass_name: name of the pass.
+        layers: names of the layers that were removed or replaced; empty where only a bias was.
+        into: names of the layers that do their work now, or a part of it, joined by commas; None
+            where there was no work to do.
     """
 
     pass_name: str
@@ -37,17 +37,32 @@ class Kept:
     reason: str
 
 
+@dataclass(frozen=True)
+class KeptAffine:
+    """A :class:`Kept`, and where in the graph it is.
+
+    Attributes:
+        op: the op that is the affine, or that holds the layer which is.
+        kept: what is reported, as long as the graph still calls ``op``.
+        inner_layer: the layer inside a closed composite layer that is the affine; None where ``op``
+            is the affine itself.
+    """
+
+    op: Op
+    kept: Kept
+    inner_layer: Any = None
+
+
 @dataclass
 class Outcome:
     """What one pass did to one model.
 
     Attributes:
         rewrites: what it did.
-        kept: what it could not do, by the op that is still there, or (op, layer inside of it); None
-            where the pass judges no affine.
-        precomputed: the ops that do the work of a BatchNormalization that is no more.
+        kept: every affine that it could not fold; None for a pass that folds no affines.
+        precomputed: the ops that took the place of a BatchNormalization that could not be folded.
     """
 
     rewrites: list[Rewrite] = field(default_factory=list)
-    kept: dict[Any, Kept] | None = None
+    kept: list[KeptAffine] | None = None
     precomputed: list[Op] = field(default_factory=list)

@@ -1,86 +1,38 @@
-"""How an affine leaves its place: up to the layers before it, or down to those after it.
+"""How an affine leaves its place: hoisted to the layers before it, or sunk into those after it.
 
-A journey starts at one call that is an affine ``A`` and asks, call by call, what the transfers of
-:mod:`kito.transfer` allow, until every path has ended at a layer that absorbs its share. It only
-plans: nothing is changed before :meth:`Plan.carry_out`, so a journey that is refused leaves no
-trace. It holds only where nobody else sees the tensors on its way.
+A propagation starts at one call that is an affine ``A``. Call by call it asks the transfers of
+:mod:`kito.rewrite.transfer` what they allow, until each path ends at a layer that absorbs its share
+of ``A``. It only plans: nothing changes before :meth:`kito.rewrite.plan.Plan.apply`, so a refused
+propagation leaves no trace. Tensors on the way must have no other user: one that reads ``x`` where
+``A(x)`` was, or the reverse, would compute something else.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import keras
 
-from kito.graph.ir import Node, Op, Tensor
+from kito.graph.ir import Node, Tensor
 from kito.rewrite.affine import Affine, Refused
 from kito.rewrite.legality import Affines, check_holds, check_movable
-from kito.rewrite.transfer import Change, Site, transfer_of
+from kito.rewrite.plan import Absorption, Plan
+from kito.rewrite.transfer import Site, transfer_of
 from kito.rewrite.transfer.preconditions import check_bias_axis
 from kito.rewrite.transfer.protocol import NotCarried
 
-_LONGEST = 2000
-"""Calls that one journey may look at: alternatives multiply where joins follow each other."""
+_MOST_VISITS = 2000
+"""Calls that one propagation may visit: alternatives multiply where joins follow each other."""
 
 
-@dataclass
-class Plan:
-    """What a journey asks for.
-
-    Attributes:
-        changes: per call, the affine that it absorbs, whether from before it, and the change.
-        composed: calls that are affines, and what they become.
-        seen: every call on the way.
-    """
-
-    changes: dict[Node, tuple[Affine, bool, Change]] = field(default_factory=dict)
-    composed: dict[Node, Affine] = field(default_factory=dict)
-    seen: set[Node] = field(default_factory=set)
-
-    def copy(self) -> Plan:
-        """One that can grow without this one."""
-        return Plan(dict(self.changes), dict(self.composed), set(self.seen))
-
-    def carry_out(self, affines: Affines) -> str | None:
-        """Change the layers; returns the names of those that absorbed something.
-
-        A layer that is called at several places is changed itself only where every call of it asks
-        for the same; otherwise each of these calls gets a copy of its own.
-        """
-        by_op: dict[Op, list[Node]] = {}
-        for node in self.changes:
-            by_op.setdefault(node.op.innermost, []).append(node)
-        for op, nodes in by_op.items():
-            first, before, change = self.changes[nodes[0]]
-            alike = all(
-                node.op is nodes[0].op and side is before and affine.same_as(first)
-                for node in nodes
-                for affine, side, _ in [self.changes[node]]
-            )
-            if alike and set(nodes) == set(op.calls()):
-                op.change(change.weights, change.config)
-                continue
-            for node in nodes:
-                if len(node.op.innermost.calls()) > 1:
-                    node.graph.give_own_copy(node)
-                own = self.changes[node][2]
-                node.op.innermost.change(own.weights, own.config)
-        for node, affine in self.composed.items():
-            affines.alter(node, affine)
-        names = dict.fromkeys(node.op.name for node in (*self.changes, *self.composed))
-        return ", ".join(names) or None
-
-
-class Journey:
-    """One attempt to take an affine away, or several at once.
+class Propagation:
+    """One attempt to move an affine, or several at once, into other layers.
 
     Args:
         affines: the calls that are affines.
-        compose: whether another affine on the way may take it in.
-        direct: whether only the call before it may absorb it.
-        biased: whether only layers that have a bias already may get another.
-        streams: whether a shift may pass a tensor that others use too, which take it away again:
-            a residual stream, say, ``(x + t) + (f(x) - t)``.
+        compose: whether it may be composed with another affine on its way.
+        direct: whether only the layer just before it may absorb it.
+        biased: whether only layers that have a bias already may absorb a shift.
+        streams: whether a shift may be hoisted above a tensor with other users, each of which
+            subtracts it again; so ``x + t`` can be carried by the residual stream ``x``.
     """
 
     def __init__(
@@ -94,31 +46,34 @@ class Journey:
         self.affines, self.compose, self.direct = affines, compose, direct
         self.biased, self.streams = biased, streams
         self.plan = Plan()
-        self._steps = 0
+        self._visits = 0
 
     def start(self, node: Node) -> None:
-        """``node`` goes away, so nothing may come to rest there, or pass."""
-        self._see(node)
+        """Start at ``node``, whose affine is to move: no path may come back to it."""
+        self._visit(node)
 
-    # ---- up ------------------------------------------------------------------------------------
+    # ---- hoist ---------------------------------------------------------------------------------
 
-    def up(self, tensor: Tensor, affine: Affine, user: Node) -> None:
-        """Plan for ``tensor`` to hold ``affine`` of what it holds now, for ``user``.
+    def hoist(self, tensor: Tensor, affine: Affine, user: Node) -> None:
+        """Plan for ``tensor`` to become ``affine(tensor)``, as ``user`` needs it.
 
-        Its other users, if any, are to take that away again; raises Refused.
+        Other users of the tensor, if any, get the inverse.
+
+        Raises:
+            Refused: some layer on the way allows no such change.
         """
         node = tensor.node
         if node.is_input:
             raise Refused(f"it reads the input '{node.op.name}'; there is no layer before it")
-        others = self._others(tensor, affine, user)
-        self._see(node)
+        others = self._other_users(tensor, affine, user)
+        self._visit(node)
         for other in others:
-            self._see(other)
-            self._into(other, tensor, affine.negated())
-        if self._rests(node, affine, before=False):
+            self._visit(other)
+            self._sink_into(other, tensor, affine.negated())
+        if self._compose(node, affine, precedes=False):
             return
         try:
-            self._absorb(node, affine, before=False)
+            self._absorb(node, affine, precedes=False)
             return
         except Refused as refusal:
             if self.direct:
@@ -129,10 +84,10 @@ class Journey:
             except NotCarried:
                 raise refusal from None
             _check_carries(node, operands)
-        self._take(ways, operands, node)
+        self._hoist_first(ways, operands, node)
 
-    def _others(self, tensor: Tensor, affine: Affine, user: Node) -> list[Node]:
-        """Who else uses ``tensor``; raises Refused where nobody else may."""
+    def _other_users(self, tensor: Tensor, affine: Affine, user: Node) -> list[Node]:
+        """The users of ``tensor`` besides ``user``; raises Refused where none are allowed."""
         name = tensor.node.op.name
         if tensor.node.graph.is_output(tensor):
             raise Refused(f"the result of '{name}' before it is an output of the model")
@@ -143,50 +98,63 @@ class Journey:
             raise Refused(f"the result of '{name}' is used {len(tensor.users)} times: {names}")
         return others
 
-    def _take(self, ways: list[dict[int, Affine]], operands: list[Tensor], user: Node) -> None:
-        """Go up the first of these ways that can be gone; raises Refused with the first reason."""
+    def _hoist_first(
+        self, ways: list[dict[int, Affine]], operands: list[Tensor], user: Node
+    ) -> None:
+        """Hoist by the first of the alternatives ``ways`` that is allowed.
+
+        Raises:
+            Refused: none is; the reason is that of the first.
+        """
         refusal: Refused | None = None
         for way in ways:
             before = self.plan.copy()
             try:
                 for i, affine in way.items():
                     if affine.cost or affine.adds:
-                        self.up(operands[i], affine, user)
+                        self.hoist(operands[i], affine, user)
                 return
             except Refused as reason:
-                # Its traceback would keep this frame, and every kernel that was tried, alive.
+                # A traceback would keep this frame alive, and every kernel that was tried.
                 self.plan, refusal = before, refusal or reason.with_traceback(None)
-        raise refusal or Refused("there is nothing beside it that could take it")
+        raise refusal or Refused("no other operand can absorb it")
 
-    # ---- down ----------------------------------------------------------------------------------
+    # ---- sink ----------------------------------------------------------------------------------
 
-    def down(self, tensor: Tensor, affine: Affine) -> None:
-        """Plan for the users of ``tensor`` to work without the ``affine`` in it; raises Refused."""
+    def sink(self, tensor: Tensor, affine: Affine) -> None:
+        """Plan for ``tensor`` to become what it is before ``affine``, which its users absorb.
+
+        Raises:
+            Refused: some layer on the way allows no such change.
+        """
         graph = tensor.node.graph
         if graph.is_output(tensor):
             raise Refused(f"the result of '{tensor.node.op.name}' is an output of the model")
         for user in dict.fromkeys(tensor.users):
-            self._see(user)
+            self._visit(user)
             try:
                 change = transfer_of(user.op).absorb_operands(user, tensor, affine)
             except NotCarried:
                 if tensor.users.count(user) > 1:
                     raise Refused(f"'{user.op.name}' takes it more than once") from None
-                self._into(user, tensor, affine)
+                self._sink_into(user, tensor, affine)
             else:
-                self.plan.changes[user] = (affine, True, change)
+                self.plan.absorptions[user] = Absorption(affine, precedes=True, change=change)
 
-    def _into(self, user: Node, tensor: Tensor, affine: Affine) -> None:
+    def _sink_into(self, user: Node, tensor: Tensor, affine: Affine) -> None:
+        """Plan for one user of ``tensor`` to absorb ``affine``, or to let it pass."""
         if user.data is tensor:
-            if self._rests(user, affine, before=True):
+            if self._compose(user, affine, precedes=True):
                 return
             try:
-                self._absorb(user, affine, before=True)
+                self._absorb(user, affine, precedes=True)
                 return
             except Refused as reason:
-                refusal = reason.with_traceback(None)  # as in _take
+                refusal = reason.with_traceback(None)  # as in _hoist_first
         else:
-            refusal = Refused(f"'{user.op.name}' ({user.op.type_name}) takes it beside its data")
+            refusal = Refused(
+                f"'{user.op.name}' ({user.op.type_name}) takes it as one of several inputs"
+            )
         transfer = transfer_of(user.op)
         try:
             site, operands = self._site(user)
@@ -201,55 +169,60 @@ class Journey:
         if across:
             before = self.plan.copy()
             try:
-                self._take(across, operands, user)
+                self._hoist_first(across, operands, user)
                 return
             except Refused:
                 self.plan = before
-        self.down(user.outputs[0], passed)
+        self.sink(user.outputs[0], passed)
 
     # ---- both ----------------------------------------------------------------------------------
 
-    def _see(self, node: Node) -> None:
-        self._steps += 1
-        if node in self.plan.seen:
-            raise Refused(f"it would reach '{node.op.name}' on two ways")
-        if self._steps > _LONGEST:
-            raise Refused("its ways part and join too often to follow them all")
-        self.plan.seen.add(node)
+    def _visit(self, node: Node) -> None:
+        self._visits += 1
+        if node in self.plan.visited:
+            raise Refused(f"it would reach '{node.op.name}' on two paths")
+        if self._visits > _MOST_VISITS:
+            raise Refused("its paths branch and join too often to follow them all")
+        self.plan.visited.add(node)
 
     def _site(self, node: Node) -> tuple[Site, list[Tensor]]:
-        """Where a call may let something through: its shapes, and the tensors that it takes."""
-        # One that took another affine in is no longer what its layer is.
+        """The shapes at a call that may let an affine pass, and the tensors that it takes.
+
+        Raises:
+            NotCarried: no affine can pass.
+        """
+        # A call that was composed with an affine no longer computes what its layer does.
         altered = node in self.affines.altered or node in self.plan.composed
         if altered or node.op.innermost.graph is not None or len(node.outputs) != 1:
             raise NotCarried(f"no affine can pass '{node.op.name}'")
         operands = [x for x in keras.tree.flatten(node.args) if isinstance(x, Tensor)]
         return Site(tuple(x.shape for x in operands), node.outputs[0].shape), operands
 
-    def _rests(self, node: Node, affine: Affine, before: bool) -> bool:
-        """Whether the call is an affine that takes this one in."""
+    def _compose(self, node: Node, affine: Affine, precedes: bool) -> bool:
+        """Plan for the call, if it is an affine itself, to become both; returns whether it is."""
         if not self.compose:
             return False
         here = self.affines.of(node)
         if here is None:
             return False
         check_movable(node)
-        together = affine.then(here) if before else here.then(affine)
+        together = affine.then(here) if precedes else here.then(affine)
         check_holds(node, together)
         self.plan.composed[node] = together
         return True
 
-    def _absorb(self, node: Node, affine: Affine, before: bool) -> None:
+    def _absorb(self, node: Node, affine: Affine, precedes: bool) -> None:
+        """Plan for the layer of a call to absorb an affine before or after it; raises Refused."""
         op, shape = node.op, node.outputs[0].shape
         if not isinstance(op.layer, keras.layers.Layer):
             raise Refused(f"no affine can be folded into the operation '{op.name}'")
         if op.innermost.graph is not None:
-            verb = "feeds" if before else "follows"
-            raise Refused(f"it {verb} model '{op.name}', whose inside other places may use")
+            verb = "feeds" if precedes else "follows"
+            raise Refused(f"it {verb} model '{op.name}', whose layers other calls may use")
         if node.graph.is_output(node.outputs[0]) and len(op.innermost.calls()) > 1:
             raise Refused(f"'{op.name}' names an output of the model, and is called elsewhere too")
         source = node.data
-        if before:
+        if precedes:
             assert source is not None
             if op.layer.compute_dtype != source.dtype:
                 raise Refused(f"'{op.name}' computes in {op.layer.compute_dtype}")
@@ -260,11 +233,11 @@ class Journey:
             check_bias_axis(op.innermost, shape)
             if self.biased and op.innermost.weight("bias") is None:
                 raise Refused(f"'{op.name}' has no bias")
-        self.plan.changes[node] = (affine, before, change)
+        self.plan.absorptions[node] = Absorption(affine, precedes, change)
 
 
 def _check_carries(node: Node, operands: list[Tensor]) -> None:
-    """Raise Refused where a call may do something else than its layer usually does."""
+    """Raise Refused where the arguments of a call may change what its layer computes."""
     name, dtype = node.op.name, node.outputs[0].dtype
     if len(operands) != len(node.inputs):
         raise Refused(f"'{name}' is called with tensors by keyword, such as a mask")

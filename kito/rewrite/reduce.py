@@ -1,4 +1,4 @@
-"""reduce(): read a model, run the passes in order, build the reduced model, say what was done."""
+"""``reduce()``: read a model, run the passes in order, build the reduced model, report."""
 
 from __future__ import annotations
 
@@ -12,8 +12,14 @@ from kito.errors import KitoError, UnsupportedModelError
 from kito.graph.build import build_model
 from kito.graph.ir import Graph, Op
 from kito.rewrite.inline.inline import read_inlined
-from kito.rewrite.outcome import Kept, Outcome, Rewrite
-from kito.rewrite.passes import absorb_padding, collapse_linear, drop_identity, merge_branches
+from kito.rewrite.outcome import Kept, KeptAffine, Outcome, Rewrite
+from kito.rewrite.passes import (
+    absorb_padding,
+    collapse_linear,
+    drop_identity,
+    fold_batchnorm,
+    merge_branches,
+)
 from kito.rewrite.passes.choose_kernels import choose as choose_kernels
 from kito.rewrite.passes.fold_affine import fold as fold_affine
 from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
@@ -34,7 +40,7 @@ _RUN: dict[str, _Run] = {
     "merge_branches": _for_any(merge_branches.run),
     "collapse_linear": _for_any(collapse_linear.run),
     "choose_kernels": choose_kernels.run,
-    "fold_batchnorm": _for_any(fold_affine.run_batchnorm),
+    "fold_batchnorm": _for_any(fold_batchnorm.run),
 }
 _TARGETS = ("any", "cpu", "gpu")
 
@@ -45,7 +51,7 @@ def reduce(
     target: str = "any",
     example_inputs: Any = None,
 ) -> Reduction:
-    """Make a model that computes the same outputs in inference with fewer layers.
+    """Make a model with fewer layers that computes the same outputs in inference.
 
     Args:
         model: a functional or Sequential ``keras.Model``, with nested models, or a subclassed one
@@ -53,11 +59,11 @@ def reduce(
         passes: names from ``kito.PASSES``, run in this order.
         target: the device that the reduced model is for, "any", "cpu" or "gpu"; a rewrite that
             is faster only on one kind of device is done only for that one.
-        example_inputs: a batch for a subclassed model that was never called, which builds it; or
-            for one of several inputs of different dtypes. A functional model needs none.
+        example_inputs: a batch of inputs for a subclassed model that was never called, which builds
+            it, or for one with several inputs of different dtypes. A functional model needs none.
 
     Returns:
-        The :class:`Reduction`: the reduced model, every rewrite, and every affine that was kept
+        The :class:`Reduction`: the reduced model, every rewrite, and every affine that was kept,
         with the reason.
 
     Raises:
@@ -67,47 +73,57 @@ def reduce(
     """
     start = time.perf_counter()
     check_model(model, "reduce()")
+    _check_arguments(passes, target)
+    read = read_inlined(model, example_inputs, only_model=set(passes) <= {"fold_batchnorm"})
+    graph = read.graph
+    rewrites: list[Rewrite] = []
+    kept: list[KeptAffine] = []
+    precomputed: list[Op] = []
+    for name in passes:
+        outcome = _RUN[name](graph, target)
+        rewrites += outcome.rewrites
+        precomputed += outcome.precomputed
+        if outcome.kept is not None:
+            kept = outcome.kept
+    # A later pass may have removed an affine that an earlier one kept or precomputed.
+    left = sum(bool(op.calls()) for op in precomputed)
+    remaining = tuple(x.kept for x in kept if x.op.calls()) + _closed(read.closed, kept)
+    reduced = build_model(graph)
+    seconds = time.perf_counter() - start
+    return Reduction(model, reduced, tuple(rewrites), remaining, seconds, left, read.names)
+
+
+def _check_arguments(passes: Any, target: Any) -> None:
     listed = isinstance(passes, Sequence) and not isinstance(passes, str)
     if not listed or not all(name in PASSES for name in passes):
         wrong = [x for x in passes if x not in PASSES] if listed else passes
         raise KitoError(f"passes: {wrong!r} is not a sequence of names out of {', '.join(PASSES)}")
     if target not in _TARGETS:
         raise KitoError(f"target: {target!r} is not one of {', '.join(_TARGETS)}")
-    found = read_inlined(model, example_inputs, only_model=set(passes) <= {"fold_batchnorm"})
-    graph = found.graph
-    rewrites: list[Rewrite] = []
-    kept: dict[Any, Kept] = {}
-    precomputed: list[Op] = []
-    for name in passes:
-        outcome = _RUN[name](graph, target)
-        rewrites += outcome.rewrites
-        precomputed += outcome.precomputed
-        kept = kept if outcome.kept is None else outcome.kept
-    # What one pass could not do, another may have done after it.
-    still = tuple(
-        x for key, x in kept.items() if (key[0] if isinstance(key, tuple) else key).calls()
-    )
-    told = {key[0] for key in kept if isinstance(key, tuple)}
-    still += tuple(
+
+
+def _closed(closed: Sequence[Op], kept: Sequence[KeptAffine]) -> tuple[Kept, ...]:
+    """The composite layers that stay closed, without those that hold an affine of ``kept``."""
+    reported = {x.op for x in kept if x.inner_layer is not None}
+    return tuple(
         Kept(op.name, f"it stays closed: {op.closed}")
-        for op in found.closed
-        if op.calls() and op not in told
+        for op in closed
+        if op.calls() and op not in reported
     )
-    left = sum(bool(op.calls()) for op in precomputed)
-    reduced = build_model(graph)
-    seconds = time.perf_counter() - start
-    return Reduction(model, reduced, tuple(rewrites), still, seconds, left, found.names)
 
 
 def reduce_keras_model(model: Any, verbose: bool = False) -> Any:
-    """KITO's own entry: the reduced model of ``model``, with the default passes.
+    """Return the reduced model of ``model``, by the default passes: the entry point of KITO 1.0.5.
 
     Args:
-        model: see :func:`reduce`.
-        verbose: print the summary.
+        model: a functional or Sequential ``keras.Model``, with nested models, or a subclassed one
+            that was built. It is not changed.
+        verbose: print a summary of the reduction.
 
     Raises:
-        UnsupportedModelError, KitoError: see :func:`reduce`.
+        UnsupportedModelError: the model is not built, is subclassed and cannot be opened, was made
+            by ``tf_keras``, or has a layer that cannot be copied.
+        KitoError: ``model`` is not a Keras model.
     """
     reduction = reduce(model)
     if verbose:
@@ -116,7 +132,7 @@ def reduce_keras_model(model: Any, verbose: bool = False) -> Any:
 
 
 def check_model(model: Any, where: str) -> None:
-    """Raise a KitoError that says what to do where ``model`` is no Keras 3 model."""
+    """Raise a KitoError that says what to do where ``model`` is not a Keras 3 model."""
     if isinstance(model, keras.Model):
         return
     if any(base.__module__.split(".")[0] == "tf_keras" for base in type(model).__mro__):

@@ -1,4 +1,4 @@
-"""reduce(): read a model, run the passes in order, build the reduced model, say what was done."""
+"""What ``reduce()`` returns: both models, and a report of what was done and what was not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kito.rewrite.outcome import Kept, Rewrite
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Reduction:
-    """A model, its reduced twin, and what lies between them.
+    """A model, its reduced model, and a report of the differences.
 
     Attributes:
         original: the model as it was given; it was not changed.
@@ -22,12 +22,12 @@ class Reduction:
         kept: the affines that are still there, each with the reason.
         seconds: how long the reduction took.
         layers: number of layers, nested ones included, (before, after).
-        parameters: number of weights' elements, (before, after).
+        parameters: number of elements of all weights, (before, after).
         batchnorms: number of BatchNormalization layers, (before, after).
-        precomputed: how many of those that are gone could not be folded: a ``Rescaling`` does the
-            work of each, with vectors that are computed once.
-        opened: names of the custom layers that hold layers and were opened: what they did is done
-            by the layers that they held, called by the model itself.
+        precomputed: how many BatchNormalization layers could not be folded and became a
+            ``Rescaling`` with two constant vectors.
+        opened: names of the custom composite layers that were inlined: the reduced model calls the
+            layers inside them itself.
     """
 
     original: Any
@@ -53,7 +53,7 @@ class Reduction:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data: the section ``reduction`` of the JSON report."""
+        """The section ``reduction`` of the JSON report, as plain data."""
         return {
             "layers": list(self.layers),
             "parameters": list(self.parameters),
@@ -69,7 +69,7 @@ class Reduction:
         }
 
     def summary(self) -> str:
-        """The table that people read: sizes before and after, rewrites by pass, what was kept."""
+        """A table for people: sizes before and after, rewrites by pass, and what was kept."""
         rows: list[tuple[str, ...]] = [("", "before", "after")]
         for name in ("layers", "parameters", "batchnorms"):
             rows.append((name, *(f"{value:,}" for value in getattr(self, name))))

@@ -15,13 +15,13 @@ from keras import layers
 
 from kito.graph.ir import Graph, Node, Op
 from kito.rewrite.affine import Refused
+from kito.rewrite.channels import is_channels_first
 from kito.rewrite.convolution import (
     DENSE,
     DEPTHWISE,
     PADDINGS,
     SEPARABLE,
     as_tuple,
-    is_channels_first,
     spatial_sizes,
     windows,
 )

@@ -22,7 +22,8 @@ from keras import layers
 
 from kito.graph.ir import Graph, Node, Op
 from kito.rewrite.affine import Refused
-from kito.rewrite.convolution import DENSE, DEPTHWISE, check_linear, is_channels_first, windows
+from kito.rewrite.channels import is_channels_first
+from kito.rewrite.convolution import DENSE, DEPTHWISE, check_linear, windows
 from kito.rewrite.numerics import check_range
 from kito.rewrite.outcome import Outcome, Rewrite
 from kito.rewrite.transfer.kernel import window_sum

@@ -27,20 +27,20 @@ from keras import layers
 from kito.graph.ir import Graph, Node, Tensor
 from kito.graph.stock import keras_name
 from kito.rewrite.affine import Affine, Refused
+from kito.rewrite.channels import is_channels_first
 from kito.rewrite.convolution import (
     DENSE,
     DEPTHWISE,
     PADDINGS,
     check_linear,
     grouped_kernel,
-    is_channels_first,
     offsets,
     own_kernel,
     regroup,
     windows,
 )
 from kito.rewrite.legality import Affines, check_movable
-from kito.rewrite.numerics import check_range
+from kito.rewrite.numerics import cast
 from kito.rewrite.outcome import Outcome, Rewrite
 from kito.rewrite.passes.absorb_padding import zeros_before
 from kito.rewrite.transfer.preconditions import check_bias_axis
@@ -259,16 +259,16 @@ def _placed(branch: Branch, base: Branch) -> Branch | None:
 def _put(node: Node, branches: list[Branch]) -> bool:
     """Give the call's layer the sum of the kernels; whether its dtype can hold that."""
     op = node.op
+    biases = [x.bias for x in branches if x.bias is not None]
     with np.errstate(all="ignore"):
-        kernel = own_kernel(op, np.sum([x.kernel for x in branches], axis=0))
-        biases = [x.bias for x in branches if x.bias is not None]
-        bias = np.sum(biases, axis=0).astype(kernel.dtype) if biases else None
-    weights = {"kernel": kernel} if bias is None else {"kernel": kernel, "bias": bias}
+        kernel = np.sum([x.kernel for x in branches], axis=0)
+        bias = np.sum(biases, axis=0) if biases else None
     try:
+        weights = {"kernel": own_kernel(op, kernel)}
         if bias is not None:
             check_bias_axis(op, node.outputs[0].shape)
-        for name, values in weights.items():
-            check_range(values, name, op.layer.compute_dtype)
+            dtype = weights["kernel"].dtype
+            weights["bias"] = cast(bias, dtype, "bias", op.layer.compute_dtype)
     except Refused:
         return False
     op.change(weights, {} if bias is None else {"use_bias": True})

@@ -1,7 +1,7 @@
-"""What each layer type can do with an affine: be one, absorb one, or let one through.
+"""What each layer type can do with an affine: be one, absorb one, or let one pass.
 
-:mod:`protocol` says what a transfer is, :mod:`registry` finds the one of a layer. Each other module
-holds one family of layers and registers its transfers when it is imported, as it is here.
+:mod:`protocol` defines a transfer, :mod:`registry` finds the transfer of a layer. Each other module
+holds one family of layers and registers its transfers when it is imported, which happens here.
 """
 
 from kito.rewrite.transfer import activation as activation

@@ -1,16 +1,11 @@
-"""Layers and operations that are affines themselves, or end with one.
+"""Layers and operations that scale or shift by constants: they are affines themselves.
 
-- BatchNormalization in inference, ``gamma * (x - moving_mean) / sqrt(moving_variance + epsilon) +
-  beta`` (Ioffe & Szegedy 2015, algorithm 2);
-- ``Rescaling``: ``scale * x + offset``;
-- ``Normalization``: ``(x - mean) / max(sqrt(variance), epsilon)``, or, inverted,
-  ``mean + x * max(sqrt(variance), epsilon)``;
-- sums, differences, products and quotients of a tensor and a constant, and ``-x``;
-- the LayerScale of ``keras.applications.convnext``: ``gamma * x``; the scaled residual of
-  ``keras.applications.inception_resnet_v2``: ``x + scale * y``.
-
-LayerNormalization and GroupNormalization end with ``gamma * y + beta``, so they absorb an affine
-that follows: ``s * (gamma * y + beta) + t = (s * gamma) * y + (s * beta + t)``.
+- ``Rescaling`` is ``scale * x + offset``;
+- a tensor and a constant: ``x + c``, ``x - c``, ``c - x``, ``x * c``, ``x / c``; and ``-x``. Sums
+  and products also join two tensors, so :mod:`kito.rewrite.transfer.merging` registers those;
+- the LayerScale of ``keras.applications.convnext`` is ``gamma * x``;
+- the scaled residual of ``keras.applications.inception_resnet_v2`` is ``x + scale * y``, whose
+  second operand has an affine.
 """
 
 from __future__ import annotations
@@ -30,8 +25,8 @@ from kito.rewrite.transfer.registry import provide
 def constant_affine(scale: Any, shift: Any, shape: Shape) -> Affine | None:
     """``scale * x + shift`` for a tensor of ``shape``; None where it is not per channel.
 
-    Constants of one element work on no axis in particular; others must vary along one axis only,
-    which must be as long as the tensor's, or the result would be larger than the tensor.
+    Constants of one element apply to all channels. Others must vary along one axis only, and be as
+    long as that axis of the tensor: otherwise the result would be larger than the tensor.
     """
     scale, shift = np.asarray(scale, np.float64), np.asarray(shift, np.float64)
     if max(scale.ndim, shift.ndim) > len(shape):
@@ -46,10 +41,10 @@ def constant_affine(scale: Any, shift: Any, shape: Shape) -> Affine | None:
 
 
 def _as_computed(value: Any, dtype: str) -> np.ndarray:
-    """A constant as the layer has it after its cast, in float64."""
-    cast = keras.ops.cast(keras.ops.convert_to_tensor(value), dtype)
-    # NumPy widens it: JAX has no float64 unless it is told to.
-    return np.asarray(keras.ops.convert_to_numpy(cast), np.float64)
+    """A constant rounded to the dtype in which the layer computes, then in float64."""
+    rounded = keras.ops.cast(keras.ops.convert_to_tensor(value), dtype)
+    # NumPy converts to float64, because JAX has none by default.
+    return np.asarray(keras.ops.convert_to_numpy(rounded), np.float64)
 
 
 class Rescaling(Transfer):
@@ -60,12 +55,12 @@ class Rescaling(Transfer):
         scale = _as_computed(layer.scale, layer.compute_dtype)
         offset = _as_computed(layer.offset, layer.compute_dtype)
         if keras.config.image_data_format() == "channels_first" and scale.ndim + offset.ndim:
-            return None  # Keras then moves the axis of one of them
+            return None  # Keras moves the axis of such arrays
         return constant_affine(scale, offset, shape)
 
 
 class LayerScale(Transfer):
-    """``gamma * x``, with gamma of shape (channels,)."""
+    """``gamma * x``, with gamma of shape (channels,), of ``keras.applications.convnext``."""
 
     def affine(self, op: Op, rank: int) -> Affine | None:
         gamma = op.weight(op.layer.gamma.name)
@@ -73,7 +68,7 @@ class LayerScale(Transfer):
 
 
 class ScaledSum(Transfer):
-    """``inputs[0] + inputs[1] * scale`` with a scale for all elements."""
+    """``inputs[0] + inputs[1] * scale``, with one scale for all elements."""
 
     def scaled_operand(self, op: Op) -> tuple[int, Affine] | None:
         scale = np.asarray(op.layer.scale, np.float64)
@@ -100,10 +95,10 @@ class Arithmetic(Transfer):
             return None
         constant = _as_computed(other, data.dtype)
         affine = self._affine(constant, first, data.shape)
-        # Keras on TensorFlow adds a vector along the last axis where that is long enough, whatever
-        # axis it is meant for.
-        odd = affine is not None and affine.axis not in (None, len(data.shape) - 1)
-        return None if odd and self.sign in "+-" else affine
+        # Keras on TensorFlow adds a vector along the last axis if that has as many elements, even
+        # where the vector belongs to another axis.
+        ambiguous = affine is not None and affine.axis not in (None, len(data.shape) - 1)
+        return None if ambiguous and self.sign in "+-" else affine
 
     def _affine(self, constant: np.ndarray, first: bool, shape: Shape) -> Affine | None:
         with np.errstate(all="ignore"):

@@ -1,14 +1,7 @@
-"""Layers that are linear but for their bias absorb an affine after or before them.
+"""Convolutions: how each kind lays out its kernel ``W`` in ``W x + b``.
 
-Identities, with ``A(x) = s * x + t`` per channel and ``W x + b`` the layer:
-
-- after: ``A(W x + b) = (s W) x + (s b + t)``, with ``s`` along the output channels of the kernel;
-- before: ``W A(x) + b = (W s) x + (b + W t)``, with ``s`` along its input channels and ``W t`` the
-  sum of the kernel over its window and input channels, weighted by ``t``.
-
-The first holds under a ReLU-like activation too where only ``s > 0`` is asked. In the second ``t``
-must be zero where the layer pads: it pads with zeros, which an affine before it would have made
-zeros after the fact and ``t`` before. A window of one element never pads.
+The identities are those of :mod:`kito.rewrite.transfer.kernel`. Each class says along which axes of
+its kernel a scale of the output or input channels goes, and what ``W t`` is for a shift ``t``.
 """
 
 from __future__ import annotations
@@ -19,8 +12,8 @@ import numpy as np
 from keras import layers
 
 from kito.graph.ir import Op
-from kito.rewrite.affine import Affine, Refused
-from kito.rewrite.transfer.kernel import Array, Kernel, window_sum
+from kito.rewrite.affine import Affine, Array, Refused
+from kito.rewrite.transfer.kernel import Kernel, window_sum
 from kito.rewrite.transfer.protocol import Change
 from kito.rewrite.transfer.registry import provide
 
@@ -38,7 +31,10 @@ class Convolution(Kernel):
 
 
 class Transposed(Kernel):
-    """Kernel of shape (*window, out, in). How many taps meet an element varies, so no shift."""
+    """Kernel of shape (*window, out, in); only a scale may precede it.
+
+    How many inputs an output sums varies from place to place, so ``W t`` is not one bias.
+    """
 
     def __init__(self) -> None:
         super().__init__("kernel", out_axis=-2, in_axis=-1)
@@ -66,7 +62,10 @@ class Depthwise(Kernel):
 
 
 class Separable(Kernel):
-    """A depthwise kernel without bias, then a pointwise one: an affine goes into the nearer."""
+    """A depthwise kernel ``D`` without bias, then a pointwise kernel ``P``: ``P (D x) + b``.
+
+    ``P`` absorbs an affine after the layer, ``D`` one before it.
+    """
 
     def __init__(self) -> None:
         super().__init__("pointwise_kernel")

@@ -1,51 +1,44 @@
-"""Layers that are linear but for their bias absorb an affine after or before them.
+"""The base of all layers ``W x + b``: they absorb an affine after or before them.
 
-Identities, with ``A(x) = s * x + t`` per channel and ``W x + b`` the layer:
+Identities, with ``A(x) = s * x + t`` per channel:
 
 - after: ``A(W x + b) = (s W) x + (s b + t)``, with ``s`` along the output channels of the kernel;
 - before: ``W A(x) + b = (W s) x + (b + W t)``, with ``s`` along its input channels and ``W t`` the
   sum of the kernel over its window and input channels, weighted by ``t``.
 
-The first holds under a ReLU-like activation too where only ``s > 0`` is asked. In the second ``t``
-must be zero where the layer pads: it pads with zeros, which an affine before it would have made
-zeros after the fact and ``t`` before. A window of one element never pads.
+The first also holds under a ReLU-like activation where ``s > 0`` and ``t = 0``. The second needs
+``t = 0`` where the layer pads: it pads the input ``A(x)`` with zeros, where ``A`` applied to a
+padded ``x`` gives ``t``. A window of one element never pads.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from kito.graph.ir import Op
-from kito.rewrite.affine import Affine, Refused
-from kito.rewrite.numerics import check_range, map_bias, scale_kernel
+from kito.rewrite.affine import Affine, Array, Refused
+from kito.rewrite.channels import channel_axis
+from kito.rewrite.numerics import add_to_bias, map_bias, scale_kernel
 from kito.rewrite.transfer.preconditions import check_absorbs, check_plain
 from kito.rewrite.transfer.protocol import Change, Transfer
 
-Array = np.ndarray[Any, Any]
-
 
 class Kernel(Transfer):
-    """Layers with one kernel whose output channels lie on one of its axes.
+    """Layers that apply a kernel and add a bias.
 
     Args:
-        variable: name of the variable that makes the output channels.
-        out_axis: the axis of that kernel that holds them.
-        in_axis: the axis of it that holds the input channels.
+        variable: name of the kernel that produces the output channels.
+        out_axis: the axis of that kernel that holds the output channels.
+        in_axis: the axis of that kernel that holds the input channels.
     """
 
     def __init__(self, variable: str = "kernel", out_axis: int = -1, in_axis: int = -2) -> None:
         self.variable, self.out_axis, self.in_axis = variable, out_axis, in_axis
 
-    def channel_axis(self, op: Op, rank: int) -> int:
-        """The axis of input and output that holds the channels."""
-        first = getattr(op.layer, "data_format", "channels_last") == "channels_first"
-        return 1 if first else rank - 1
-
     def kernel(self, op: Op, variable: str) -> Array:
-        """The kernel of that name."""
+        """The value of the weight named ``variable``; raises Refused where there is none."""
         kernel = op.weight(variable)
         if kernel is None:
             raise Refused(f"'{op.name}' has no weight named '{variable}'")
@@ -58,13 +51,13 @@ class Kernel(Transfer):
         return int(kernel.shape[self.out_axis])
 
     def spread(self, scale: Array, kernel: Array) -> Array:
-        """``scale``, shape (channels,), shaped to multiply ``kernel`` by output channel."""
+        """``scale``, shape (filters,), in a shape that multiplies ``kernel`` by output channel."""
         return scale.reshape([-1] + [1] * (-1 - self.out_axis))
 
     def absorb_following(self, op: Op, affine: Affine, rank: int) -> Change:
         check_absorbs(op, affine)
         kernel = self.kernel(op, self.variable)
-        affine = affine.along(self.channel_axis(op, rank), self.filters(kernel), op.name)
+        affine = affine.along(channel_axis(op.layer, rank), self.filters(kernel), op.name)
         dtype = op.layer.compute_dtype
         weights = {}
         if affine.scales:
@@ -83,7 +76,7 @@ class Kernel(Transfer):
             check_absorbs(op, Affine.of(1.0, 1.0, None))
         except Refused:
             return None
-        return Affine.of(1.0, bias, self.channel_axis(op, rank))
+        return Affine.of(1.0, bias, channel_axis(op.layer, rank))
 
     # ---- before --------------------------------------------------------------------------------
 
@@ -91,7 +84,7 @@ class Kernel(Transfer):
         check_plain(op)
         name, kernel = self.first_kernel(op)
         channels = self.channels(op, kernel)
-        affine = affine.along(self.channel_axis(op, rank), channels, op.name)
+        affine = affine.along(channel_axis(op.layer, rank), channels, op.name)
         if affine.shifts and self.pads(op, kernel):
             raise Refused(
                 f"'{op.name}' pads with zeros (padding='{self.padding(op)}'), which its shift "
@@ -105,11 +98,12 @@ class Kernel(Transfer):
             )
         if not affine.shifts:
             return Change(weights)
-        weights["bias"] = add_to_bias(op, self.response(op, kernel, affine.shift), kernel.dtype)
+        response = self.response(op, kernel, affine.shift)
+        weights["bias"] = add_to_bias(op.weight("bias"), response, kernel.dtype, dtype)
         return Change(weights, {"use_bias": True})
 
     def first_kernel(self, op: Op) -> tuple[str, Array]:
-        """The kernel that meets the input: its name and value."""
+        """The kernel that is applied to the input: its name and value."""
         return self.variable, self.kernel(op, self.variable)
 
     def channels(self, op: Op, kernel: Array) -> int:
@@ -121,15 +115,18 @@ class Kernel(Transfer):
         return str(op.setting("padding", "valid"))
 
     def pads(self, op: Op, kernel: Array) -> bool:
-        """Whether the layer may see zeros around its input."""
+        """Whether the layer may pad its input with zeros."""
         return self.padding(op) != "valid" and math.prod(kernel.shape[:-2]) != 1
 
     def spread_before(self, op: Op, scale: Array, kernel: Array) -> Array:
-        """``scale``, shape (channels,), shaped to multiply the first kernel by input channel."""
+        """``scale``, shape (channels,), in a shape that multiplies the kernel by input channel."""
         return scale.reshape([-1] + [1] * (-1 - self.in_axis))
 
     def response(self, op: Op, kernel: Array, shift: Array) -> Array:
-        """What the layer without its bias answers to ``shift`` everywhere; shape (filters,)."""
+        """What the layer returns, without its bias, for an input that is ``shift`` everywhere.
+
+        Shape (filters,).
+        """
         return shift @ window_sum(kernel)
 
 
@@ -138,13 +135,3 @@ def window_sum(kernel: Array) -> Array:
     wide = kernel.dtype.kind == "f"  # NumPy cannot sum bfloat16 in float64
     values = kernel if wide else kernel.astype(np.float64)
     return np.asarray(values.sum(axis=tuple(range(kernel.ndim - 2)), dtype=np.float64))
-
-
-def add_to_bias(op: Op, response: Array, dtype: np.dtype[Any]) -> Array:
-    """The bias of the layer, zeros where there is none, with ``response`` added."""
-    bias = op.weight("bias")
-    with np.errstate(all="ignore"):
-        total = response if bias is None else bias.astype(np.float64).reshape(-1) + response
-        out = np.asarray(total.astype(dtype))
-    check_range(out, "bias", op.layer.compute_dtype)
-    return out

@@ -1,14 +1,8 @@
-"""Layers with one input that let an affine through: ``layer(A(x)) = B(layer(x))``.
+"""Layers that only move elements: Flatten, Reshape, Permute and RepeatVector.
 
-- Average pooling, up-sampling, cropping and resizing give weighted means with weights that sum to
-  one (with ``padding="same"`` Keras averages real elements only), and ``mean(s * x + t) =
-  s * mean(x) + t``: any ``A`` along the channels passes as it is.
-- ``max(s * x + t) = s * max(x) + t`` where ``s >= 0``.
-- Zero padding: ``pad(s * x) = s * pad(x)``; a shift would have to stop at the border.
-- ``relu(s * x) = s * relu(x)`` where ``s > 0``; the same for LeakyReLU and PReLU.
-- What does nothing in inference lets all pass.
-- What moves elements only (Flatten, Reshape, Permute, RepeatVector) lets all pass, with the axis
-  followed: each element's scale and shift move with it.
+``layer(s * x + t) = layer(s) * layer(x) + layer(t)``, with ``s`` and ``t`` broadcast to the shape
+of ``x``: each element keeps its scale and shift. An affine passes where these again depend on one
+axis of the result only.
 """
 
 from __future__ import annotations
@@ -22,60 +16,61 @@ from keras import layers
 
 from kito.graph.ir import Op
 from kito.rewrite.affine import Affine, Refused
+from kito.rewrite.channels import is_channels_first
 from kito.rewrite.transfer.pass_through import Through
 from kito.rewrite.transfer.protocol import Shape, Site
 from kito.rewrite.transfer.registry import provide
 
 _LARGEST_SPREAD = 1 << 22
-"""Elements of a tensor whose layout is followed one by one."""
+"""The largest tensor, in elements, whose elements are followed one by one."""
 
 
 class Layout(Through, abc.ABC):
-    """Layers that put the same elements elsewhere."""
+    """Layers that move elements without changing them."""
 
-    def passed(self, op: Op, affine: Affine, site: Site, up: bool) -> Affine:
+    def passed(self, op: Op, affine: Affine, site: Site, hoisting: bool) -> Affine:
         if affine.axis is None:
             return affine
-        start, end = (site.output, site.inputs[0]) if up else (site.inputs[0], site.output)
-        return self.follow(op, affine, start, end, up)
+        start, end = (site.output, site.inputs[0]) if hoisting else (site.inputs[0], site.output)
+        return self.follow(op, affine, start, end, hoisting)
 
     @abc.abstractmethod
-    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, up: bool) -> Affine:
-        """The affine in the layout of shape ``end``, of one in that of ``start``."""
+    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, hoisting: bool) -> Affine:
+        """``affine``, given for a tensor of shape ``start``, for the same elements in ``end``."""
 
 
 class Permute(Layout):
     """Axis i of the result is axis ``dims[i - 1]`` of the input."""
 
-    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, up: bool) -> Affine:
+    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, hoisting: bool) -> Affine:
         order = (0, *op.layer.dims)
         assert affine.axis is not None
-        return affine.on_axis(order[affine.axis] if up else order.index(affine.axis))
+        return affine.on_axis(order[affine.axis] if hoisting else order.index(affine.axis))
 
 
 class RepeatVector(Layout):
     """(batch, channels) becomes (batch, n, channels)."""
 
-    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, up: bool) -> Affine:
+    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, hoisting: bool) -> Affine:
         if affine.axis != len(start) - 1:
             raise Refused(f"it works on axis {affine.axis}, along which '{op.name}' repeats")
         return affine.on_axis(len(end) - 1)
 
 
 class Reshape(Layout):
-    """Elements in row-major order under another shape."""
+    """The same elements, in row-major order, in another shape."""
 
-    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, up: bool) -> Affine:
+    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, hoisting: bool) -> Affine:
         return _reshaped(op, affine, start[1:], end[1:])
 
 
 class Flatten(Layout):
-    """As Reshape; with channels first, Keras moves the channels to the end before."""
+    """As Reshape, after Keras has moved the channels of ``channels_first`` to the last axis."""
 
-    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, up: bool) -> Affine:
-        if op.layer.data_format != "channels_first" or len(end if up else start) < 3:
+    def follow(self, op: Op, affine: Affine, start: Shape, end: Shape, hoisting: bool) -> Affine:
+        if not is_channels_first(op.layer) or len(end if hoisting else start) < 3:
             return _reshaped(op, affine, start[1:], end[1:])
-        if up:
+        if hoisting:
             moved = (end[0], *end[2:], end[1])
             there = _reshaped(op, affine, start[1:], moved[1:])
             last = there.axis == len(moved) - 1

@@ -1,14 +1,14 @@
-"""Layers and operations that join tensors let an affine through.
+"""Layers and operations that join tensors let an affine pass.
 
-- ``s * (x + y) + t = (s * x + t) + s * y``: from after a sum, the scale goes to every operand and
-  the shift to one of them. From one operand to after it, or to another operand, only a shift goes:
-  ``(x + t) + y = (x + y) + t = x + (y + t)``.
-- ``s * (x * y) = (s * x) * y``: a scale goes to or from any one operand of a product.
-- ``A(concat(x, y)) = concat(A_x(x), A_y(y))``, each with its channels of ``A``, all of them where
-  the tensors are joined along another axis. From one operand to after it, the channels of the
-  others get scale 1 and shift 0.
+- ``s * (x + y) + t = (s * x + t) + s * y``: after a sum, the scale is hoisted to every operand and
+  the shift to one of them. Before it, from one operand, only a shift can be sunk below the sum or
+  moved to another operand: ``(x + t) + y = (x + y) + t = x + (y + t)``.
+- ``s * (x * y) = (s * x) * y``: a scale moves to or from any one operand of a product.
+- ``A(concat(x, y)) = concat(A_x(x), A_y(y))``, each with its channels of ``A``, or all of them
+  where the tensors are joined along another axis. An affine of one operand is sunk with scale 1 and
+  shift 0 for the channels of the others.
 
-All of it only where every operand that gets something absorbs it, or lets it pass again.
+Each is done only where every operand that gets an affine absorbs it or lets it pass.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kito.rewrite.transfer.registry import provide
 
 
 def _check_wide(op: Op, affine: Affine, site: Site, index: int) -> None:
-    """Raise Refused where operand ``index`` lacks the axis of ``affine``: it is broadcast."""
+    """Raise Refused where operand ``index`` is broadcast along the axis of ``affine``."""
     shape, result = site.inputs[index], site.output
     if len(shape) != len(result):
         raise Refused(f"'{op.name}' joins tensors of {len(shape)} and {len(result)} axes")
@@ -94,10 +94,10 @@ class Product(Transfer):
 
 
 class Concatenation(Transfer):
-    """Tensors side by side along one axis."""
+    """Tensors joined along one axis."""
 
     def axis(self, op: Op, site: Site) -> int:
-        """The axis along which they lie."""
+        """The axis along which they are joined."""
         return int(op.layer.axis) % len(site.output)
 
     def carry_up(self, op: Op, affine: Affine, site: Site) -> list[dict[int, Affine]]:

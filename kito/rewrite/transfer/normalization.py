@@ -1,16 +1,11 @@
-"""Layers and operations that are affines themselves, or end with one.
+"""Normalizations: they are affines in inference, or end with one.
 
-- BatchNormalization in inference, ``gamma * (x - moving_mean) / sqrt(moving_variance + epsilon) +
-  beta`` (Ioffe & Szegedy 2015, algorithm 2);
-- ``Rescaling``: ``scale * x + offset``;
-- ``Normalization``: ``(x - mean) / max(sqrt(variance), epsilon)``, or, inverted,
-  ``mean + x * max(sqrt(variance), epsilon)``;
-- sums, differences, products and quotients of a tensor and a constant, and ``-x``;
-- the LayerScale of ``keras.applications.convnext``: ``gamma * x``; the scaled residual of
-  ``keras.applications.inception_resnet_v2``: ``x + scale * y``.
-
-LayerNormalization and GroupNormalization end with ``gamma * y + beta``, so they absorb an affine
-that follows: ``s * (gamma * y + beta) + t = (s * gamma) * y + (s * beta + t)``.
+- BatchNormalization is ``gamma * (x - moving_mean) / sqrt(moving_variance + epsilon) + beta``
+  (Ioffe & Szegedy 2015, algorithm 2).
+- ``Normalization`` is ``(x - mean) / max(sqrt(variance), epsilon)``, or, inverted,
+  ``mean + x * max(sqrt(variance), epsilon)``.
+- LayerNormalization and GroupNormalization end with ``gamma * y + beta``, so they absorb an affine
+  after them: ``s * (gamma * y + beta) + t = (s * gamma) * y + (s * beta + t)``.
 """
 
 from __future__ import annotations
@@ -21,7 +16,7 @@ from keras import layers
 
 from kito.graph.ir import Op
 from kito.rewrite.affine import Affine, Refused
-from kito.rewrite.numerics import check_range
+from kito.rewrite.numerics import cast
 from kito.rewrite.transfer.arithmetic import constant_affine
 from kito.rewrite.transfer.preconditions import check_plain
 from kito.rewrite.transfer.protocol import Change, Shape, Transfer
@@ -41,7 +36,7 @@ class BatchNormalization(Transfer):
 
 
 class Normalization(Transfer):
-    """``(x - mean) / max(sqrt(variance), epsilon)``, or its inverse."""
+    """``(x - mean) / max(sqrt(variance), epsilon)``, or, inverted, its inverse."""
 
     def affine_at(self, op: Op, shape: Shape) -> Affine | None:
         layer = op.layer
@@ -56,10 +51,10 @@ class Normalization(Transfer):
 
 
 class Scaled(Transfer):
-    """Normalizations by the sample: ``gamma * y + beta`` along their axis comes last."""
+    """Normalizations by statistics of the sample, which end with ``gamma * y + beta``."""
 
     def axis(self, op: Op, rank: int) -> int:
-        """The axis of gamma and beta."""
+        """The axis of gamma and beta; raises Refused where they have several."""
         check_plain(op)
         layer = op.layer
         axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
@@ -77,12 +72,12 @@ class Scaled(Transfer):
     def absorb_following(self, op: Op, affine: Affine, rank: int) -> Change:
         axis, layer = self.axis(op, rank), op.layer
         gamma, beta = op.weight("gamma"), op.weight("beta")
-        known = gamma if gamma is not None else beta
-        channels = len(affine.scale) if known is None else len(known)
-        if known is None and affine.axis is None:
-            raise Refused(f"'{op.name}' has no gamma and no beta to tell its channels by")
+        present = gamma if gamma is not None else beta
+        channels = len(affine.scale) if present is None else len(present)
+        if present is None and affine.axis is None:
+            raise Refused(f"'{op.name}' has no gamma and no beta, so its channels are unknown")
         affine = affine.along(axis, channels, op.name)
-        dtype = np.dtype(layer.variable_dtype)
+        dtype = layer.variable_dtype
         one, zero = np.ones(channels), np.zeros(channels)
         with np.errstate(all="ignore"):
             new_gamma = (one if gamma is None else gamma.astype(np.float64)) * affine.scale
@@ -90,11 +85,9 @@ class Scaled(Transfer):
             new_beta = old_beta * affine.scale + affine.shift
         weights, config = {}, {}
         if gamma is not None or affine.scales:
-            weights["gamma"], config["scale"] = new_gamma.astype(dtype), True
+            weights["gamma"], config["scale"] = cast(new_gamma, dtype, "gamma", dtype), True
         if beta is not None or affine.shifts:
-            weights["beta"], config["center"] = new_beta.astype(dtype), True
-        for name, values in weights.items():
-            check_range(values, name, layer.variable_dtype)
+            weights["beta"], config["center"] = cast(new_beta, dtype, "beta", dtype), True
         return Change(weights, config)
 
 

@@ -1,14 +1,8 @@
-"""Layers with one input that let an affine through: ``layer(A(x)) = B(layer(x))``.
+"""The base of layers with one input that let an affine pass: ``layer(A(x)) = B(layer(x))``.
 
-- Average pooling, up-sampling, cropping and resizing give weighted means with weights that sum to
-  one (with ``padding="same"`` Keras averages real elements only), and ``mean(s * x + t) =
-  s * mean(x) + t``: any ``A`` along the channels passes as it is.
-- ``max(s * x + t) = s * max(x) + t`` where ``s >= 0``.
-- Zero padding: ``pad(s * x) = s * pad(x)``; a shift would have to stop at the border.
-- ``relu(s * x) = s * relu(x)`` where ``s > 0``; the same for LeakyReLU and PReLU.
-- What does nothing in inference lets all pass.
-- What moves elements only (Flatten, Reshape, Permute, RepeatVector) lets all pass, with the axis
-  followed: each element's scale and shift move with it.
+The families: :mod:`~kito.rewrite.transfer.pooling` combines elements of one channel,
+:mod:`~kito.rewrite.transfer.activation` maps each element, and
+:mod:`~kito.rewrite.transfer.layout` moves elements.
 """
 
 from __future__ import annotations
@@ -21,14 +15,24 @@ from kito.rewrite.transfer.protocol import Site, Transfer
 
 
 class Through(Transfer, abc.ABC):
-    """Lets affines pass both ways; derived classes say which, and what becomes of them."""
+    """Lets affines pass in both directions; derived classes say which, and what they become."""
 
     @abc.abstractmethod
-    def passed(self, op: Op, affine: Affine, site: Site, up: bool) -> Affine:
-        """What comes out at the other side; raises Refused."""
+    def passed(self, op: Op, affine: Affine, site: Site, hoisting: bool) -> Affine:
+        """The affine on the other side of the layer.
+
+        Args:
+            op: the layer.
+            affine: the affine on this side.
+            site: the shapes of the layer's input and output.
+            hoisting: whether this side is the output; otherwise it is the input.
+
+        Raises:
+            Refused: the affine cannot pass.
+        """
 
     def carry_up(self, op: Op, affine: Affine, site: Site) -> list[dict[int, Affine]]:
-        return [{0: self.passed(op, affine, site, up=True)}]
+        return [{0: self.passed(op, affine, site, hoisting=True)}]
 
     def carry_down(self, op: Op, index: int, affine: Affine, site: Site) -> Affine:
-        return self.passed(op, affine, site, up=False)
+        return self.passed(op, affine, site, hoisting=False)

@@ -1,14 +1,10 @@
-"""Layers with one input that let an affine through: ``layer(A(x)) = B(layer(x))``.
+"""Layers that combine elements of one channel: ``layer(A(x)) = A(layer(x))``.
 
-- Average pooling, up-sampling, cropping and resizing give weighted means with weights that sum to
+- Average pooling, up-sampling, cropping and resizing return weighted means with weights that sum to
   one (with ``padding="same"`` Keras averages real elements only), and ``mean(s * x + t) =
-  s * mean(x) + t``: any ``A`` along the channels passes as it is.
-- ``max(s * x + t) = s * max(x) + t`` where ``s >= 0``.
-- Zero padding: ``pad(s * x) = s * pad(x)``; a shift would have to stop at the border.
-- ``relu(s * x) = s * relu(x)`` where ``s > 0``; the same for LeakyReLU and PReLU.
-- What does nothing in inference lets all pass.
-- What moves elements only (Flatten, Reshape, Permute, RepeatVector) lets all pass, with the axis
-  followed: each element's scale and shift move with it.
+  s * mean(x) + t``: any ``A`` along the channels passes.
+- Max pooling: ``max(s * x + t) = s * max(x) + t`` where ``s >= 0``.
+- Zero padding: ``pad(s * x) = s * pad(x)``; a shift cannot pass, because the padding stays zero.
 """
 
 from __future__ import annotations
@@ -17,33 +13,29 @@ from keras import layers
 
 from kito.graph.ir import Op
 from kito.rewrite.affine import Affine, Refused
+from kito.rewrite.channels import channel_axis
 from kito.rewrite.transfer.pass_through import Through
 from kito.rewrite.transfer.preconditions import check_only_scale, check_positive
-from kito.rewrite.transfer.protocol import Shape, Site
+from kito.rewrite.transfer.protocol import Site
 from kito.rewrite.transfer.registry import provide
 
 
 class Pooling(Through):
-    """Layers that combine elements of one channel, each output a weighted mean of some."""
+    """Layers that combine elements of one channel; here each output is a weighted mean of some."""
 
-    def passed(self, op: Op, affine: Affine, site: Site, up: bool) -> Affine:
+    def passed(self, op: Op, affine: Affine, site: Site, hoisting: bool) -> Affine:
         self.check(op, affine)
-        shape, other = (site.output, site.inputs[0]) if up else (site.inputs[0], site.output)
+        shape, other = (site.output, site.inputs[0]) if hoisting else (site.inputs[0], site.output)
         if affine.axis is None:
             return affine
-        if affine.axis != self.channel_axis(op, shape):
+        if affine.axis != channel_axis(op.layer, len(shape)):
             raise Refused(
                 f"it works on axis {affine.axis}; '{op.name}' combines elements along that axis"
             )
-        return affine.on_axis(self.channel_axis(op, other))
+        return affine.on_axis(channel_axis(op.layer, len(other)))
 
     def check(self, op: Op, affine: Affine) -> None:
-        """Raise Refused for an affine that cannot pass."""
-
-    def channel_axis(self, op: Op, shape: Shape) -> int:
-        """The axis of the channels in a tensor of that shape, before or after the layer."""
-        first = getattr(op.layer, "data_format", "channels_last") == "channels_first"
-        return 1 if first else len(shape) - 1
+        """Raise Refused for an affine that cannot pass; here every one can."""
 
 
 class Maximum(Pooling):
@@ -54,7 +46,7 @@ class Maximum(Pooling):
 
 
 class Interpolation(Pooling):
-    """Weights that sum to one, where the layer's settings make them so."""
+    """Weighted means, where the layer's settings make the weights sum to one."""
 
     def check(self, op: Op, affine: Affine) -> None:
         layer = op.layer
@@ -73,6 +65,7 @@ class Padding(Pooling):
 
 
 def _each(name: str, dimensions: str = "123") -> list[type]:
+    """The layers of this name, with each of ``dimensions`` in the place of the ``*``."""
     return [getattr(layers, name.replace("*", x)) for x in dimensions]
 
 

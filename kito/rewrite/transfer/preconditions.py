@@ -1,15 +1,15 @@
-"""What a transfer is: the answers of one layer family to an affine; and the registry of them.
-
-Types are looked up exactly: a subclass may compute anything.
-"""
+"""Conditions that several layer families share: each check raises Refused with the reason."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import keras
 import numpy as np
 
 from kito.graph.ir import Op
 from kito.rewrite.affine import Affine, Refused
+from kito.rewrite.channels import is_channels_first
 from kito.rewrite.transfer.protocol import Shape
 
 HOMOGENEOUS = (keras.activations.relu, keras.activations.leaky_relu)
@@ -17,7 +17,7 @@ HOMOGENEOUS = (keras.activations.relu, keras.activations.leaky_relu)
 
 
 def check_plain(op: Op) -> None:
-    """Raise Refused where a layer's weights are not what they seem."""
+    """Raise Refused where the layer computes with other weights than its variables hold."""
     layer = op.layer
     if getattr(layer, "quantization_mode", None):
         raise Refused(f"'{op.name}' is quantized ({layer.quantization_mode})")
@@ -28,9 +28,9 @@ def check_plain(op: Op) -> None:
 def check_bias_axis(op: Op, shape: Shape) -> None:
     """Raise Refused where Keras may add a bias to a result of ``shape`` along a wrong axis.
 
-    On TensorFlow it takes the last axis wherever that has as many elements as the bias.
+    On TensorFlow, Keras takes the last axis wherever that has as many elements as the bias.
     """
-    first = getattr(op.layer, "data_format", None) == "channels_first" and len(shape) > 2
+    first = is_channels_first(op.layer) and len(shape) > 2
     if first and keras.config.backend() == "tensorflow" and shape[-1] in (None, shape[1]):
         raise Refused(
             f"'{op.name}' has channels first, and Keras may add its bias along the last axis"
@@ -38,13 +38,15 @@ def check_bias_axis(op: Op, shape: Shape) -> None:
 
 
 def check_absorbs(op: Op, affine: Affine) -> None:
-    """Raise Refused where no layer, of whatever type, could absorb ``affine`` after it."""
+    """Raise Refused where a layer cannot absorb ``affine`` after it, because of its activation.
+
+    A ReLU-like activation lets positive scales pass, and no shift.
+    """
     check_plain(op)
     activation = op.setting("activation")
     if activation is None or activation is keras.activations.linear:
         return
-    called = getattr(activation, "__name__", type(activation).__name__)
-    reason = f"'{op.name}' applies its activation '{called}' before it"
+    reason = f"'{op.name}' applies its activation '{activation_name(activation)}' before it"
     if activation not in HOMOGENEOUS:
         raise Refused(reason)
     check_positive(affine, reason)
@@ -52,14 +54,19 @@ def check_absorbs(op: Op, affine: Affine) -> None:
         raise Refused(f"{reason}; the shift cannot pass that")
 
 
-def check_positive(affine: Affine, reason: str, zero: bool = False) -> None:
-    """Raise Refused, with ``reason`` first, where a scale is not positive; or, ``zero``, negative.
+def activation_name(activation: Any) -> str:
+    """The name of an activation: a function, or a layer."""
+    return str(getattr(activation, "__name__", type(activation).__name__))
 
-    NaN is neither.
+
+def check_positive(affine: Affine, reason: str, zero: bool = False) -> None:
+    """Raise Refused unless every scale is positive; with ``zero``, zero is allowed too.
+
+    NaN is not. The message begins with ``reason``.
     """
-    right = affine.scale >= 0 if zero else affine.scale > 0
-    if not np.all(right):
-        wrong, count = np.count_nonzero(~right), len(right)
+    valid = affine.scale >= 0 if zero else affine.scale > 0
+    if not np.all(valid):
+        wrong, count = np.count_nonzero(~valid), len(valid)
         kind = "not negative" if zero else "positive"
         where = f"{wrong} of {count} channels are not" if count > 1 else "it is not"
         raise Refused(f"{reason}; the scale passes only where it is {kind}: {where}")

@@ -1,6 +1,6 @@
-"""What a transfer is: the answers of one layer family to an affine; and the registry of them.
+"""The interface of a transfer: what the layers of one family can do with an affine ``A``.
 
-Types are looked up exactly: a subclass may compute anything.
+A layer may be an affine itself, absorb one before or after it, or let one pass.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class Change:
-    """New weights, by variable name, and new constructor arguments of a layer."""
+    """What changes in a layer that absorbs an affine.
+
+    Attributes:
+        weights: new values of its weights, by variable name.
+        config: new values of its constructor arguments.
+    """
 
     weights: Mapping[str, np.ndarray]
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -30,7 +35,7 @@ class Site:
     """One place where a layer is called.
 
     Attributes:
-        inputs: the shapes of the tensors that it takes, the batch included, None where open.
+        inputs: the shapes of the tensors that it takes, the batch included; open sizes are None.
         output: the shape of its result.
     """
 
@@ -39,45 +44,61 @@ class Site:
 
 
 class NotCarried(Refused):
-    """No affine can pass: the layer type has no rule for it."""
+    """The layer type has no rule by which an affine could pass."""
 
 
 class Transfer:
-    """What one layer family can do with an affine. By default: nothing, and it says so.
+    """What the layers of one family can do with an affine; by default nothing.
 
-    Derive from it to teach the core a layer of your own, and :func:`register` the result. In every
-    method ``op`` is the layer: ``op.layer`` to be read, ``op.weight(name)`` for its weights. A
-    method that cannot do exactly what it is asked raises :class:`kito.Refused` with the reason.
+    To support a layer of your own, derive a class from it and pass an instance to
+    :func:`kito.register`. In every method ``op`` stands for the layer: read ``op.layer``, and get
+    the weights by ``op.weight(name)``. A method that cannot do exactly what it is asked raises
+    :class:`kito.Refused` with the reason.
     """
 
     def affine(self, op: Op, rank: int) -> Affine | None:
-        """The affine that the layer is in inference, on a tensor of ``rank`` axes; or None."""
+        """The affine that the layer computes in inference; None where it computes something else.
+
+        Args:
+            op: the layer.
+            rank: number of axes of its input, the batch included.
+        """
         return None
 
     def affine_at(self, op: Op, shape: Shape) -> Affine | None:
-        """The same on a tensor of ``shape``, where the sizes of its axes matter."""
+        """The affine that the layer computes on a tensor of ``shape``; None where it is none.
+
+        Override it instead of :meth:`affine` where the sizes of the axes matter.
+        """
         return self.affine(op, len(shape))
 
     def affine_of_call(self, node: Node) -> Affine | None:
-        """The same for one call, where its arguments matter."""
+        """The affine that one call computes; None where it computes something else.
+
+        Override it instead of :meth:`affine` where the arguments of the call matter.
+        """
         return None if node.data is None else self.affine_at(node.op, node.data.shape)
 
     def scaled_operand(self, op: Op) -> tuple[int, Affine] | None:
-        """For a sum of two tensors that scales one of them first: which one, and its affine."""
+        """For a sum of two tensors that scales one of them: the index of that one, and its affine.
+
+        None for every other layer.
+        """
         return None
 
     def own_shift(self, op: Op, rank: int) -> Affine | None:
-        """The bias that the layer adds last, on an output of ``rank`` axes; None where it has none.
+        """The bias that the layer adds last, as an affine on an output of ``rank`` axes.
 
-        It is dropped by ``use_bias=False``, so that another layer can have it.
+        ``use_bias=False`` must drop it, so that another layer can absorb it. None where the layer
+        has no such bias.
         """
         return None
 
     def own_affine(self, op: Op, rank: int) -> Affine | None:
-        """The affine that the layer ends with, on an output of ``rank`` axes; None where with none.
+        """The affine that the layer ends with, on an output of ``rank`` axes.
 
-        ``scale=False`` drops its scale, ``center=False`` its shift, so that another layer can have
-        them.
+        ``scale=False`` must drop its scale and ``center=False`` its shift, so that another layer
+        can absorb them. None where the layer ends with no such affine.
         """
         return None
 
@@ -102,17 +123,28 @@ class Transfer:
         raise Refused(f"no affine can be folded into '{op.name}' ({op.type_name})")
 
     def absorb_operands(self, node: Node, tensor: Tensor, affine: Affine) -> Change:
-        """The change with which a call does without the ``affine`` in ``tensor``.
+        """The change that makes a call absorb ``affine`` where it takes ``affine(tensor)``.
 
-        For layers of several operands: ``tensor`` may be any of them, and more than one.
+        For layers with several operands.
+
+        Args:
+            node: the call.
+            tensor: one of its operands, or several of them at once.
+            affine: what precedes these operands.
         """
         raise NotCarried(f"'{node.op.name}' takes several tensors")
 
     def carry_up(self, op: Op, affine: Affine, site: Site) -> list[dict[int, Affine]]:
-        """The ways in which ``affine(layer(x, ..))`` is ``layer(of affines of x, ..)``.
+        """The ways to write ``affine(layer(x, y, ..))`` as ``layer(A(x), B(y), ..)``.
+
+        Args:
+            op: the layer.
+            affine: what follows it.
+            site: the shapes of its inputs and output.
 
         Returns:
-            Alternatives; each says which inputs get which affine, by their number.
+            The alternatives. Each maps indices of inputs to the affine that the input gets; the
+            other inputs stay as they are.
         """
         raise NotCarried(f"no affine can pass '{op.name}' ({op.type_name})")
 
@@ -121,14 +153,24 @@ class Transfer:
 
         Args:
             op: the layer.
-            index: which of its inputs ``x`` is.
+            index: the index of ``x`` among the inputs.
             affine: what precedes that input.
-            site: the shapes.
+            site: the shapes of the inputs and the output.
         """
         raise NotCarried(f"no affine can pass '{op.name}' ({op.type_name})")
 
     def carry_across(
         self, op: Op, index: int, affine: Affine, site: Site
     ) -> list[dict[int, Affine]]:
-        """The ways in which another input can have the affine of input ``index`` instead."""
+        """The ways to give other inputs an affine, so that input ``index`` needs its own no more.
+
+        Args:
+            op: the layer.
+            index: the index of the input that has an affine before it.
+            affine: that affine.
+            site: the shapes of the inputs and the output.
+
+        Returns:
+            The alternatives, each a map from indices of inputs to affines; empty where none.
+        """
         return []

@@ -1,6 +1,6 @@
-"""What a transfer is: the answers of one layer family to an affine; and the registry of them.
+"""The registry: which transfer each layer type has.
 
-Types are looked up exactly: a subclass may compute anything.
+Types are looked up exactly, because a subclass may compute anything.
 """
 
 from __future__ import annotations
@@ -22,7 +22,12 @@ _BY_NAME: dict[str, Transfer] = {}
 
 
 def provide(transfer: Transfer, *kinds: str | type) -> None:
-    """Enter ``transfer`` for types; "module.Class" inside Keras for those that are not exported."""
+    """Register ``transfer`` for layer types.
+
+    Args:
+        transfer: what the layers can do.
+        kinds: their classes; "module.Class" inside Keras for classes that Keras does not export.
+    """
     for kind in kinds:
         if isinstance(kind, str):
             _BY_NAME[kind] = transfer
@@ -31,14 +36,15 @@ def provide(transfer: Transfer, *kinds: str | type) -> None:
 
 
 def register(layer_type: type[Any], transfer: Transfer) -> None:
-    """Teach the core what layers of exactly this type can do with an affine.
+    """Teach KITO what layers of exactly this type can do with an affine.
 
     Args:
-        layer_type: a class of layers; its subclasses are not meant.
-        transfer: what they can do; see :class:`Transfer`.
+        layer_type: a class of Keras layers. Its subclasses are not included.
+        transfer: an instance of a class derived from :class:`kito.Transfer`.
 
     Raises:
-        KitoError: ``layer_type`` is no class of Keras layers, or ``transfer`` no Transfer.
+        KitoError: ``layer_type`` is not a class of Keras layers, or ``transfer`` is not an instance
+            of :class:`kito.Transfer`.
     """
     if not (isinstance(layer_type, type) and issubclass(layer_type, keras.Layer)):
         raise KitoError(f"register() needs a class of Keras layers first; got {layer_type!r}")
@@ -48,11 +54,11 @@ def register(layer_type: type[Any], transfer: Transfer) -> None:
 
 
 def transfer_of(op: Op) -> Transfer:
-    """The transfer registered for exactly the type of the op's layer, or one that refuses."""
+    """The transfer for exactly the type of the op's layer; one that refuses where there is none."""
     kind = type(op.layer)
-    found = _TRANSFERS.get(kind) or _BY_NAME.get(keras_name(kind))
-    if found is not None:
-        return found
+    registered = _TRANSFERS.get(kind) or _BY_NAME.get(keras_name(kind))
+    if registered is not None:
+        return registered
     parent = next((base for base in kind.__mro__[1:] if base in _TRANSFERS), None)
     return _NOTHING if parent is None else _Subclass(parent)
 
@@ -63,6 +69,8 @@ def has_transfer(kind: type) -> bool:
 
 
 class _Subclass(Transfer):
+    """Refuses everything for a subclass of a registered type, and says why."""
+
     def __init__(self, parent: type) -> None:
         self.parent = parent
 

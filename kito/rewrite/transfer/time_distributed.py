@@ -1,7 +1,7 @@
 """``TimeDistributed(layer)`` does with an affine what its layer does.
 
-The layer sees tensors without the axis of time, 1, so axes shift by one; an affine along time
-cannot be given to it.
+The layer sees tensors without the axis of time, which is axis 1. So the axis of an affine changes
+by one, and an affine along time cannot pass.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from kito.rewrite.transfer.registry import provide, transfer_of
 
 
 def _inner(op: Op) -> tuple[Op, Transfer]:
+    """The wrapped layer and its transfer."""
     assert op.inner is not None  # the graph gives one to every layer of this type
     return op.inner, transfer_of(op.inner)
 
 
 def _inside(op: Op, affine: Affine) -> Affine:
+    """``affine`` for the wrapped layer."""
     if affine.axis == 1:
         raise Refused(f"it works on axis 1, over which '{op.name}' distributes its layer")
     return affine if affine.axis is None else affine.on_axis(max(affine.axis - 1, 0))
 
 
 def _outside(affine: Affine) -> Affine:
+    """``affine`` of the wrapped layer, with the axis of time."""
     return affine if not affine.axis else affine.on_axis(affine.axis + 1)
 
 
@@ -38,7 +41,7 @@ def _site(site: Site) -> Site:
 
 
 class TimeDistributed(Transfer):
-    """As the wrapped layer, whose tensors lack the axis of time, 1."""
+    """As the wrapped layer, on tensors without the axis of time."""
 
     def affine_at(self, op: Op, shape: Shape) -> Affine | None:
         inner, transfer = _inner(op)

@@ -1,4 +1,4 @@
-"""The algebra of affines, and the ranges of the dtypes they are folded into."""
+"""The algebra of affines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from kito.rewrite.affine import Affine, Refused
-from kito.rewrite.numerics import map_bias, scale_kernel
 
 
 def test_a_normalization_is_its_formula() -> None:
@@ -28,38 +27,24 @@ def test_same_as_means_bit_for_bit() -> None:
     assert not one.same_as(Affine(np.ones(3), np.full(3, 1e-300), 1))
 
 
-def test_kernels_are_scaled_in_float64_and_rounded_once() -> None:
-    rng = np.random.default_rng(0)
-    kernel = rng.normal(size=(3, 3, 4, 5)).astype("float32")
-    scale = rng.normal(size=5)
-    result = scale_kernel(kernel, scale, "float32")
-    assert result.dtype == np.float32
-    assert np.array_equal(result, (kernel.astype("float64") * scale).astype("float32"))
+def test_an_affine_is_its_scale_after_its_shift() -> None:
+    affine = Affine(np.array([2.0, -0.5]), np.array([1.0, 3.0]), 1)
+    again = affine.shift_first().then(affine.only_scale())
+    assert again.same_as(affine)
+    assert affine.only_scale().then(affine.only_shift()).same_as(affine)
 
 
-def test_biases() -> None:
-    affine = Affine(np.array([2.0, -1.0]), np.array([0.5, 0.25]), 1)
-    bias = np.array([1.0, 4.0], "float32")
-    assert map_bias(bias, affine, bias.dtype, "float32").tolist() == [2.5, -3.75]
-    assert map_bias(None, affine, bias.dtype, "float32").tolist() == [0.5, 0.25]
+@pytest.mark.parametrize("scale", [0.0, 1e-3])
+def test_a_tiny_scale_cannot_come_after_the_shift(scale: float) -> None:
+    with pytest.raises(Refused, match="a scale is zero or tiny"):
+        Affine(np.array([2.0, scale]), np.array([1.0, 3.0]), 1).shift_first()
 
 
-@pytest.mark.parametrize(
-    "value, scale, compute_dtype, message",
-    [
-        (1.0, 7e4, "float16", "would hold 7e\\+04, which float16 cannot"),
-        (1.0, 1e39, "float32", "would hold inf, which float32 cannot"),
-        (1.0, np.nan, "float32", "NaN: the weights or statistics are not finite"),
-        (1.0, 1e-6, "float16", "too small for float16"),
-    ],
-)
-def test_what_a_dtype_cannot_hold_is_refused(
-    value: float, scale: float, compute_dtype: str, message: str
-) -> None:
-    with pytest.raises(Refused, match=message):
-        scale_kernel(np.full((2, 1), value, "float32"), np.array([scale]), compute_dtype)
-
-
-def test_a_zero_scale_is_no_underflow() -> None:
-    zero = scale_kernel(np.ones((2, 1), "float32"), np.zeros(1), "float16")
-    assert not zero.any()
+def test_an_affine_has_the_channels_of_its_layer() -> None:
+    affine = Affine(np.array([2.0, -0.5]), np.array([1.0, 3.0]), 1)
+    assert affine.along(1, 2, "conv") is affine
+    assert Affine.of(2.0, 1.0, None).along(3, 4, "conv").scale.tolist() == [2.0] * 4
+    with pytest.raises(Refused, match="it works on axis 1; the channels of 'conv' are on axis 3"):
+        affine.along(3, 2, "conv")
+    with pytest.raises(Refused, match="it has 2 channels, 'conv' has 4"):
+        affine.along(1, 4, "conv")

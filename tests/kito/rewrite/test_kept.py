@@ -192,6 +192,28 @@ def test_a_normalization_inside_a_closed_layer() -> None:
     assert_same(model, reduction.model)
 
 
+class Choice(Block):
+    """A layer of the user's that cannot be inlined."""
+
+    def build(self, shape: Any) -> None:
+        self.conv.build(shape)
+        self.norm.build(self.conv.compute_output_shape(shape))
+
+    def call(self, x: Any) -> Any:
+        return self.norm(self.conv(x)) if keras.ops.max(x) > 0 else self.conv(x)
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        return self.conv.compute_output_shape(shape)
+
+
+def test_a_closed_layer_is_named_once() -> None:
+    [kept] = kito.reduce(build(lambda x: L.ReLU()(Choice(name="block")(x)))).kept
+    assert kept.layer == "bn"
+    assert kept.reason == (
+        "it is inside 'block' (Choice), a closed layer: its call() decides by the values of tensors"
+    )
+
+
 def test_what_a_later_pass_folds_is_not_kept() -> None:
     model = build(lambda x: L.ReLU()(norm()(L.Dense(3)(x))))
     reduction = kito.reduce(model, passes=("fold_batchnorm", "fold_affine", "drop_identity"))

@@ -1,4 +1,4 @@
-"""Affines that travel, on inputs and in dtypes that tempt to mistakes."""
+"""Affines that are hoisted or sunk, on inputs and in dtypes that are easily got wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ L = keras.layers
 
 
 def block(x: Any, dtype: str | None = None) -> Any:
-    """Affines that go up and down, some through others, padding, and branches that merge."""
+    """Affines to hoist and to sink, some past others, padding, and branches to merge."""
     x = L.Conv2D(4, 3, activation="relu", dtype=dtype)(x)
     x = L.BatchNormalization(name="bn", dtype=dtype)(x)
     x = L.Conv2D(6, 3, dtype=dtype)(L.AveragePooling2D(2, dtype=dtype)(x))
@@ -49,7 +49,7 @@ def test_bfloat16() -> None:
 
 
 @pytest.mark.parametrize("gamma, reason", [(1e6, "float16 cannot"), (1e-9, "too small for")])
-def test_float16_must_hold_what_goes_down(gamma: float, reason: str) -> None:
+def test_float16_must_hold_what_is_sunk(gamma: float, reason: str) -> None:
     image = keras.Input((8, 8, 4), dtype="float16")
     x = L.BatchNormalization(name="bn", dtype="mixed_float16")(image)
     model = randomize(keras.Model(image, L.Dense(3, dtype="mixed_float16")(x)))
@@ -95,7 +95,7 @@ def test_open_sizes(size: int) -> None:
     assert_same(model, reduction.model, size=size)
 
 
-def test_huge_and_tiny_variances_below() -> None:
+def test_huge_and_tiny_variances_sunk() -> None:
     image = keras.Input((8, 8, 4))
     x = L.BatchNormalization(name="bn", epsilon=1e-12)(L.Activation("tanh")(image))
     model = randomize(keras.Model(image, L.Conv2D(6, 3)(x)))

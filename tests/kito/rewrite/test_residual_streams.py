@@ -1,4 +1,4 @@
-"""Residual streams: a shift that the stream carries, which its other users take away again."""
+"""Residual streams: the stream carries a shift, and its other users subtract it again."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ from keras import activations, layers
 from kito.graph.ir import Node, Op
 from kito.graph.keras_internals import split_operation
 from kito.rewrite.affine import Refused
-from kito.rewrite.convolution import check_linear, is_channels_first, windows
+from kito.rewrite.channels import is_channels_first
+from kito.rewrite.convolution import check_linear, windows
 from kito.rewrite.outcome import Rewrite
 from kito.rewrite.transfer.preconditions import check_plain
 

@@ -1,33 +1,50 @@
-"""LayerNormalization without its scale and shift, which the layers after it take in.
+"""LayerNormalization without its scale and shift, which the layers after it absorb.
 
 Identity, with ``n`` the normalized input: ``W (gamma * n + beta) + b = (W gamma) n +
-(b + W beta)``. Where not both can go, one of them may: ``gamma * n + beta`` is
+(b + W beta)``. Where not both can be sunk, one of them may: ``gamma * n + beta`` is
 ``gamma * (n + beta / gamma)``, so the scale can be last as well as the shift.
 
-Of about five operations on the whole tensor, two are left then; three with a shift, four with a
-scale (TensorFlow; see ``keras.ops.layer_normalization``).
+A LayerNormalization takes about five operations on the whole tensor. Two are left without scale and
+shift; three with a shift, four with a scale (TensorFlow; see ``keras.ops.layer_normalization``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 from keras import layers
 
 from kito.graph.ir import Node, Op
-from kito.rewrite.affine import Affine, Refused
+from kito.rewrite.affine import Affine, Array, Refused
 from kito.rewrite.legality import Affines, check_size
-from kito.rewrite.numerics import check_range
+from kito.rewrite.numerics import cast
 from kito.rewrite.outcome import Rewrite
-from kito.rewrite.propagation import Journey
+from kito.rewrite.propagation import Propagation
 from kito.rewrite.transfer import transfer_of
 
-_SCALE, _SHIFT = {"scale": False}, {"center": False}
+_NO_SCALE, _NO_SHIFT = {"scale": False}, {"center": False}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One split of the affine that a LayerNormalization ends with.
+
+    Attributes:
+        sunk: what the layers after it absorb.
+        weights: the weights of the LayerNormalization that change; None for those it loses.
+        config: its constructor arguments that change.
+        biased: whether to sink it only into layers that have a bias already.
+    """
+
+    sunk: Affine
+    weights: dict[str, Array | None]
+    config: dict[str, bool]
+    biased: bool = False
 
 
 def without_affine(node: Node) -> Rewrite | None:
-    """Let the layers after it have what it scales and shifts by; where it is 1 and 0, nobody."""
+    """Sink the scale and shift of a LayerNormalization; drop them where they are 1 and 0."""
     op = node.op.innermost
     if type(op.layer) is not layers.LayerNormalization or len(op.calls()) > 1:
         return None
@@ -41,35 +58,36 @@ def without_affine(node: Node) -> Rewrite | None:
     if own is None or op.layer.compute_dtype != result.dtype:
         return None
     if not own.cost:
-        op.change({"gamma": None, "beta": None}, {**_SCALE, **_SHIFT})
+        op.change({"gamma": None, "beta": None}, {**_NO_SCALE, **_NO_SHIFT})
         return Rewrite("choose_kernels", (node.op.name,), node.op.name)
-    for down, weights, config, biased in _options(op, own):
+    for option in _options(op, own):
         affines = Affines()
-        journey = Journey(affines, biased=biased)
-        journey.start(node)
+        propagation = Propagation(affines, biased=option.biased)
+        propagation.start(node)
         try:
-            check_size(node, down)
-            journey.down(result, down)
+            check_size(node, option.sunk)
+            propagation.sink(result, option.sunk)
         except Refused:
             continue
-        into = journey.plan.carry_out(affines)
-        op.change(weights, config)
+        into = propagation.plan.apply(affines)
+        op.change(option.weights, option.config)
         return Rewrite("choose_kernels", (node.op.name,), into)
     return None
 
 
-def _options(op: Op, own: Affine) -> Iterator[tuple[Affine, dict[str, Any], dict[str, bool], bool]]:
-    """What goes down; what stays; and whether it goes only where there are biases already.
+def _options(op: Op, own: Affine) -> Iterator[Option]:
+    """Every split of ``own``, the best first.
 
-    A shift alone saves one operation, which a bias that is new would cost again.
+    A shift alone saves one operation, which a new bias would cost again.
     """
-    yield own, {"gamma": None, "beta": None}, {**_SCALE, **_SHIFT}, False
+    yield Option(own, {"gamma": None, "beta": None}, {**_NO_SCALE, **_NO_SHIFT})
     if own.cost < 2:
         return
+    dtype = op.layer.variable_dtype
     try:
-        first = own.shift_first().shift.astype(op.layer.variable_dtype)
-        check_range(first, "beta", op.layer.variable_dtype)
-        yield own.only_scale(), {"gamma": None, "beta": first}, _SCALE, False
+        shift_first = cast(own.shift_first().shift, dtype, "beta", dtype)
     except Refused:
         pass
-    yield own.only_shift(), {"beta": None}, _SHIFT, True
+    else:
+        yield Option(own.only_scale(), {"gamma": None, "beta": shift_first}, _NO_SCALE)
+    yield Option(own.only_shift(), {"beta": None}, _NO_SHIFT, biased=True)

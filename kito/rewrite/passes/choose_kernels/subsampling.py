@@ -25,7 +25,8 @@ import numpy as np
 from keras import layers
 
 from kito.graph.ir import Graph, Node, Tensor
-from kito.rewrite.convolution import Window, is_channels_first, windows
+from kito.rewrite.channels import is_channels_first
+from kito.rewrite.convolution import Window, windows
 from kito.rewrite.outcome import Rewrite
 from kito.rewrite.passes.absorb_padding import zeros_before
 

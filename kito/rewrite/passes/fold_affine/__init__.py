@@ -1,1 +1,1 @@
-"""The pass ``fold_affine``: per-channel affines go into the layers around them."""
+"""The pass ``fold_affine``: per-channel affines are folded into the layers around them."""

@@ -17,22 +17,22 @@ from kito.rewrite.transfer.pass_through import Through
 
 
 def replace_equal_sums(graph: Graph, pass_name: str) -> list[Rewrite]:
-    """Let a ``Rescaling`` of one term do the work of each such sum in ``graph``."""
+    """Replace each sum of equal terms in ``graph`` by a ``Rescaling`` of one term."""
     rewrites = []
     for node in list(graph.nodes):
         operands = _equal_operands(node) if node in graph.nodes else []
         if len(operands) > 1:
             names = dict.fromkeys(x.node.op.name for x in operands)
-            twice = layers.Rescaling(float(len(operands)), name=node.op.name, dtype="float32")
+            multiple = layers.Rescaling(float(len(operands)), name=node.op.name, dtype="float32")
             first = operands[0]
-            gone = (*[name for name in names if name != first.node.op.name], node.op.name)
-            graph.call_layer(node, twice, first)
-            rewrites.append(Rewrite(pass_name, gone, node.op.name))
+            removed = (*[name for name in names if name != first.node.op.name], node.op.name)
+            graph.call_layer(node, multiple, first)
+            rewrites.append(Rewrite(pass_name, removed, node.op.name))
     return rewrites
 
 
 def _equal_operands(node: Node) -> list[Tensor]:
-    """What the call adds up, if it is a sum of equal terms; else nothing."""
+    """The terms of the call if it is a sum of equal terms; otherwise an empty list."""
     if not isinstance(transfer_of(node.op), Sum):
         return []
     operands = [x for x in keras.tree.flatten(node.args) if isinstance(x, Tensor)]

@@ -93,7 +93,7 @@ def test_channels_first() -> None:
     kernel, bias = (np.asarray(w, np.float64) for w in model.layers[1].get_weights())
     gamma, beta, mean, variance = (np.asarray(w, np.float64) for w in model.layers[2].get_weights())
     scale = gamma / np.sqrt(variance + model.layers[2].epsilon)
-    # TensorFlow runs no such convolution on a CPU, so the weights are held against the formula.
+    # TensorFlow runs no such convolution on a CPU, so the weights are compared with the formula.
     assert np.allclose(conv.get_weights()[0], kernel * scale, rtol=1e-6)
     assert np.allclose(conv.get_weights()[1], (bias - mean) * scale + beta, rtol=1e-5, atol=1e-6)
 
@@ -139,10 +139,10 @@ def test_inside_nested_models(sequential: bool, calls: int) -> None:
     model = randomize(keras.Model(image, L.Conv2D(2, 1)(x)))
     reduction = kito.reduce(model)
     assert reduction.batchnorms == (1, 0)
-    twin = reduction.model.get_layer("block")
-    assert isinstance(twin, keras.Sequential) is sequential
-    assert twin is not inner
-    assert len(twin.layers) == len(inner.layers) - 2
+    copy = reduction.model.get_layer("block")
+    assert isinstance(copy, keras.Sequential) is sequential
+    assert copy is not inner
+    assert len(copy.layers) == len(inner.layers) - 2
     assert_same(model, reduction.model)
 
 
