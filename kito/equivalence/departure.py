@@ -1,19 +1,21 @@
 """The first layer, in topological order, at which a reduced model departs from its original.
 
-What the output of a layer is compared with is in :mod:`kito.equivalence.matching`. Where an affine moved
-further, layers between differ and what follows agrees again, so a layer departs only if nothing
-behind it agrees. (What agrees because it is constant, or holds integers, says nothing of the layers
-before it. Where a shift went from one layer into or past the wrong one, the former is named.)
+:mod:`kito.equivalence.matching` says which outputs of the original a layer is compared with. An
+affine that moved past several layers changes the outputs between, and the outputs after them agree
+again. So a layer departs only if its output differs and no output computed from it agrees. (Outputs
+that are constant or hold integers may agree by chance, and say nothing about the layers before
+them. Where a shift moved from one layer into or past the wrong one, the layer it came from is
+named.)
 
-So no search by halves is possible: on two branches, neither tells of the other. But one
-look at each layer is enough, since what has to be kept of it is a bit.
+A search by halves is not possible: of two parallel branches, neither says anything about the other.
+But one look at each layer is enough, since only whether it agrees has to be remembered.
 
-Both models are run on one sample, call by call and in step (:mod:`kito.graph.interpret`): the original
-until it has what the reduced model's layer is compared with. Alive are the tensors that calls to
-come need, as in any run, and those of the original that wait for their layer of the reduced model,
-of which at most 256 MB, or the outputs of one layer, are held. What there is no room for is left to
-another run of both models: one run where the orders of their calls are alike, and never more than
-there are layers.
+Both models are run on one sample, call by call and in step (:mod:`kito.graph.interpret`): the
+original runs until it has made the output that the reduced model's layer is compared with. Held in
+memory are the tensors that later calls need, as in any run, and outputs of the original that wait
+for their layer of the reduced model: at most 256 MB of them, or the outputs of one layer. Layers
+for which there is no room are compared in another run of both models. One run is enough where both
+models make their calls in a similar order; there are never more runs than layers.
 """
 
 from __future__ import annotations
@@ -39,15 +41,15 @@ _HELD_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class Departure:
-    """The first layer whose output is not what the original has there.
+    """The first layer whose output differs from the original's.
 
     Attributes:
-        layer: its name in the reduced model, after those of the nested models that it is in:
+        layer: its name in the reduced model, with the nested models that it is in:
             ``encoder/conv``.
         max_abs: largest absolute difference; NaN where a value is NaN or infinite in one model
             only, infinity where the shapes differ.
-        scale: largest absolute value that the original has there.
-        sample: the sample, counted from 0, that was looked into: the one in which the models'
+        scale: largest absolute value of the original's output there.
+        sample: the sample, counted from 0, on which both models were run: the one in which their
             outputs differ most.
     """
 
@@ -57,7 +59,7 @@ class Departure:
     sample: int
 
     def message(self) -> str:
-        """What was found, a line for each fact."""
+        """The departure for people, a line for each fact."""
         if np.isnan(self.max_abs):
             how = "is NaN or infinite where the original is not, or the other way round"
         elif np.isinf(self.max_abs):
@@ -76,36 +78,50 @@ def find_departure(
     """The first layer of ``reduced`` that departs.
 
     Args:
-        original: the model that is right.
+        original: the model that is right by definition.
         reduced: the model that differs.
         inputs: samples, by the original's input names.
-        sample: the one to look into; a model of a fixed batch size gets the batch that it is in.
+        sample: the sample to run both models on; a model of a fixed batch size gets the whole batch
+            that holds it.
         rtol: difference to disregard, relative to each tensor's largest absolute value.
 
     Returns:
-        None where every layer agrees, or a model cannot be looked into.
+        None where every layer agrees, or a model cannot be run layer by layer.
     """
     if isinstance(reduced, LoadedFile):
         return None
     size = batch_limit(original, 1)
-    first = sample - sample % size
-    batch = {name: values[first : first + size] for name, values in inputs.items()}
+    start = sample - sample % size
+    batch = {name: values[start : start + size] for name, values in inputs.items()}
     try:
-        twin = renamed_inputs(batch, original, reduced)
+        reduced_batch = renamed_inputs(batch, original, reduced)
         sides = (
             (read_calls(original), [batch.get(name) for name in input_names(original)]),
-            (read_calls(reduced), [twin.get(name) for name in input_names(reduced)]),
+            (read_calls(reduced), [reduced_batch.get(name) for name in input_names(reduced)]),
         )
         seen = _Comparison(*sides, rtol).run()
-    except Exception:  # of layers or the backend; without this answer the comparison still stands
+    except Exception:  # of a layer or the backend; the comparison is valid without a departure
         return None
-    found = _first(seen)
-    return None if found is None else Departure(found.layer, found.max_abs, found.scale, sample)
+    first_departed = _first(seen)
+    if first_departed is None:
+        return None
+    layer, max_abs, scale = first_departed.layer, first_departed.max_abs, first_departed.scale
+    return Departure(layer, max_abs, scale, sample)
 
 
 @dataclass
 class _Seen:
-    """What is known of one tensor of the reduced model, after it was let go of."""
+    """What is remembered of one tensor of the reduced model once its values are released.
+
+    Attributes:
+        layer: the layer that made it.
+        parents: the numbers of the tensors that it was made from.
+        compared: whether the original has an output to compare it with.
+        agrees: whether it agrees with one of those outputs.
+        vouches: whether it agrees, and that shows that the layers before it are right too.
+        max_abs: the smallest difference from one of those outputs.
+        scale: the largest absolute value of that output.
+    """
 
     layer: str
     parents: tuple[int, ...]
@@ -117,17 +133,20 @@ class _Seen:
 
 
 def _first(seen: list[_Seen]) -> _Seen | None:
-    fine = [x.vouches for x in seen]
+    """The first tensor that was compared and differs, and that no agreeing tensor depends on."""
+    vouched_for = [x.vouches for x in seen]
     for number in reversed(range(len(seen))):
-        if fine[number]:
+        if vouched_for[number]:
             for parent in seen[number].parents:
-                fine[parent] = True
-    departed = (x for x, y in zip(seen, fine, strict=True) if x.compared and not (x.agrees or y))
-    return next(departed, None)
+                vouched_for[parent] = True
+    for x, is_right in zip(seen, vouched_for, strict=True):
+        if x.compared and not (x.agrees or is_right):
+            return x
+    return None
 
 
 class _Comparison:
-    """Two models, each with its inputs, run in step as often as the room to hold tensors asks."""
+    """Two models, each with its inputs, run in step, as often as the memory limit requires."""
 
     def __init__(
         self,
@@ -136,41 +155,43 @@ class _Comparison:
         rtol: float,
     ) -> None:
         self.original, self.reduced, self.rtol = original, reduced, rtol
-        self.stands_for = match_layers(original[0], reduced[0])
+        self.matches = match_layers(original[0], reduced[0])
         self.made = _tensors(original[0].graph)
-        self.asked: Counter[str] = Counter()
+        self.uses: Counter[str] = Counter()
         for path, times in _tensors(reduced[0].graph).items():
-            for name in self.stands_for.get(path, ()):
-                self.asked[name] += times
+            for name in self.matches.get(path, ()):
+                self.uses[name] += times
         self.seen: list[_Seen] = []
 
     def run(self) -> list[_Seen]:
-        """By number, what is known of each tensor of the reduced model."""
-        wanted = {name for name in self.asked if self.made[name]}
+        """What is remembered of each tensor of the reduced model, by its number."""
+        wanted = {name for name in self.uses if self.made[name]}
         wanted = self._pass(wanted)
         while wanted:
             wanted = self._pass(wanted)
         return self.seen
 
     def _pass(self, wanted: set[str]) -> set[str]:
-        """Compare what stands for the layers ``wanted``; returns those that there was no room for.
+        """Compare with the original's layers ``wanted``; returns those that there was no room for.
 
         At least one of them is done, since the first that is held is never dropped.
         """
-        waiting = _Waiting(walk(self.original[0].graph, self.original[1]), wanted, self.asked)
+        waiting = _Waiting(walk(self.original[0].graph, self.original[1]), wanted, self.uses)
         for made in walk(self.reduced[0].graph, self.reduced[1]):
             if made.number == len(self.seen):
                 self.seen.append(_Seen(made.layer, made.parents))
             seen = self.seen[made.number]
-            names = self.stands_for.get(made.layer, set()) & waiting.wanted
+            names = self.matches.get(made.layer, set()) & waiting.wanted
             if not names:
                 continue
-            if not seen.agrees:  # as an earlier run may have seen
-                self._ask(seen, to_numpy(made.value), names, waiting)
-            waiting.answered(names)
+            if not seen.agrees:  # an earlier run may have shown that it does
+                self._compare_all(seen, to_numpy(made.value), names, waiting)
+            waiting.used(names)
         return wanted - waiting.wanted
 
-    def _ask(self, seen: _Seen, values: np.ndarray, names: set[str], waiting: _Waiting) -> None:
+    def _compare_all(
+        self, seen: _Seen, values: np.ndarray, names: set[str], waiting: _Waiting
+    ) -> None:
         missing = sum(self.made[name] for name in names)
         for other in waiting.of(names):
             missing -= 1
@@ -185,19 +206,19 @@ class _Comparison:
         seen.compared = True
         if max_abs <= self.rtol * scale:
             seen.agrees = True
-            seen.vouches = seen.vouches or _tells(expected)
+            seen.vouches = seen.vouches or _is_evidence(expected)
 
 
 class _Waiting:
-    """What the original has made and the reduced model not yet."""
+    """Outputs of the original that wait for their layer of the reduced model."""
 
-    def __init__(self, source: Iterator[Made], wanted: set[str], asked: Counter[str]) -> None:
-        self.source, self.wanted, self.left = source, set(wanted), Counter(asked)
+    def __init__(self, source: Iterator[Made], wanted: set[str], uses: Counter[str]) -> None:
+        self.source, self.wanted, self.left = source, set(wanted), Counter(uses)
         self.held: dict[str, list[np.ndarray]] = {}
         self.bytes = 0
 
     def of(self, names: set[str]) -> Iterator[np.ndarray]:
-        """What layers of these names made, and will make, for which the original is run on."""
+        """The outputs of these layers; runs the original on until it has made them all."""
         for name in names:
             yield from self.held.get(name, [])
         while names & self.wanted:
@@ -212,8 +233,8 @@ class _Waiting:
                     yield values
                 self._make_room()
 
-    def answered(self, names: set[str]) -> None:
-        """One tensor of the reduced model was compared with what these layers made."""
+    def used(self, names: set[str]) -> None:
+        """Note that one tensor of the reduced model was compared with these layers' outputs."""
         for name in names:
             self.left[name] -= 1
             if not self.left[name]:
@@ -231,17 +252,17 @@ class _Waiting:
 
 def _tensors(graph: Graph) -> Counter[str]:
     """How many tensors each layer makes, in all its calls."""
-    found: Counter[str] = Counter()
+    count: Counter[str] = Counter()
     for path, node in calls(graph):
         if not is_walked_into(node):
-            found[path] += len(node.outputs)
-    return found
+            count[path] += len(node.outputs)
+    return count
 
 
 def _difference(values: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
     """(largest absolute difference, largest finite absolute value of ``expected``).
 
-    NaN and infinity are no difference where both have the same.
+    NaN and infinity do not count as a difference where both have the same.
     """
     if values.shape != expected.shape:
         return float("inf"), 0.0
@@ -256,8 +277,8 @@ def _difference(values: np.ndarray, expected: np.ndarray) -> tuple[float, float]
     return float(np.max(np.abs(a[finite] - b[finite]), initial=0.0)), scale
 
 
-def _tells(values: np.ndarray) -> bool:
-    """Whether that two models agree in these values says something of what they were made from."""
+def _is_evidence(values: np.ndarray) -> bool:
+    """Whether agreement in these values shows that they were computed from the same tensors."""
     if values.dtype.kind != "f" or not np.any(values):
         return False
     return values.size == 1 or bool(np.min(values) < np.max(values))

@@ -292,10 +292,10 @@ def test_the_first_sample_that_is_nan_is_looked_into() -> None:
     difference = Difference()
     values = np.arange(6.0).reshape(3, 2)
     difference.add(values, values + np.array([[1], [2], [0]]))
-    assert difference.worst == 1
+    assert difference.worst_sample == 1
     difference.add(values, np.where(values > 3, np.nan, values))
     difference.add(values, values + 9)
-    assert difference.worst == 3 + 2
+    assert difference.worst_sample == 3 + 2
 
 
 def test_an_operation_that_opening_made_is_known_by_no_name() -> None:
