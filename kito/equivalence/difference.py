@@ -36,7 +36,7 @@ def output_pairs(
     cannot = f"'{original.name}' and '{reduced.name}' cannot be compared: their outputs"
     if paths[0] != paths[1]:
         raise KitoError(f"{cannot} are structured as {paths[0]} and {paths[1]}")
-    # The names matter only where several outputs would otherwise be told apart by order. The keys
+    # The names matter only where several outputs would otherwise be identified by order. The keys
     # of a dict identify them, and one layer that makes them all has no names for them.
     named = len(names) > 1 and not made_by_one(original)
     if named and not isinstance(first, dict) and names != others:

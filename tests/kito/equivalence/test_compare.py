@@ -13,7 +13,7 @@ from kito.equivalence.compare import compare, compare_with
 from kito.equivalence.criteria import Criteria
 from kito.equivalence.largest_difference import compare_two_models_results
 from kito.runtime.random_inputs import random_inputs
-from kito.runtime.weights import randomize_weights
+from kito.runtime.random_weights import randomize_weights
 
 L = keras.layers
 
