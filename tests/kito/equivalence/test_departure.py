@@ -12,7 +12,7 @@ from unittest import mock
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 from kito_models import feed
 from random_graphs import RELAXED, Plan, build, plans
@@ -94,11 +94,13 @@ def exhaustive(original: Any, reduced: Any, batch: list[Any]) -> str | None:
     return departed[-1] if departed else None
 
 
-# Always the same graphs: of others, the two ways name one in some 200 differently.
-@settings(max_examples=30, derandomize=True, **RELAXED)
+# Always the same graphs: in about one of 200, the two ways name different layers. The seed is
+# explicit, as that of ``derandomize`` changes with the source of the test.
+@seed(0)
+@settings(max_examples=30, database=None, phases=[Phase.generate], **RELAXED)
 @given(plans(), st.integers(0, 99), st.sampled_from([0, 3000, 2**28]))
 def test_it_is_the_layer_that_a_look_at_everything_finds(plan: Plan, which: int, held: int) -> None:
-    original = copy_model(build(plan))  # in which layers that hold layers are open
+    original = copy_model(build(plan))  # in which layers that hold layers are inlined
     reduced = kito.reduce(original).model
     weighty = [x for x in all_layers(reduced) if x.weights and not isinstance(x, keras.Model)]
     if weighty:
