@@ -45,7 +45,7 @@ _DEPARTURES = (1e-5, 1e-3)
 """The least and the largest difference that makes a layer depart, relative to its own scale."""
 
 
-def compare(
+def compare(  # noqa: PLR0913 (public)
     original: Any,
     reduced: Any,
     inputs: Any = None,
