@@ -39,7 +39,7 @@ from kito.graph.read import read_graph
 from kito.runtime.backends.select import current
 from kito.runtime.batch import call_arguments
 from kito.runtime.random_inputs import random_inputs
-from kito.runtime.weights import randomize_weights
+from kito.runtime.random_weights import randomize_weights
 from kito.timing.statistics import least_for, median_interval
 
 APPLICATIONS = (

@@ -14,7 +14,8 @@ from kito.errors import KitoError, UnsupportedModelError
 from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
 
 if TYPE_CHECKING:
-    from kito.equivalence.compare import Comparison, compare, compare_two_models_results
+    from kito.equivalence.compare import Comparison, compare
+    from kito.equivalence.largest_difference import compare_two_models_results
     from kito.rewrite.affine import Affine, Refused
     from kito.rewrite.outcome import Kept, Rewrite
     from kito.rewrite.reduce import reduce, reduce_keras_model
@@ -34,7 +35,7 @@ _HOME = {
     "SpeedupEstimate": "timing.speedup",
     "Transfer": "rewrite.transfer",
     "compare": "equivalence.compare",
-    "compare_two_models_results": "equivalence.compare",
+    "compare_two_models_results": "equivalence.largest_difference",
     "measure_speedup": "timing.speedup",
     "reduce": "rewrite.reduce",
     "reduce_keras_model": "rewrite.reduce",

@@ -1,4 +1,4 @@
-"""A GPU that exists in tests only: the backend that finds it, and the library that tells of it."""
+"""A simulated GPU: the backend that finds it, and NVML, the library that reports on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GPU_NAME = "Imaginary 1"
 
 
 class ImaginaryBackend:
-    """A backend with as many GPUs as we like, which computes nothing and notes what it is asked."""
+    """A backend with any number of GPUs, which computes nothing and records what it is asked."""
 
     def __init__(self, gpus: list[str]) -> None:
         self._gpus = gpus
@@ -49,13 +49,13 @@ class ImaginaryBackend:
 
 
 class PretendingTensorFlow(TensorFlow):
-    """TensorFlow that says it has a GPU, and computes on the CPU."""
+    """TensorFlow that claims to have a GPU, and computes on the CPU."""
 
     def gpu_names(self) -> list[str]:
         return [GPU_NAME]
 
     def prepare(self, kind: str) -> None:
-        """There is nothing to choose from."""
+        """There is no device to choose."""
 
     def transfer(self, arguments: Any, kind: str) -> Callable[[], None]:
         return super().transfer(arguments, "cpu")
@@ -67,7 +67,7 @@ class PretendingTensorFlow(TensorFlow):
 
 
 class Nvml:
-    """What we use of the module ``pynvml``; attributes set how the GPU is."""
+    """The part of the module ``pynvml`` that kito uses; attributes set the state of the GPU."""
 
     NVML_CLOCK_SM, NVML_CLOCK_MEM, NVML_TEMPERATURE_GPU = 1, 2, 0
 
@@ -78,7 +78,7 @@ class Nvml:
         self.degrees = 55
         self.reasons = 0x01
         self.gpu = -1
-        self.tells_clocks = True
+        self.reports_clocks = True
 
     def nvmlInit(self) -> None:  # noqa: N802
         self.open += 1
@@ -98,7 +98,7 @@ class Nvml:
         return self.gpu
 
     def nvmlDeviceGetClockInfo(self, gpu: int, clock: int) -> int:  # noqa: N802
-        if not self.tells_clocks:
+        if not self.reports_clocks:
             raise RuntimeError("Not Supported")
         return self.sm_mhz if clock == self.NVML_CLOCK_SM else 5000
 

@@ -1,1 +1,1 @@
-"""``compare()``: whether two models give the same outputs."""
+"""Whether two models give the same outputs: ``compare()``, and where and why they differ."""

@@ -1,4 +1,4 @@
-"""What two models' outputs must satisfy to be the same: what is declared of a comparison."""
+"""The criteria of a comparison, as the user declares them: tolerances and the reference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Criteria:
             dtype. A value is strict: nothing beyond it passes.
         atol: absolute, in the outputs' units; None is 0. A value is strict.
         outputs: (rtol, atol) of single outputs, by name.
-        reference: ``float64`` to hold both models against the original in float64 always; None to
+        reference: ``float64`` to compare both models with the original in float64 always; None to
             do so only where the default tolerance is exceeded.
     """
 

@@ -1,4 +1,4 @@
-"""What models return, and the running figures of how two of them differ, batch by batch."""
+"""The outputs of two models paired by name, and how they differ, summed up batch by batch."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from kito.runtime.run import call_model, to_numpy
 
 
 def output_pairs(
-    original: Any, reduced: Any, batch: Inputs, twin: Inputs
+    original: Any, reduced: Any, batch: Inputs, reduced_batch: Inputs
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(name, original's values, reduced model's values) of each output of one batch.
 
     Args:
         original: the model that is right by definition.
         reduced: the model to judge.
-        batch: samples by the original's input names.
-        twin: the same by the reduced model's.
+        batch: samples, by the original's input names.
+        reduced_batch: the same samples, by the reduced model's input names.
 
     Raises:
         KitoError: a model cannot be run, the outputs differ in structure, names or shapes, or the
             first axis of one does not hold the samples.
     """
-    first, second = call_model(original, batch), call_model(reduced, twin)
+    first, second = call_model(original, batch), call_model(reduced, reduced_batch)
     paths = [[path for path, _ in tree.flatten_with_path(x)] for x in (first, second)]
     names = output_names(original)
     others = names if isinstance(reduced, LoadedFile) else output_names(reduced)
     cannot = f"'{original.name}' and '{reduced.name}' cannot be compared: their outputs"
     if paths[0] != paths[1]:
         raise KitoError(f"{cannot} are structured as {paths[0]} and {paths[1]}")
-    # Keys of a dict say which output is which, and so does being the only one.
-    # A layer that makes them all, such as a subclassed model, has no names for them.
-    told = len(names) > 1 and not made_by_one(original)
-    if told and not isinstance(first, dict) and names != others:
+    # The names matter only where several outputs would otherwise be identified by order. The keys
+    # of a dict identify them, and one layer that makes them all has no names for them.
+    named = len(names) > 1 and not made_by_one(original)
+    if named and not isinstance(first, dict) and names != others:
         raise KitoError(f"{cannot} are named {names} and {others}; name their layers alike")
     a, b = ([to_numpy(x) for x in tree.flatten(results)] for results in (first, second))
     if any(x.shape != y.shape for x, y in zip(a, b, strict=True)):
@@ -61,19 +61,20 @@ def _check_samples(name: str, values: np.ndarray, batch: Inputs) -> None:
 
 
 class Difference:
-    """How one output of two models differs, over all batches; the memory of one sample is enough.
+    """How one output of two models differs, over all batches; it holds no more than two samples.
 
     Attributes:
-        max_abs, mean_abs: of the difference.
-        scale: largest absolute value of the first model's.
-        worst: the sample of the largest difference; of the first value that is NaN or infinite.
-        integral: the output holds integers or booleans.
+        max_abs: largest absolute difference.
+        scale: largest absolute value of the original's output.
+        worst_sample: the sample, counted from 0, of the largest difference, or of the first value
+            that is NaN or infinite.
+        integral: whether the output holds integers or booleans.
         faulty: what is wrong with the values, such as NaN; else empty.
     """
 
     def __init__(self) -> None:
         self.max_abs = self.scale = self._sum = 0.0
-        self._count = self._seen = self.worst = 0
+        self._count = self._seen = self.worst_sample = 0
         self._low: np.ndarray | None = None
         self._high: np.ndarray | None = None
         self.integral = False
@@ -86,7 +87,7 @@ class Difference:
             wrong = 0 if values.dtype.kind in "biu" else int(np.sum(~np.isfinite(values)))
             if wrong and not self.faulty:
                 bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
-                self.worst = self._seen + int(bad.argmax())
+                self.worst_sample = self._seen + int(bad.argmax())
                 self.faulty = f"{wrong} of {values.size} values of {whose} are NaN or infinite"
         if self.integral != (b.dtype.kind in "biu") and not self.faulty:
             self.faulty = f"the original's are {a.dtype}, the reduced model's {b.dtype}"
@@ -97,7 +98,9 @@ class Difference:
         largest = float(np.max(difference, initial=0.0))
         if largest > self.max_abs:
             self.max_abs = largest
-            self.worst = self._seen + int(difference.argmax()) // (difference.size // len(wide))
+            self.worst_sample = self._seen + int(difference.argmax()) // (
+                difference.size // len(wide)
+            )
         self._sum += float(np.sum(difference))
         self._count += difference.size
         self._seen += len(wide)

@@ -1,17 +1,18 @@
-"""Rounding or wrongness: two models held against the original in float64.
+"""Whether a difference is rounding: both models compared with the original in float64.
 
 Deep networks amplify the rounding of float32, so a right fold can exceed a tolerance. Its error
 against the truth is then like the original's own, while that of a wrong fold is orders of magnitude
-larger. This is judged for each output by itself: one of large values would hide another.
+larger. Each output is judged by itself: an output of large values would hide another.
 
 The truth is a copy of the original whose every float is float64, made once for a comparison and
-thrown away after it. It runs in batches of half the size, on a GPU where that has float64, else, or
-where the GPU fails at it, on the CPU; of each batch only sums are kept.
+thrown away after it. It runs in batches of half the size. It runs on a GPU if that has float64, and
+on the CPU if not, or if the GPU fails. Of each batch only sums are kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -19,33 +20,21 @@ import numpy as np
 
 from kito.errors import KitoError
 from kito.graph.build import build_model
-from kito.graph.keras_internals import (
-    output_names,
-)
+from kito.graph.keras_internals import output_names
 from kito.rewrite.inline.inline import read_inlined
 from kito.runtime import backends
 from kito.runtime.batch import Inputs, batch_limit, batches
 from kito.runtime.pair import renamed_inputs
 from kito.runtime.run import run
 
-
-def copy_model(model: Any, dtype: str | None = None) -> Any:
-    """A copy of ``model`` that shares no layer with it; ``dtype="float64"`` computes in float64.
-
-    Raises:
-        UnsupportedModelError: the model cannot be read, or a layer cannot be copied.
-    """
-    return build_model(read_inlined(model).graph, dtype)
-
-
 RMS_RATIO = 1.5
-"""How many times the original's own RMS error the reduced model's may be, against float64."""
+"""The largest ratio of the reduced model's RMS error to the original's own, against float64."""
 _PEAK_RATIO = 10.0
-"""The same of the largest errors, which differ more: an error in few places hardly shows in RMS."""
+"""The largest ratio of their largest errors, which vary more but show an error in a few places."""
 _UNQUESTIONED = {"float32": 1e-6, "mixed": 1e-4}
-"""Below it, relative to the truth, the ratio of two errors is that of two random numbers."""
+"""Below this error, relative to the truth, the ratio of two errors is random, and is not judged."""
 _NO_TRUTH = {"float32": 1e-2, "mixed": 0.3}
-"""Above it, the float64 run is no truth about the original."""
+"""Above this error of the original, the float64 run does not compute the original's function."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +75,66 @@ class Errors:
         return ""
 
 
+@dataclass(frozen=True)
+class Float64Run:
+    """Both models compared with the original in float64.
+
+    Attributes:
+        errors: by output name; empty where the run failed.
+        failure: why the original cannot be run in float64; else empty.
+    """
+
+    errors: Mapping[str, Errors] = field(default_factory=dict)
+    failure: str = ""
+
+    def problem(self, name: str) -> str:
+        """Why the difference of an output is not known to be rounding; empty if it is rounding."""
+        return self.failure or self.errors[name].problem
+
+    @property
+    def worst_rms(self) -> tuple[float, float] | None:
+        """(original, reduced) of the output in which they are furthest apart; None if it failed."""
+        return max((x.rms for x in self.errors.values()), key=_times, default=None)
+
+    @property
+    def device(self) -> str | None:
+        """The kind of device that the float64 copy ran on; None if it failed."""
+        return next((x.device for x in self.errors.values()), None)
+
+
+def _times(rms: tuple[float, float]) -> float:
+    """How many times the original's error the reduced model's is."""
+    return rms[1] / rms[0] if rms[0] else rms[1]
+
+
+def copy_model(model: Any, dtype: str | None = None) -> Any:
+    """A copy of ``model`` that shares no layer with it; ``dtype="float64"`` computes in float64.
+
+    Raises:
+        UnsupportedModelError: the model cannot be read, or a layer cannot be copied.
+    """
+    return build_model(read_inlined(model).graph, dtype)
+
+
+def run_in_float64(
+    original: Any, reduced: Any, inputs: Inputs, batch_size: int, mixed: bool
+) -> Float64Run:
+    """Compare both models with the original in float64; a failure is part of the result.
+
+    Args:
+        original: the model that is right by definition.
+        reduced: the model to judge.
+        inputs: samples, by the original's input names.
+        batch_size: samples per call.
+        mixed: whether the original computes in float16 or bfloat16.
+    """
+    try:
+        errors = errors_vs_float64(original, reduced, inputs, batch_size, mixed)
+    except KitoError as error:
+        return Float64Run(failure=f"the original cannot be run in float64: {error}")
+    return Float64Run(dict(zip(output_names(original), errors, strict=True)))
+
+
 def errors_vs_float64(
     original: Any, reduced: Any, inputs: Inputs, batch_size: int, mixed: bool
 ) -> list[Errors]:
@@ -99,8 +148,8 @@ def errors_vs_float64(
         mixed: whether the original computes in float16 or bfloat16.
 
     Raises:
-        KitoError: the original cannot be copied to float64, or not run in it, or the backend
-            computed in less.
+        KitoError: the original cannot be copied to float64 or run in it, or the backend computed
+            in a smaller dtype.
     """
     kind: str = backends.current().float64_kind()
     try:
@@ -108,7 +157,7 @@ def errors_vs_float64(
     except KitoError:
         if kind == "cpu":
             raise
-    # A GPU may have too little memory for it, or no kernel of a layer.
+    # A GPU may have too little memory for the copy, or no float64 kernel for a layer.
     return _errors(original, reduced, inputs, batch_size, mixed, "cpu")
 
 
@@ -121,17 +170,17 @@ def _errors(
     size = batch_limit(original, max(batch_size // 2, 1))  # its tensors are twice as large
     renamed = renamed_inputs(inputs, original, reduced)
     names = output_names(original)
-    own, other = ([_Sum() for _ in names] for _ in range(2))
-    for batch, twin in zip(batches(inputs, size), batches(renamed, size), strict=True):
+    own, other = ([_Error() for _ in names] for _ in range(2))
+    for batch, reduced_batch in zip(batches(inputs, size), batches(renamed, size), strict=True):
         with backend.float64(kind):
             exact = run(truth, batch)
         for name, values in zip(names, exact, strict=True):
             _check_float64(name, values)
-        for model, fed, sums in ((original, batch, own), (reduced, twin, other)):
-            for total, t, values in zip(sums, exact, run(model, fed), strict=True):
-                if t.shape != values.shape:
+        for model, samples, sums in ((original, batch, own), (reduced, reduced_batch, other)):
+            for total, truth_values, values in zip(sums, exact, run(model, samples), strict=True):
+                if truth_values.shape != values.shape:
                     raise KitoError("its outputs have other shapes in float64")
-                total.add(t, values)
+                total.add(truth_values, values)
     return [
         Errors((a.rms, b.rms), (a.peak, b.peak), mixed, kind)
         for a, b in zip(own, other, strict=True)
@@ -139,7 +188,7 @@ def _errors(
 
 
 def _check_float64(name: str, values: np.ndarray) -> None:
-    """Less than float64 would be no truth, and nothing else would tell."""
+    """Refuse outputs of a smaller dtype: they are no truth, and no other error would show it."""
     if values.dtype.kind not in "biu" and values.dtype != np.float64:
         raise KitoError(
             f"output '{name}' of its copy in float64 is {values.dtype}: a layer casts what it "
@@ -147,8 +196,8 @@ def _check_float64(name: str, values: np.ndarray) -> None:
         )
 
 
-class _Sum:
-    """The RMS and the largest of an error, relative to those of the truth, over batches."""
+class _Error:
+    """The RMS and the peak of an error over batches, relative to those of the truth."""
 
     def __init__(self) -> None:
         self._squares = self._truth = self._largest = self._scale = 0.0

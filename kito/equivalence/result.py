@@ -1,4 +1,4 @@
-"""What a comparison of two models found."""
+"""The result of a comparison: the figures of each output, the verdict, and the message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SENSITIVITY = 100
 
 @dataclass(frozen=True)
 class OutputComparison:
-    """One output of two models.
+    """The figures of one output of two models.
 
     Attributes:
         max_abs: largest absolute difference.
@@ -24,7 +24,7 @@ class OutputComparison:
         atol: absolute tolerance that was applied.
         required_rtol: the least rtol, with this atol, that would have passed.
         strict: whether the tolerance was written by the user.
-        faulty: what is wrong with the values themselves, such as NaN; else empty.
+        faulty: why the values cannot be compared at all, such as NaN; else empty.
     """
 
     max_abs: float
@@ -64,21 +64,22 @@ class Comparison:
 
     Attributes:
         passed: the outputs are the same, and the comparison could have failed.
-        insensitive: an output varies too little across samples to tell anything.
-        within_rounding: past the default tolerance, but no further from float64 than the original.
+        insensitive: an output varies too little across samples for a difference to show.
+        within_rounding: beyond the default tolerance, but by rounding only, as float64 shows.
         samples: number of samples.
-        outputs: by output name.
-        error_vs_float64: RMS error against the original in float64 relative to the RMS of that,
-            (original, reduced), of the output in which they are furthest apart; None where it was
-            not needed or could not be made.
-        first_departure: the first layer whose output departs; None where all agree, or unknown.
-        reason: why it did not pass; empty if it did.
-        departure: that layer with its difference.
+        outputs: the figures of each output, by name.
+        error_vs_float64: RMS errors (original, reduced) against the original in float64, relative
+            to its RMS, of the output in which they are furthest apart; None where no float64 run
+            was needed, or it failed.
+        first_departure: the name of the first layer whose output departs; None where all agree, or
+            where it is unknown.
+        reason: why it did not pass, a line for each reason; empty if it passed.
+        departure: the first layer whose output departs, with its difference; or None.
         float64_device: the kind of device that the float64 run was on, ``cpu`` or ``gpu``; None
             where there was none.
-        suggestion: a line of kito.yaml with which it would pass; None where there is none to
-            recommend.
-        advice: what the suggestion does, or why there is none.
+        suggestion: the line of kito.yaml with which it would pass; None where no line is
+            recommended.
+        advice: what the suggestion does, or why there is none; may be empty.
     """
 
     passed: bool
@@ -111,7 +112,7 @@ class Comparison:
         }
 
     def message(self) -> str:
-        """What was found, for people: a line for each fact."""
+        """The result for people, a line for each fact."""
         if self.passed:
             how = "within rounding of float64" if self.within_rounding else "within tolerance"
             same = f"{len(self.outputs)} outputs of {self.samples} samples are the same, {how}"

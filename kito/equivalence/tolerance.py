@@ -1,14 +1,14 @@
-"""What to write in kito.yaml where a comparison did not pass, and where nothing should be written.
+"""The tolerance that is suggested for kito.yaml where a comparison did not pass.
 
-A line is meant to be pasted: with it the check passes. None is given where a tolerance would hide
-that two models compute different functions:
+The suggestion is a line to paste: with it the check passes. There is no suggestion where a
+tolerance would hide that two models compute different functions:
 
 - the difference is more than 100 times the default tolerance, a hundredth of the output's scale in
   float32: rounding is never that large;
 - with that tolerance the comparison could not fail, because the output varies too little.
 
-Where the float64 run has shown that it is no rounding, the line says so in a comment, which stays
-beside the tolerance for the next reader.
+Where the float64 run has shown that the difference is not rounding, the line says so in a comment,
+which stays beside the tolerance for the next reader.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from decimal import ROUND_CEILING, Decimal
 from kito.equivalence.result import OutputComparison
 
 NO_ROUNDING = 100
-"""How many times the default tolerance no rounding exceeds."""
+"""Rounding never exceeds the default tolerance this many times."""
 _Pair = tuple[float, float]
 """(rtol, atol)."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
@@ -34,8 +34,8 @@ class Advice:
     """What to do about a comparison that did not pass.
 
     Attributes:
-        line: of kito.yaml, to paste; None where there is none to recommend.
-        text: what the line does, or why there is none; empty where there is nothing to say.
+        line: to paste into kito.yaml; None where no line is recommended.
+        text: what the line does, or why there is none; may be empty.
     """
 
     line: str | None = None
@@ -51,10 +51,10 @@ def about_tolerance(
     """The tolerance with which outputs that differ too much would pass.
 
     Args:
-        outputs: all, by name.
-        beyond: those that failed.
-        disproved: of those, by name, the RMS errors (original's own, reduced model's) that show
-            by float64 that the difference is no rounding.
+        outputs: the figures of all outputs, by name.
+        beyond: those of the outputs that differ too much.
+        disproved: by name, for outputs whose difference is not rounding, as the float64 run showed,
+            the RMS errors (original, reduced) that show it.
         default: the default rtol of the models.
     """
     rtols = {name: _least_rtol(x) for name, x in beyond.items()}
@@ -67,13 +67,13 @@ def about_tolerance(
             "functions. If kito made the second one, that is a bug: please report it, with this "
             "layer"
         )
-    dull = [name for name, rtol in rtols.items() if replace(outputs[name], rtol=rtol).insensitive]
-    if dull:
-        return Advice(
-            text=f"no tolerance is suggested: output '{dull[0]}' would need rtol "
-            f"{_digits(rtols[dull[0]])}, which no wrong model could fail, as it varies by only "
-            f"{outputs[dull[0]].spread:.3g}. Feed more varied inputs first"
-        )
+    for name, rtol in rtols.items():
+        if replace(outputs[name], rtol=rtol).insensitive:
+            return Advice(
+                text=f"no tolerance is suggested: output '{name}' would need rtol {_digits(rtol)}, "
+                "which no wrong model could fail, as it varies by only "
+                f"{outputs[name].spread:.3g}. Feed more varied inputs first"
+            )
     line = _line(outputs, {name: (rtol, outputs[name].atol) for name, rtol in rtols.items()})
     if not disproved:
         return Advice(line, "to allow this difference, write in kito.yaml")
@@ -86,11 +86,21 @@ def about_tolerance(
 
 
 def about_insensitive(
-    outputs: Mapping[str, OutputComparison], dull: Mapping[str, OutputComparison], default: float
+    outputs: Mapping[str, OutputComparison],
+    insensitive: Mapping[str, OutputComparison],
+    default: float,
 ) -> Advice:
-    """The tolerance with which outputs could have failed, where the one that is written is why."""
+    """The narrower tolerance with which insensitive outputs would pass.
+
+    There is none if an output would be insensitive at that tolerance too.
+
+    Args:
+        outputs: the figures of all outputs, by name.
+        insensitive: those of the outputs that are insensitive.
+        default: the default rtol of the models.
+    """
     changed: dict[str, _Pair] = {}
-    for name, x in dull.items():
+    for name, x in insensitive.items():
         exact = replace(x, atol=0.0, required_rtol=x.max_abs / x.scale if x.scale else 0.0)
         rtol = max(default, _least_rtol(exact) if x.max_abs else 0.0)
         if not x.strict or replace(exact, rtol=rtol).insensitive:
@@ -101,26 +111,26 @@ def about_insensitive(
 
 
 def rtol_text(value: float) -> str:
-    """A tolerance in two digits that is not below it."""
-    return _digits(_up(value)) if 0 < value < float("inf") else f"{value:g}"
+    """A tolerance rounded up to two digits."""
+    return _digits(_round_up(value)) if 0 < value < float("inf") else f"{value:g}"
 
 
 def _least_rtol(x: OutputComparison) -> float:
-    """The least rtol of two digits with which the output passes, at its atol."""
+    """The least rtol of two digits with which the output passes, at the atol that it has."""
     if x.required_rtol == float("inf"):
         return x.required_rtol
-    rtol = _up(x.required_rtol)
-    # required_rtol is rounded itself.
-    return rtol if replace(x, rtol=rtol).passed else _up(rtol * (1 + 1e-9))
+    rtol = _round_up(x.required_rtol)
+    # required_rtol is itself rounded, and may be a little too small.
+    return rtol if replace(x, rtol=rtol).passed else _round_up(rtol * (1 + 1e-9))
 
 
-def _up(value: float) -> float:
+def _round_up(value: float) -> float:
     exact = Decimal(repr(value))
     return float(exact.quantize(Decimal(1).scaleb(exact.adjusted() - 1), ROUND_CEILING))
 
 
 def _line(outputs: Mapping[str, OutputComparison], changed: Mapping[str, _Pair]) -> str:
-    """A whole ``tolerance``, for the place of the one there is: some outputs get others."""
+    """A whole ``tolerance`` line, to replace the one there is, with some outputs' changed."""
     kept = {name: (x.rtol, x.atol) for name, x in outputs.items() if name not in changed}
     written = {name: pair for name, pair in kept.items() if outputs[name].strict}
     if not kept:
@@ -138,7 +148,7 @@ def _line(outputs: Mapping[str, OutputComparison], changed: Mapping[str, _Pair])
 
 
 def _each(pairs: Mapping[str, _Pair], atol: float) -> str:
-    """``atol`` is what an output has that names none."""
+    """Outputs by name; ``atol`` is the default that an output needs not repeat."""
     return ", ".join(f"{_key(name)}: {{{_tolerance(x, atol)}}}" for name, x in pairs.items())
 
 

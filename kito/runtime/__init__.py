@@ -1,1 +1,1 @@
-"""A model made to run: its source, weights and inputs, the backend and the device."""
+"""What running a model takes: its source, weights and inputs, the backend and the device."""

@@ -1,7 +1,4 @@
-"""What a model is fed: seeded random samples by its own input specs, or data that somebody gives.
-
-Inputs are a dict of arrays by input name, in the model's order; their first axis holds the samples.
-"""
+"""Inputs of a model by name, cut into batches, and packed as the model's call takes them."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from kito.errors import KitoError, UnsupportedModelError
 from kito.graph.keras_internals import input_names
 
 Inputs = dict[str, np.ndarray]
+"""Arrays of shape (samples, ...) by input name, in the model's order."""
 
 
 def batches(inputs: Inputs, size: int) -> Iterator[Inputs]:
@@ -25,20 +23,21 @@ def batches(inputs: Inputs, size: int) -> Iterator[Inputs]:
 
 
 def sample_count(inputs: Inputs) -> int:
-    """How many samples there are."""
+    """The number of samples of the inputs."""
     return len(next(iter(inputs.values())))
 
 
 def batch_limit(model: Any, size: int) -> int:
-    """The batch size to use where ``size`` is wished: a model may fix its own."""
+    """The batch size of ``model``: the one that it fixes itself, else ``size``."""
     fixed = [x.shape[0] for x in input_tensors(model).values() if x.shape[0] is not None]
     return int(fixed[0]) if fixed else size
 
 
 def samples_at_once(inputs: Inputs, most: int) -> int:
-    """How many samples, of ``most``, to hold at a time: what a network keeps grows with its inputs.
+    """How many samples, at most ``most``, to run at a time, so that memory suffices.
 
-    At least 8: eight images of 331 x 331 keep some 9 GB in NASNetLarge, the largest common network.
+    The memory that a network takes grows with the size of its inputs. The result is at least 8:
+    NASNetLarge, the largest common network, takes some 9 GB for eight images of 331 x 331.
     """
     each = sum(int(values[0].size) for values in inputs.values())
     return min(most, max(8, 1_000_000 // max(each, 1)))
@@ -47,10 +46,10 @@ def samples_at_once(inputs: Inputs, most: int) -> int:
 def call_arguments(model: Any, batch: Inputs) -> Any:
     """A batch in the structure that ``model(...)`` takes: one array, a list or a dict.
 
-    An optional input that the batch leaves out is None.
+    An optional input that is missing from the batch is None.
 
     Raises:
-        KitoError: the batch leaves out another one.
+        KitoError: an input is missing that is not optional.
     """
     names = input_names(model)
     missing = [name for name in names if name not in batch and name not in optional_inputs(model)]
@@ -63,7 +62,11 @@ def call_arguments(model: Any, batch: Inputs) -> Any:
 
 
 def input_tensors(model: Any) -> dict[str, Any]:
-    """The symbolic inputs by name, in order."""
+    """The symbolic inputs of a model by name, in order.
+
+    Raises:
+        UnsupportedModelError: the model has none.
+    """
     tensors = getattr(model, "inputs", None)
     if not tensors:
         raise UnsupportedModelError(
@@ -74,4 +77,5 @@ def input_tensors(model: Any) -> dict[str, Any]:
 
 
 def optional_inputs(model: Any) -> set[str]:
+    """The names of the inputs that a call may leave out."""
     return {x.name for x in model.layers if getattr(x, "optional", False)}

@@ -1,6 +1,6 @@
-"""Where inference runs: which device, what it is called, and what else a figure depends on.
+"""The device that inference runs on, and the environment that measured figures depend on.
 
-A GPU was never at hand: what is specific to one is tested with a simulated device only.
+What is specific to a GPU is tested with a simulated GPU only.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Device:
 
     Attributes:
         kind: ``cpu`` or ``gpu``.
-        name: as its maker calls it, such as ``NVIDIA A10G``.
-        driver: version of a GPU's driver; None where nothing tells it.
+        name: the maker's name for it, such as ``NVIDIA A10G``.
+        driver: version of a GPU's driver; None on a CPU, and where it is unknown.
     """
 
     kind: Kind
@@ -41,7 +41,7 @@ def detect(kind: Literal["auto", "cpu", "gpu"] = "auto") -> Device:
     """The device to run on; ``auto`` is the GPU where the backend finds one, else the CPU.
 
     Raises:
-        KitoError: a GPU is asked for and the backend finds none.
+        KitoError: a GPU is requested and the backend finds none.
     """
     if kind not in ("auto", "cpu", "gpu"):
         raise KitoError(f"there is no device {kind!r}; allowed: auto, cpu, gpu")
@@ -58,13 +58,14 @@ def detect(kind: Literal["auto", "cpu", "gpu"] = "auto") -> Device:
 
 
 def prepare(kind: Literal["auto", "cpu", "gpu"] = "auto") -> None:
-    """Choose the kind of device for this process, before anything is on one.
+    """Choose the kind of device for this process, before anything is computed.
 
     With ``cpu`` the backend uses no GPU. Otherwise its memory on a GPU grows as needed, so that a
-    check does not take the whole card; where the backend has started already, that stays as it is.
+    check does not take the whole card. If the backend has already started, its use of memory cannot
+    be changed.
 
     Raises:
-        KitoError: the CPU is asked for, and it is too late to choose it.
+        KitoError: the CPU is requested, and it is too late to choose it.
     """
     backends.current().prepare(kind)
 
@@ -74,14 +75,14 @@ def compiled_call(
 ) -> Callable[[], None]:
     """One compiled inference call of the backend, on a batch that is already on the device.
 
-    TensorFlow: one ``tf.function``; JAX: ``jax.jit``; PyTorch: ``torch.inference_mode``. It is
-    traced here, and each call returns only when the device has done its work.
+    TensorFlow: one ``tf.function``; JAX: ``jax.jit``; PyTorch: ``torch.inference_mode``. The call
+    is traced before this function returns. Each call returns only when the device has finished.
 
     Args:
         model: a built model.
-        batch: by input name, first axis = samples.
-        device: from :func:`detect`.
-        jit: whether XLA compiles it, from :func:`uses_jit`; None: as ``predict`` would have it.
+        batch: samples by input name, shape (samples, ...).
+        device: the device to run on, from :func:`detect`.
+        jit: whether XLA compiles it, from :func:`uses_jit`; None: as with ``auto`` there.
 
     Raises:
         KitoError: the model's weights are on another device, or the backend cannot be timed.
@@ -96,18 +97,19 @@ def uses_jit(model: keras.Model, wanted: Jit, device: Device) -> bool:
 
     Args:
         model: a built model.
-        wanted: ``on``, ``off``, or ``auto``: on a GPU as the model's own ``predict`` would have it,
-            on a CPU not, but always with JAX.
-        device: where they run.
+        wanted: ``on``, ``off`` or ``auto``. With ``auto``, XLA always compiles with JAX and never
+            with PyTorch; with TensorFlow, it compiles on a GPU where the model's own ``predict``
+            does, and not on a CPU.
+        device: the device that the calls run on.
 
     Raises:
-        KitoError: the backend has no such choice.
+        KitoError: the backend cannot do what is wanted.
     """
     return backends.current().jit(model, wanted, device.kind)
 
 
 def transfer_call(model: keras.Model, batch: Inputs, device: Device) -> Callable[[], None]:
-    """Bringing a batch from the host to the device, waiting for the end of it."""
+    """A function that copies a batch from the host to the device, and returns when that is done."""
     return backends.current().transfer(call_arguments(model, batch), device.kind)
 
 
@@ -117,15 +119,15 @@ def threads() -> int:
 
 
 def environment(device: Device) -> dict[str, Any]:
-    """What a figure that was measured here depends on, as the JSON report has it.
+    """The environment that measured figures depend on: a section of the JSON report.
 
     Keys: ``python``, ``keras``, ``backend``, ``backend_version``, ``device``, ``device_name``,
-    ``driver``, ``cpu``, ``threads``, ``dtype_policy``; on a GPU that NVML tells of, also
+    ``driver``, ``cpu``, ``threads``, ``dtype_policy``. On a GPU that NVML reports on, also
     ``clocks_mhz`` (``{"sm": [now, most], "memory": [now, most]}``), ``power_w``, ``temperature_c``
     and ``throttled`` (reasons).
     """
     backend = backends.current()
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "python": platform.python_version(),
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
@@ -140,17 +142,17 @@ def environment(device: Device) -> dict[str, Any]:
     state = nvml.gpu_state() if device.kind == "gpu" else None
     if state is not None:
         clocks = {"sm": state.sm_mhz, "memory": state.memory_mhz}
-        found |= {
+        values |= {
             "clocks_mhz": {name: list(span) for name, span in clocks.items() if span},
             "power_w": state.power_w,
             "temperature_c": state.temperature_c,
             "throttled": list(state.throttled),
         }
-    return found
+    return values
 
 
 def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's model where the system tells it, else its architecture."""
+    """The processor's model where the system names it, else its architecture."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""A file that an engine has loaded, in the place of a Keras model where outputs are compared."""
+"""A file that an engine has loaded, to compare in the place of a Keras model."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class LoadedFile:
-    """What runs a file. It has no layers to look into.
+    """A file that an engine has loaded. Unlike a Keras model, it has no layers.
 
     Attributes:
-        name: the file's, for messages.
-        run: from arrays by the original's input names (first axis: samples) to arrays in the
-            structure of the original's outputs.
+        name: the name of the file, for messages.
+        run: runs the file: from arrays of shape (samples, ...) by the original's input names to
+            arrays in the structure of the original's outputs.
     """
 
     name: str

@@ -20,9 +20,8 @@ from kito.errors import KitoError, describe, nearest
 _DOTTED = r"[^\W\d]\w*(?:\.[^\W\d]\w*)"
 _IMPORT_PATH = re.compile(rf"{_DOTTED}*:{_DOTTED}*|{_DOTTED}+")
 
-
 MODEL_FILES = (".keras", ".h5")
-"""What ends so names a file that holds a model, not an import path."""
+"""The suffixes of files that hold a model; a source that ends so is a file, not an import path."""
 
 
 def is_import_path(text: str) -> bool:
@@ -43,17 +42,18 @@ def importable(base: Path) -> Iterator[None]:
 
 
 def import_object(path: str, *, base: Path) -> Any:
-    """What the import path names.
+    """Import the object that an import path names.
 
     Args:
         path: ``package.module:name`` or ``package.module.name``.
-        base: a directory whose modules can be imported too; they go first.
+        base: a directory whose modules can be imported too; they take precedence.
 
     Raises:
-        KitoError: no such module or name (with the nearest ones), or importing it raised.
+        KitoError: there is no such module or name (the message names the nearest ones), or
+            importing it raised.
     """
     if not is_import_path(path):
-        raise KitoError(f"{path!r} is no import path; write package.module:name")
+        raise KitoError(f"{path!r} is not an import path; write package.module:name")
     with importable(base):
         if ":" in path:
             module_name, names = path.split(":")
@@ -61,7 +61,7 @@ def import_object(path: str, *, base: Path) -> Any:
             if found is None:
                 raise _no_module(module_name, path)
             return _attribute(found, module_name, names.split("."), path)
-        # Dotted: the longest leading part that is a module, and names inside it from there.
+        # Dotted: find the longest leading part that is a module; the rest are names inside it.
         parts = path.split(".")
         for length in range(len(parts) - 1, 0, -1):
             module_name = ".".join(parts[:length])
@@ -72,7 +72,7 @@ def import_object(path: str, *, base: Path) -> Any:
 
 
 def _module(name: str, path: str) -> ModuleType | None:
-    """The module, or None where there is none of that name; KitoError where importing it fails."""
+    """The module, or None if there is no such module; KitoError if importing it fails."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -89,7 +89,7 @@ def _module(name: str, path: str) -> ModuleType | None:
 
 
 def _no_module(name: str, path: str) -> KitoError:
-    """The error that names the first part of ``name`` that is missing, and what is near it."""
+    """The error that names the first part of ``name`` that is missing, and similar names."""
     parts = name.split(".")
     parent: ModuleType | None = None
     reached = 0
@@ -97,7 +97,7 @@ def _no_module(name: str, path: str) -> KitoError:
         parent = module
         reached += 1
     missing = ".".join(parts[: reached + 1])
-    # iter_modules(None) lists what can be imported at the top.
+    # iter_modules(None) lists the top-level modules.
     where = None if parent is None else getattr(parent, "__path__", [])
     hint = nearest(parts[reached], (info.name for info in pkgutil.iter_modules(where)))
     return KitoError(
@@ -107,7 +107,7 @@ def _no_module(name: str, path: str) -> KitoError:
 
 
 def _attribute(module: ModuleType, reached: str, names: list[str], path: str) -> Any:
-    """What the names lead to from the module, which the user wrote as ``reached``."""
+    """Look up the names one after another, from the module; ``reached`` is what the user wrote."""
     found: Any = module
     for name in names:
         try:

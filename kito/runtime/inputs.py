@@ -1,4 +1,4 @@
-"""What a model is fed: seeded random samples by its own input specs, or data that somebody gives.
+"""The inputs of a model from what the user gives, checked against the model.
 
 Inputs are a dict of arrays by input name, in the model's order; their first axis holds the samples.
 """
@@ -33,18 +33,19 @@ def resolve_inputs(
 
     Args:
         model: a built model.
-        inputs: None for :func:`random_inputs` (the other arguments are for that); an array, or a
-            sequence of arrays in the model's order, or a dict by name; the path of an ``.npz`` with
-            such names (or one array for a model of one input); or a function that returns any of
+        inputs: None for :func:`kito.runtime.random_inputs.random_inputs`; an array, a sequence of
+            arrays in the model's order, or a dict by name; the path of an ``.npz`` file of arrays
+            by name (or of one array, for a model of one input); or a function that returns any of
             these.
-        samples: of random inputs, as the following.
-        seed: see :func:`random_inputs`.
-        shape: see :func:`random_inputs`.
-        low: see :func:`random_inputs`.
-        high: see :func:`random_inputs`.
+        samples: number of random samples.
+        seed: seed of the random samples.
+        shape: by input name, the sizes of random samples without the batch, where the model leaves
+            one open.
+        low: least value of random float inputs.
+        high: upper bound of random float inputs, which they stay below.
 
     Raises:
-        KitoError: names, shapes, dtypes or numbers of samples are not the model's, or values are
+        KitoError: names, shapes, dtypes or numbers of samples do not fit the model, or values are
             not finite.
     """
     if callable(inputs):
@@ -74,7 +75,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         raise KitoError(f"there is no file {path}") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise KitoError(
-            f"{path} is no .npz file of plain arrays ({error}); write it with numpy.savez"
+            f"{path} is not an .npz file of plain arrays ({error}); write it with numpy.savez"
         ) from error
 
 
@@ -121,7 +122,7 @@ def _check_one(name: str, tensor: Any, given: Any) -> np.ndarray:
     try:
         values = np.asarray(given)
     except ValueError as error:
-        raise KitoError(f"input '{name}' is no array: {error}") from error
+        raise KitoError(f"input '{name}' is not an array: {error}") from error
     wanted = tuple(tensor.shape)
     if values.ndim != len(wanted) or any(
         w is not None and w != g for w, g in zip(wanted[1:], values.shape[1:], strict=False)

@@ -1,4 +1,4 @@
-"""Models from where a configuration says they are: a callable, or a file; and their weights."""
+"""A model from its source: an import path of a callable, or a file."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ import json
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from kito.errors import KitoError, describe, nearest
 from kito.runtime.import_path import MODEL_FILES, import_object, importable, is_import_path
-
-if TYPE_CHECKING:
-    pass
-
 
 _FROM_KERAS_2 = (
     "save it there with model.save('model.h5') and name that file as source, or build it with "
@@ -37,15 +33,15 @@ def load_model(
         source: the import path of a callable that returns a model (``package.module:name`` or
             dotted), or a ``.keras`` or ``.h5`` file.
         base: the directory that a file is relative to, and whose modules can be imported.
-        kwargs: arguments for the callable; a file takes none.
+        kwargs: keyword arguments for the callable; ignored for a file.
         custom_objects: the import path of a dict of custom objects by name, to load a file with.
 
     Returns:
-        What the callable returned, as it is: a subclassed or unbuilt model too.
+        The model as the callable returned it, even if it is subclassed or not built.
 
     Raises:
-        KitoError: the source is neither of the two, is missing, cannot be imported, called or
-            loaded, or gives something that is no Keras 3 model.
+        KitoError: the source is neither a callable nor a file, is missing, cannot be imported,
+            called or loaded, or gives something other than a Keras 3 model.
     """
     # A factory may import from its own repository only when it is called.
     with importable(base):
@@ -55,7 +51,8 @@ def load_model(
             found = _call(import_object(source, base=base), source, kwargs or {})
         else:
             raise KitoError(
-                f"source {source!r} is neither package.module:callable nor a .keras or .h5 file"
+                f"source {source!r} is neither package.module:callable nor a "
+                f"{' or '.join(MODEL_FILES)} file"
             )
     if not isinstance(found, keras.Model):
         raise KitoError(f"source {source!r} gave {_what_else(found)}")
@@ -63,7 +60,7 @@ def load_model(
 
 
 def _call(target: Any, source: str, kwargs: Mapping[str, Any]) -> Any:
-    # A model can be called, but that would run it.
+    # A model is callable too, but calling it would run it.
     if not callable(target) or isinstance(target, keras.Model):
         raise KitoError(
             f"source {source!r} is {_a(target)}, not a callable that returns a model; "
@@ -77,11 +74,11 @@ def _call(target: Any, source: str, kwargs: Mapping[str, Any]) -> Any:
 
 
 def _check_kwargs(target: Callable[..., Any], source: str, kwargs: Mapping[str, Any]) -> None:
-    """Tell wrong ``kwargs`` from a TypeError inside the callable."""
+    """Refuse wrong ``kwargs`` here, so that a TypeError of the call comes from inside it."""
     try:
         signature = inspect.signature(target)
     except (TypeError, ValueError):
-        return  # a builtin that does not say what it takes: calling it will tell
+        return  # a builtin without a signature: the call itself will raise
     try:
         signature.bind(**kwargs)
     except TypeError as error:
@@ -111,7 +108,7 @@ def _load(source: str, base: Path, custom_objects: str | None) -> Any:
     try:
         return keras.saving.load_model(path, custom_objects=dict(objects))
     except Exception as error:
-        # A loss or a metric that is not found is of no matter to inference.
+        # A missing loss or metric does not matter for inference.
         try:
             return keras.saving.load_model(path, custom_objects=dict(objects), compile=False)
         except Exception:
@@ -122,7 +119,7 @@ def _load(source: str, base: Path, custom_objects: str | None) -> Any:
 
 
 def _advice(path: Path) -> str:
-    """What to do about a file that Keras 3 cannot load."""
+    """Advice about a file that Keras 3 cannot load."""
     try:
         with zipfile.ZipFile(path) as archive:
             version = str(json.loads(archive.read("metadata.json"))["keras_version"])
@@ -130,10 +127,15 @@ def _advice(path: Path) -> str:
         version = ""
     if version.startswith("2."):
         return f"it was written by Keras {version}: {_FROM_KERAS_2}"
-    return "a class that is not found belongs into the dict that 'custom_objects' names"
+    return "if a class was not found, add it to the dict that 'custom_objects' names"
 
 
 def existing_file(name: str, base: Path, what: str) -> Path:
+    """The path of a file relative to ``base``; ``what`` says in the message what it is for.
+
+    Raises:
+        KitoError: there is no such file.
+    """
     path = base / name
     if not path.is_file():
         raise KitoError(f"{what} {name!r}: there is no such file in {str(base)!r}")
@@ -141,14 +143,14 @@ def existing_file(name: str, base: Path, what: str) -> Path:
 
 
 def _a(value: Any) -> str:
-    """A value as its type, for a message."""
+    """The type of a value, for a message."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     return "None" if value is None else f"an object of type {type(value).__name__}"
 
 
 def _what_else(value: Any) -> str:
-    """What is no Keras 3 model, and what to do about it."""
+    """A value that is not a Keras 3 model, and what to do about it, for a message."""
     if value is None:
         return "None, not a model; does the function end with 'return model'?"
     roots = {base.__module__.partition(".")[0] for base in type(value).__mro__}

@@ -1,7 +1,7 @@
-"""What NVML, NVIDIA's management library, tells of a GPU: at one moment, or while models run.
+"""The state of a GPU, at one moment or while models run, read with NVIDIA's management library.
 
-Nobody of us had a GPU: this is written to the documentation of NVML (the package ``nvidia-ml-py``,
-extra ``gpu``) and tested with a stand-in for it only. Without the package or a driver there are no
+It is written to the documentation of that library, NVML (the package ``nvidia-ml-py``, extra
+``gpu``), and tested with a simulated GPU only. Without the package or a driver there are no
 figures, and nothing fails.
 """
 
@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 FELL = 0.95
-"""The part of the clock at the start below which a GPU has slowed down."""
+"""A GPU has slowed down if its clock falls below this part of the clock at the start."""
 EVERY_S = 0.5
-"""Seconds between two looks; one costs about a millisecond, between the calls that are timed."""
+"""Least seconds between two readings. Each takes about a millisecond, between the timed calls."""
 _THROTTLED = {
     0x02: "application clocks setting",
     0x04: "software power cap",
@@ -31,21 +31,21 @@ _THROTTLED = {
     0x80: "hardware power brake",
     0x100: "display clock setting",
 }
-"""Bits of ``nvmlClocksThrottleReasons``; idle (0x01) slows nothing down that is asked for."""
+"""Bits of ``nvmlClocksThrottleReasons``, without idle (0x01), which slows no work down."""
 _SETTINGS = {"application clocks setting", "display clock setting", "sync boost"}
-"""What somebody chose, or several GPUs agreed on: a lower clock, but a steady one."""
+"""Reasons for a lower but steady clock: a user's setting, or synchronisation of several GPUs."""
 
 
 @dataclass(frozen=True)
 class GpuState:
-    """A GPU at one moment; what it does not tell is None.
+    """A GPU at one moment; what it does not report is None.
 
     Attributes:
-        sm_mhz: clock of the multiprocessors, now and at most.
-        memory_mhz: clock of the memory, now and at most.
+        sm_mhz: clock of the multiprocessors in MHz, now and at most.
+        memory_mhz: clock of the memory in MHz, now and at most.
         power_w: power drawn, in watts.
         temperature_c: temperature, in degrees Celsius.
-        throttled: what keeps the clocks down.
+        throttled: the reasons that keep the clocks down.
     """
 
     sm_mhz: tuple[int, int] | None
@@ -56,24 +56,24 @@ class GpuState:
 
 
 def driver() -> str | None:
-    """Version of the driver; None where NVML does not tell."""
+    """Version of the driver; None where NVML does not report it."""
     with _library() as nvml:
         if nvml is None:
             return None
-        return _told(lambda: _text(nvml.nvmlSystemGetDriverVersion()))
+        return _reported(lambda: _text(nvml.nvmlSystemGetDriverVersion()))
 
 
 def gpu_state() -> GpuState | None:
-    """The first visible GPU now; None where NVML tells nothing of it."""
+    """The state of the first visible GPU; None where NVML does not report it."""
     with _library() as nvml:
         if nvml is None:
             return None
-        gpu = _told(lambda: _visible_gpu(nvml))
+        gpu = _reported(lambda: _visible_gpu(nvml))
         return None if gpu is None else _state(nvml, gpu)
 
 
 class GpuWatch:
-    """Looks at the GPU now and then while something runs on it, and says how it went."""
+    """Reads the state of the GPU from time to time while models run on it."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
@@ -81,20 +81,20 @@ class GpuWatch:
         self._seen: list[GpuState] = []
 
     def look(self) -> None:
-        """Note how the GPU is, if the last look was long enough ago."""
+        """Read and note the state, if the last reading was long enough ago."""
         if self._clock() < self._next:
             return
         state = gpu_state()
-        # A library that tells nothing now will tell nothing later.
+        # If NVML reports nothing now, it will not later either.
         self._next = float("inf") if state is None else self._clock() + EVERY_S
         if state is not None:
             self._seen.append(state)
 
     def figures(self) -> dict[str, Any] | None:
-        """What was seen, as the JSON report has it; None where nothing was.
+        """The states that were read, as a section of the JSON report; None if there are none.
 
         Keys: ``clocks_mhz`` (``{"sm": [first, lowest, most], "memory": …}``), ``power_w`` and
-        ``temperature_c`` (``[first, highest]``), ``throttled`` (every reason that was seen).
+        ``temperature_c`` (``[first, highest]``), ``throttled`` (every reason that occurred).
         """
         if not self._seen:
             return None
@@ -110,34 +110,34 @@ class GpuWatch:
         }
 
     def warnings(self) -> list[str]:
-        """What makes the figures of this run doubtful, in words."""
+        """Sentences for people: what makes the figures of this run doubtful."""
         figures = self.figures()
         if figures is None:
             return []
-        found = []
+        warnings = []
         for name, (first, lowest, _) in figures["clocks_mhz"].items():
             if lowest < FELL * first:
-                found.append(
+                warnings.append(
                     f"the GPU's {name} clock fell from {first} to {lowest} MHz while it was timed"
                 )
         slowed = [x for x in figures["throttled"] if x not in _SETTINGS]
         if slowed:
-            found.append(f"the GPU was slowed down by: {', '.join(slowed)}")
-        return found
+            warnings.append(f"the GPU was slowed down by: {', '.join(slowed)}")
+        return warnings
 
 
 def _state(nvml: Any, gpu: Any) -> GpuState:
     def clock(kind: int) -> tuple[int, int] | None:
-        return _told(
+        return _reported(
             lambda: (
                 int(nvml.nvmlDeviceGetClockInfo(gpu, kind)),
                 int(nvml.nvmlDeviceGetMaxClockInfo(gpu, kind)),
             )
         )
 
-    power = _told(lambda: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000)  # milliwatts
-    degrees = _told(lambda: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU))
-    reasons = _told(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu)) or 0
+    power = _reported(lambda: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000)  # milliwatts
+    degrees = _reported(lambda: nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU))
+    reasons = _reported(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu)) or 0
     return GpuState(
         clock(nvml.NVML_CLOCK_SM),
         clock(nvml.NVML_CLOCK_MEM),
@@ -153,7 +153,7 @@ def _library() -> Iterator[Any]:
     try:
         nvml = importlib.import_module("pynvml")
         nvml.nvmlInit()
-    except Exception:  # its errors are its own, and no figure is worth a failure
+    except Exception:  # NVML's errors have no common base, and a missing figure is no failure
         yield None
         return
     try:
@@ -162,29 +162,32 @@ def _library() -> Iterator[Any]:
         nvml.nvmlShutdown()
 
 
-def _told(ask: Callable[[], T]) -> T | None:
+def _reported(ask: Callable[[], T]) -> T | None:
+    """The answer of NVML; None where it raises."""
     try:
         return ask()
-    except Exception:  # some GPUs tell only a part
+    except Exception:  # some GPUs report only some of the figures
         return None
 
 
 def _visible_gpu(nvml: Any) -> Any:
-    """NVML counts all GPUs, the backend only those that CUDA_VISIBLE_DEVICES leaves it."""
+    """The GPU that the backend uses; NVML itself ignores CUDA_VISIBLE_DEVICES."""
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "").partition(",")[0].strip()
     if first.startswith(("GPU-", "MIG-")):
         return nvml.nvmlDeviceGetHandleByUUID(first)
     return nvml.nvmlDeviceGetHandleByIndex(int(first) if first.isdecimal() else 0)
 
 
-def _clocks(seen: list[tuple[int, int] | None]) -> list[int]:
-    told = [x for x in seen if x is not None]
-    return [told[0][0], min(x[0] for x in told), told[0][1]] if told else []
+def _clocks(readings: list[tuple[int, int] | None]) -> list[int]:
+    """[first, lowest, most]; empty where there is no reading."""
+    known = [x for x in readings if x is not None]
+    return [known[0][0], min(x[0] for x in known), known[0][1]] if known else []
 
 
-def _rise(seen: list[Any]) -> list[Any] | None:
-    told = [x for x in seen if x is not None]
-    return [told[0], max(told)] if told else None
+def _rise(readings: list[Any]) -> list[Any] | None:
+    """[first, highest]; None where there is no reading."""
+    known = [x for x in readings if x is not None]
+    return [known[0], max(known)] if known else None
 
 
 def _text(value: str | bytes) -> str:

@@ -1,8 +1,4 @@
-"""A subclassed model as a functional one: what it takes is found out, and its call is the only one.
-
-Everything that feeds, compares or times a model needs its symbolic inputs, which a subclassed model
-has not.
-"""
+"""Two models that take the same inputs: both made functional, and inputs renamed for the second."""
 
 from __future__ import annotations
 
@@ -17,19 +13,27 @@ from kito.runtime.engine import LoadedFile
 
 
 def as_functional_pair(original: Any, reduced: Any) -> tuple[Any, Any]:
-    """:func:`as_functional` of two models that take the same inputs.
+    """Both models in functional form, which has the symbolic inputs that a subclassed model lacks.
 
-    Where only the second is functional, it tells what the first takes. A file that an engine loaded
-    stays as it is.
+    Where only the reduced model is functional, the original gets the inputs of the reduced one. A
+    file that an engine loaded is returned unchanged.
+
+    Args:
+        original: a Keras model.
+        reduced: a Keras model that takes the same inputs, or a loaded file.
+
+    Raises:
+        UnsupportedModelError: a model cannot be made functional.
     """
     if isinstance(reduced, LoadedFile):
         return as_functional(original), reduced
-    twin = as_functional(reduced)
-    told = None
-    if twin is reduced and original.built:
+    functional = as_functional(reduced)
+    example = None
+    if functional is reduced and original.built:
         # A Sequential that was not called yet has no ``input``.
-        told = twin.inputs[0] if isinstance(twin, keras.Sequential) else twin.input
-    return as_functional(original, told), twin
+        sequential = isinstance(functional, keras.Sequential)
+        example = functional.inputs[0] if sequential else functional.input
+    return as_functional(original, example), functional
 
 
 def renamed_inputs(inputs: Inputs, model: Any, other: Any) -> Inputs:
@@ -38,7 +42,7 @@ def renamed_inputs(inputs: Inputs, model: Any, other: Any) -> Inputs:
     Raises:
         KitoError: the two models differ in the number of inputs.
     """
-    if isinstance(other, LoadedFile):  # it goes by the names of ``model``
+    if isinstance(other, LoadedFile):  # it takes inputs by the names of ``model``
         return inputs
     names, others = list(input_tensors(model)), list(input_tensors(other))
     if len(names) != len(others):
@@ -46,4 +50,4 @@ def renamed_inputs(inputs: Inputs, model: Any, other: Any) -> Inputs:
     if set(names) == set(others):
         return inputs
     pairs = zip(names, others, strict=True)
-    return {twin: inputs[name] for name, twin in pairs if name in inputs}
+    return {new: inputs[name] for name, new in pairs if name in inputs}

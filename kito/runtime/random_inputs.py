@@ -1,7 +1,4 @@
-"""What a model is fed: seeded random samples by its own input specs, or data that somebody gives.
-
-Inputs are a dict of arrays by input name, in the model's order; their first axis holds the samples.
-"""
+"""Seeded random samples that fit the inputs of a model."""
 
 from __future__ import annotations
 
@@ -29,18 +26,22 @@ def random_inputs(
 ) -> Inputs:
     """Random samples for each input of ``model``, the same for the same seed.
 
-    Float inputs are uniform in [low, high); integer inputs are uniform over what the Embedding that
-    takes them knows, otherwise 0 or 1 (uint8, which is an image's: 0 to 255); boolean inputs are
-    tossed. Optional inputs are given too.
+    Float inputs are uniform in [low, high). Integer inputs are uniform over the values that the
+    Embedding which takes them accepts; without one they are 0 or 1, or 0 to 255 for uint8, the
+    dtype of images. Boolean inputs are True or False with equal probability. Optional inputs are
+    included.
 
     Args:
         model: a built model.
-        samples: how many; a model of a fixed batch size gets a whole number of batches, at least
-            this many.
-        seed: of the random numbers; each input has a stream of its own.
+        samples: number of samples; a model of a fixed batch size gets a whole number of batches, at
+            least this many samples.
+        seed: seed of the random numbers; each input has a stream of its own.
         shape: by input name, the sizes without the batch, where the model leaves one open.
         low: least value of float inputs.
-        high: float inputs stay below it.
+        high: upper bound of float inputs, which they stay below.
+
+    Returns:
+        Arrays of shape (samples, ...) by input name.
 
     Raises:
         KitoError: an open size is not given, a given one does not fit, an input holds strings, or
@@ -99,11 +100,12 @@ def _sizes(name: str, wanted: Sequence[int | None], given: Sequence[int] | None)
 
 
 def _whole_batches(samples: int, batch: int | None) -> int:
+    """``samples`` rounded up to whole batches; ``batch`` is None where any size is allowed."""
     return samples if batch is None else -(-samples // batch) * batch
 
 
 def _integer_bounds(model: Any) -> dict[str, int]:
-    """By input name, how many values the layer that takes the input knows."""
+    """By input name, how many values the layer that takes the input accepts."""
     bounds: dict[str, int] = {}
     try:
         graph = read_graph(model)

@@ -1,4 +1,4 @@
-"""What models return, and the running figures of how two of them differ, batch by batch."""
+"""One inference call of a model, and its outputs as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from kito.runtime.engine import LoadedFile
 
 
 def call_model(model: Any, batch: Inputs) -> Any:
-    """What one call in inference returns, in the model's own structure."""
+    """The outputs of one call in inference, in the model's own structure.
+
+    Raises:
+        KitoError: the model cannot be run on this batch.
+    """
     try:
         if isinstance(model, LoadedFile):
             return model.run(batch)
         return model(call_arguments(model, batch), training=False)
-    except Exception as error:  # whatever a layer or the backend may raise
+    except Exception as error:  # a layer or the backend may raise anything
         shapes = {name: values.shape for name, values in batch.items()}
         raise KitoError(
             f"model '{model.name}' fails on inputs of shapes {shapes}: {describe(error)}"
@@ -36,7 +40,7 @@ def run(model: Any, batch: Inputs) -> list[np.ndarray]:
 
 
 def to_numpy(tensor: Any) -> np.ndarray:
-    """A tensor of the backend as an array; bfloat16, which NumPy has not, as float32."""
+    """A tensor of the backend as an array; bfloat16, which NumPy lacks, becomes float32."""
     if keras.backend.standardize_dtype(tensor.dtype) == "bfloat16":
         tensor = keras.ops.cast(tensor, "float32")
     if keras.backend.backend() == "torch":

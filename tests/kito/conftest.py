@@ -1,4 +1,4 @@
-"""What tests of the core share: the library that tells of GPUs, there and not there."""
+"""Fixtures of the core's tests: NVML, the library that reports on GPUs, simulated or missing."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def _main() -> None:
 
     import kito
     from kito.runtime.random_inputs import random_inputs
-    from kito.runtime.weights import randomize_weights
+    from kito.runtime.random_weights import randomize_weights
 
     results: dict[str, Any] = {}
     for network in sys.argv[1:]:

@@ -17,7 +17,7 @@ from kito.export.manifest import update_manifest, verify
 from kito.rewrite.reduce import reduce
 from kito.rewrite.reduction import Reduction
 from kito.runtime.random_inputs import random_inputs
-from kito.runtime.weights import randomize_weights
+from kito.runtime.random_weights import randomize_weights
 from pytest_kito.cli.app import app
 
 # What is first imported while ``pytester`` is in use is forgotten after it, and engines cannot be

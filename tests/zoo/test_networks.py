@@ -14,7 +14,7 @@ import kito
 from kito.equivalence.float64 import copy_model
 from kito.runtime.batch import Inputs, batches, call_arguments
 from kito.runtime.random_inputs import random_inputs
-from kito.runtime.weights import randomize_weights
+from kito.runtime.random_weights import randomize_weights
 from zoo.networks import NETWORKS, OTHERS, PRECOMPUTED, Network, Reach
 
 # Rounding errors differ much from sample to sample: for ResNet152 (right folds, ten weight sets)

@@ -1,4 +1,4 @@
-"""The backends of Keras behind one interface, one module each."""
+"""The backends of Keras, TensorFlow, JAX and PyTorch, behind one interface; one module each."""
 
 from kito.runtime.backends.jax import Jax as Jax
 from kito.runtime.backends.protocol import Backend as Backend

@@ -1,8 +1,4 @@
-"""What Keras computes with, behind one small interface: TensorFlow, JAX or PyTorch.
-
-It is what timing needs of them, and what computing in float64 does. Nobody of us had a GPU: those
-lines are written to the backends' documented interfaces and tested with a simulated device only.
-"""
+"""The JAX backend; the parts for GPUs are tested with a simulated GPU only."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ from kito.runtime.backends.protocol import Jit, on_device
 
 
 class Jax:
-    """``jax.jit`` of the model's ``stateless_call``, its weights passed in."""
+    """Calls are ``jax.jit`` of the model's ``stateless_call``, with its weights as arguments."""
 
     def __init__(self) -> None:
         self._jax = importlib.import_module("jax")
@@ -27,7 +23,7 @@ class Jax:
     def prepare(self, kind: str) -> None:
         if kind == "cpu":
             self._jax.config.update("jax_platforms", "cpu")
-        # Read when JAX starts on a GPU; otherwise it takes three quarters of the card.
+        # JAX reads this when it starts on a GPU; otherwise it takes three quarters of the memory.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
     def version(self) -> str:
@@ -36,7 +32,7 @@ class Jax:
     def gpu_names(self) -> list[str]:
         try:
             return [str(device.device_kind) for device in self._jax.devices("gpu")]
-        except RuntimeError:  # this is how it says that there is none
+        except RuntimeError:  # JAX raises where there is no GPU
             return []
 
     def threads(self) -> int | None:
@@ -71,12 +67,12 @@ class Jax:
         return call
 
     def float64_kind(self) -> Literal["cpu", "gpu"]:
-        # Neither TPUs nor Apple's GPUs, which it calls otherwise, have float64.
+        # JAX has other names for TPUs and Apple's GPUs, which have no float64.
         return "gpu" if self._jax.default_backend() == "gpu" else "cpu"
 
     @contextlib.contextmanager
     def float64(self, kind: str) -> Iterator[None]:
-        # Without it JAX makes float32 of what is asked for in float64. The name is that of 0.8.
+        # Without enable_x64 (its name since JAX 0.8), JAX silently turns float64 into float32.
         enable = getattr(self._jax, "enable_x64", None)
         if enable is None:
             enable = importlib.import_module("jax.experimental").enable_x64

@@ -1,7 +1,7 @@
-"""What Keras computes with, behind one small interface: TensorFlow, JAX or PyTorch.
+"""The interface to a backend of Keras: what timing and computing in float64 need of it.
 
-It is what timing needs of them, and what computing in float64 does. Nobody of us had a GPU: those
-lines are written to the backends' documented interfaces and tested with a simulated device only.
+The parts for GPUs are written to the backends' documented interfaces and tested with a simulated
+GPU only.
 """
 
 from __future__ import annotations
@@ -13,60 +13,66 @@ from typing import Any, Literal, Protocol
 import keras
 
 Jit = Literal["auto", "on", "off"]
-"""Whether calls are compiled by XLA; ``auto``: as the backend's own ``predict`` would have it."""
+"""Whether calls are compiled by XLA; ``auto``: where the backend's own ``predict`` does."""
 
 
 class Backend(Protocol):
-    """What kito needs to know of a backend."""
+    """A backend of Keras, as far as kito needs it."""
 
     def prepare(self, kind: str) -> None:
-        """Before anything is on a device: have the CPU chosen, or a GPU's memory shared.
+        """Choose the CPU, or share the memory of a GPU, before anything is computed.
 
         Args:
             kind: ``cpu``, ``gpu`` or ``auto``.
 
         Raises:
-            KitoError: the CPU is asked for, and it is too late to choose it.
+            KitoError: the CPU is requested, and it is too late to choose it.
         """
 
     def version(self) -> str:
         """The backend's version."""
 
     def gpu_names(self) -> list[str]:
-        """The names of the GPUs that it can use, the one that it uses first."""
+        """The names of the GPUs that it can use; the one that it uses goes first."""
 
     def threads(self) -> int | None:
-        """How many threads one operation may use; None where it does not tell."""
+        """How many threads one operation may use; None where the backend does not say."""
 
     def jit(self, model: keras.Model, wanted: Jit, kind: str) -> bool:
-        """Whether the calls of this model are to be compiled by XLA.
+        """Whether XLA compiles the calls of this model.
+
+        Args:
+            model: a built model.
+            wanted: what the user requests.
+            kind: ``cpu`` or ``gpu``.
 
         Raises:
-            KitoError: what is wanted is not to be had with this backend.
+            KitoError: this backend cannot do what is wanted.
         """
 
     def transfer(self, arguments: Any, kind: str) -> Callable[[], None]:
-        """Bringing ``arguments`` from the host to the device, waiting for the end of it."""
+        """A function that copies ``arguments`` to the device, and returns when that is done."""
 
     def compiled_call(
         self, model: keras.Model, arguments: Any, kind: str, jit: bool = False
     ) -> Callable[[], None]:
-        """One inference call, traced, on ``arguments`` held by the device, that waits for its end.
+        """A traced inference call on ``arguments`` held by the device; it waits for the result.
 
         Args:
             model: a built model.
             arguments: arrays in the structure that the model takes.
             kind: ``cpu`` or ``gpu``.
-            jit: what :meth:`jit` said.
+            jit: whether XLA compiles it, from :meth:`jit`.
         """
 
     def float64_kind(self) -> Literal["cpu", "gpu"]:
-        """The kind of device to compute in float64 on: the GPU, where there is one that can."""
+        """The kind of device to compute in float64 on: a GPU that supports it, else the CPU."""
 
     def float64(self, kind: str) -> AbstractContextManager[Any]:
-        """Where float64 is float64: what is built and called in it is on that kind of device."""
+        """A scope in which float64 is not reduced to float32, on that kind of device."""
 
 
 def on_device(kind: str) -> AbstractContextManager[Any]:
+    """A scope in which Keras builds and computes on the first device of this kind."""
     device: AbstractContextManager[Any] = keras.device(f"{kind}:0")
     return device

@@ -1,8 +1,4 @@
-"""What Keras computes with, behind one small interface: TensorFlow, JAX or PyTorch.
-
-It is what timing needs of them, and what computing in float64 does. Nobody of us had a GPU: those
-lines are written to the backends' documented interfaces and tested with a simulated device only.
-"""
+"""The backend that Keras uses in this process."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ def current() -> Backend:
     """The backend that Keras uses.
 
     Raises:
-        KitoError: it is one whose calls cannot be timed.
+        KitoError: kito does not support this backend.
     """
     name = keras.backend.backend()
     if name not in _BACKENDS:

@@ -1,8 +1,4 @@
-"""What Keras computes with, behind one small interface: TensorFlow, JAX or PyTorch.
-
-It is what timing needs of them, and what computing in float64 does. Nobody of us had a GPU: those
-lines are written to the backends' documented interfaces and tested with a simulated device only.
-"""
+"""The TensorFlow backend; the parts for GPUs are tested with a simulated GPU only."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from kito.runtime.backends.protocol import Jit, on_device
 
 
 class TensorFlow:
-    """One ``tf.function``; on CPU not compiled by XLA unless asked for: that is slower."""
+    """Calls are one ``tf.function``. On a CPU, XLA is slower, and compiles them only on request."""
 
     def __init__(self) -> None:
         import tensorflow as tf
@@ -32,13 +28,13 @@ class TensorFlow:
             if kind == "cpu" and gpus:
                 config.set_visible_devices([], "GPU")
             for gpu in gpus if kind != "cpu" else ():
-                # Otherwise the first tensor takes all memory of the card, whoever else is on it.
+                # Otherwise the first tensor takes all memory of the card from other processes.
                 config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError as error:  # TensorFlow has started, and with it the GPU
+        except RuntimeError as error:  # TensorFlow has already started, and uses the GPU
             if kind == "cpu":
                 raise KitoError(
-                    "the CPU cannot be chosen any more, TensorFlow has already started on the "
-                    "GPU: set CUDA_VISIBLE_DEVICES=-1, or choose before anything is computed"
+                    "it is too late to choose the CPU, TensorFlow has already started on the GPU: "
+                    "set CUDA_VISIBLE_DEVICES=-1, or choose before anything is computed"
                 ) from error
 
     def version(self) -> str:
@@ -78,7 +74,7 @@ class TensorFlow:
         elsewhere = {
             str(weight.value.device)
             for weight in model.weights
-            # Integers (the state of a random generator) live on the CPU anyway.
+            # Integers (the state of a random generator) are always on the CPU.
             if "float" in weight.dtype and f"device:{kind.upper()}:" not in weight.value.device
         }
         if elsewhere:
@@ -91,7 +87,7 @@ class TensorFlow:
             batch = tree.map_structure(tf.convert_to_tensor, arguments)
         function = tf.function(lambda batch: model(batch, training=False), jit_compile=jit)
         function.get_concrete_function(batch)
-        if kind == "cpu":  # the call returns when it is done
+        if kind == "cpu":  # the call returns when the result is there
 
             def call() -> None:
                 function(batch)
@@ -107,20 +103,22 @@ class TensorFlow:
         tf = self._tf
         if not tf.config.get_visible_devices("GPU"):
             return "cpu"
-        try:  # Apple's GPUs, say, have none, and only trying tells
+        try:  # some GPUs, such as Apple's, have no float64, which only an attempt shows
             with tf.device("/GPU:0"):
                 one = tf.ones((1, 1), tf.float64)
-                found = tf.linalg.matmul(one, one)
+                product = tf.linalg.matmul(one, one)
         except tf.errors.OpError:
             return "cpu"
-        return "gpu" if "device:GPU" in found.device else "cpu"
+        return "gpu" if "device:GPU" in product.device else "cpu"
 
     def float64(self, kind: str) -> AbstractContextManager[Any]:
         return on_device(kind)
 
 
 def _as_predict_would(model: keras.Model) -> bool:
+    """Whether the model's own ``predict`` would be compiled by XLA."""
     if not model.compiled:
-        # Asking notes the answer on the model, which is the user's: ask another with its layers.
+        # Reading jit_compile stores it on the model, which is the user's. Read it on another model
+        # of the same layers.
         model = keras.Model(model.inputs, model.outputs)
     return bool(model.jit_compile)

@@ -1,8 +1,4 @@
-"""What Keras computes with, behind one small interface: TensorFlow, JAX or PyTorch.
-
-It is what timing needs of them, and what computing in float64 does. Nobody of us had a GPU: those
-lines are written to the backends' documented interfaces and tested with a simulated device only.
-"""
+"""The PyTorch backend; the parts for GPUs are tested with a simulated GPU only."""
 
 from __future__ import annotations
 
@@ -20,13 +16,13 @@ from kito.runtime.backends.protocol import Jit, on_device
 
 
 class Torch:
-    """The call in ``torch.inference_mode``."""
+    """Calls run in ``torch.inference_mode``."""
 
     def __init__(self) -> None:
         self._torch = importlib.import_module("torch")
 
     def prepare(self, kind: str) -> None:
-        # It takes memory as it needs it. Keras chooses its device when it is imported.
+        # PyTorch takes memory as needed. Keras chooses the device when it is imported.
         if kind == "cpu" and self.gpu_names():
             raise KitoError(
                 "Keras on PyTorch is on the GPU already: set CUDA_VISIBLE_DEVICES=-1 to run on "
@@ -71,7 +67,7 @@ class Torch:
         batch = self._place(arguments, kind)
 
         def call() -> None:
-            # Keras puts what it makes itself on the device of this scope.
+            # Keras places tensors that it creates itself on the device of this scope.
             with torch.inference_mode(), keras.device(f"{kind}:0"):
                 model(batch, training=False)
             if kind == "gpu":
@@ -80,7 +76,7 @@ class Torch:
         return call
 
     def float64_kind(self) -> Literal["cpu", "gpu"]:
-        # Keras takes Apple's GPU where there is one; that has no float64.
+        # Keras may use Apple's GPU, which has no float64.
         return "gpu" if self._torch.cuda.is_available() else "cpu"
 
     def float64(self, kind: str) -> AbstractContextManager[Any]:

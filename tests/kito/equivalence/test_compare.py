@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import kito
-from kito.equivalence.compare import compare, compare_two_models_results
+from kito.equivalence.compare import compare, compare_with
+from kito.equivalence.criteria import Criteria
+from kito.equivalence.largest_difference import compare_two_models_results
 from kito.runtime.random_inputs import random_inputs
-from kito.runtime.weights import randomize_weights
+from kito.runtime.random_weights import randomize_weights
 
 L = keras.layers
 
@@ -119,6 +121,29 @@ def test_tolerances_of_single_outputs_are_strict() -> None:
     assert not compare(model, other, outputs={"a": (None, 2e-3)}).passed
     with pytest.raises(kito.KitoError, match=r"\['c'\].*no such output.*\['a', 'b'\]"):
         compare(model, other, outputs={"c": (None, 2e-3)})
+
+
+@pytest.mark.parametrize(
+    "criteria",
+    [
+        Criteria(),
+        Criteria(rtol=1e-3),
+        Criteria(outputs={"scores": (None, 1e-2)}),
+        Criteria(reference="float64"),
+    ],
+)
+def test_declared_criteria_are_those_of_compare(criteria: Criteria) -> None:
+    original, other = softmax(), softmax(factor=1.01)
+    fed = random_inputs(original)
+    assert compare_with(original, other, fed, criteria) == compare(
+        original,
+        other,
+        fed,
+        rtol=criteria.rtol,
+        atol=criteria.atol,
+        outputs=criteria.outputs,
+        reference=criteria.reference,
+    )
 
 
 @pytest.mark.parametrize("whose", ["original", "reduced"])

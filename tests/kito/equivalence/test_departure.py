@@ -12,13 +12,13 @@ from unittest import mock
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 from kito_models import feed
 from random_graphs import RELAXED, Plan, build, plans
 
 import kito
-from kito.equivalence import departure
+from kito.equivalence import stepwise
 from kito.equivalence.departure import Departure, find_departure
 from kito.equivalence.difference import Difference
 from kito.equivalence.float64 import copy_model
@@ -94,17 +94,19 @@ def exhaustive(original: Any, reduced: Any, batch: list[Any]) -> str | None:
     return departed[-1] if departed else None
 
 
-# Always the same graphs: of others, the two ways name one in some 200 differently.
-@settings(max_examples=30, derandomize=True, **RELAXED)
+# Always the same graphs: in about one of 200, the two ways name different layers. The seed is
+# explicit, as that of ``derandomize`` changes with the source of the test.
+@seed(0)
+@settings(max_examples=30, database=None, phases=[Phase.generate], **RELAXED)
 @given(plans(), st.integers(0, 99), st.sampled_from([0, 3000, 2**28]))
 def test_it_is_the_layer_that_a_look_at_everything_finds(plan: Plan, which: int, held: int) -> None:
-    original = copy_model(build(plan))  # in which layers that hold layers are open
+    original = copy_model(build(plan))  # in which layers that hold layers are inlined
     reduced = kito.reduce(original).model
     weighty = [x for x in all_layers(reduced) if x.weights and not isinstance(x, keras.Model)]
     if weighty:
         spoil(weighty[which % len(weighty)])
     batch = [x[:1] for x in feed(original)]
-    with mock.patch.object(departure, "_HELD_BYTES", held):
+    with mock.patch.object(stepwise, "_HELD_BYTES", held):
         found = first(original, reduced, batch)
     expected = exhaustive(original, reduced, batch)
     assert (found or "").partition("/")[0] == (expected or "")
@@ -124,7 +126,7 @@ def branching() -> Any:
 
 @pytest.mark.parametrize("layer", ["stem", "left_1", "left_2", "right_1", "right_2", "other"])
 def test_on_branches_it_is_the_one_that_is_wrong(layer: str) -> None:
-    original, wrong = branching(), None
+    original = branching()
     wrong = copy_model(original)
     spoil(wrong.get_layer(layer))
     assert first(original, wrong) == layer
@@ -292,10 +294,10 @@ def test_the_first_sample_that_is_nan_is_looked_into() -> None:
     difference = Difference()
     values = np.arange(6.0).reshape(3, 2)
     difference.add(values, values + np.array([[1], [2], [0]]))
-    assert difference.worst == 1
+    assert difference.worst_sample == 1
     difference.add(values, np.where(values > 3, np.nan, values))
     difference.add(values, values + 9)
-    assert difference.worst == 3 + 2
+    assert difference.worst_sample == 3 + 2
 
 
 def test_an_operation_that_opening_made_is_known_by_no_name() -> None:
@@ -305,7 +307,7 @@ def test_an_operation_that_opening_made_is_known_by_no_name() -> None:
     original, reduced = read_graph(model), Calls(read_graph(model), frozenset())
     made = frozenset(node.op for node in original.nodes if node.op.name == "tanh")
     found = match_layers(Calls(original, made), reduced)
-    # Nobody knows whether the reduced model has it, by another name.
+    # It is unknown whether the reduced model has it under another name.
     assert found == {"image": {"image"}, "a": {"a", "tanh"}, "b": {"b"}}
 
 
@@ -395,7 +397,7 @@ def test_what_there_is_no_room_for_waits_for_another_run(
     spoil(wrong.get_layer("a_4"))
     runs, held = [], [0]
 
-    class Watching(departure._Waiting):
+    class Watching(stepwise._Waiting):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             runs.append(self)
@@ -404,8 +406,8 @@ def test_what_there_is_no_room_for_waits_for_another_run(
             super()._make_room()
             held.append(sum(x.nbytes for values in self.held.values() for x in values))
 
-    monkeypatch.setattr(departure, "_Waiting", Watching)
-    monkeypatch.setattr(departure, "_HELD_BYTES", room)
+    monkeypatch.setattr(stepwise, "_Waiting", Watching)
+    monkeypatch.setattr(stepwise, "_HELD_BYTES", room)
     assert first(original, wrong) == "a_4"
     assert least <= len(runs) <= most
     assert max(held) <= room

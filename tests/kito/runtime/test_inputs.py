@@ -1,4 +1,4 @@
-"""What models are fed."""
+"""Inputs: random, given, checked, and cut into batches."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_whatever_is_given_is_taken(tmp_path: Path) -> None:
         ({"x": np.zeros((3, 2)), "y": 1}, r"missing \[\], unknown \['y'\]"),
         (np.full((3, 2), np.nan), "input 'x' holds NaN or infinity"),
         (np.array([["a", "b"]]), "input 'x' is of dtype <U1, the model takes float32"),
-        ([[1, 2], [3]], "input 'x' is no array"),
+        ([[1, 2], [3]], "input 'x' is not an array"),
         (np.zeros((0, 2)), "hold no samples"),
         (np.full((3, 2), 1e300), "input 'x' holds values beyond the range of float32"),
         (lambda: None, "returned None"),
@@ -135,8 +135,8 @@ def test_files_that_are_no_arrays(tmp_path: Path) -> None:
     np.save(tmp_path / "plain.npy", np.zeros((2, 2)))
     for name, message in [
         ("missing.npz", "there is no file"),
-        ("text.npz", "is no .npz file"),
-        ("pickled.npz", "is no .npz file"),
+        ("text.npz", "is not an .npz file"),
+        ("pickled.npz", "is not an .npz file"),
         ("plain.npy", "is a .npy file"),
     ]:
         with pytest.raises(KitoError, match=message):

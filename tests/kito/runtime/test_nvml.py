@@ -1,4 +1,4 @@
-"""What NVML tells of a GPU, with a stand-in for the library."""
+"""What NVML reports on a GPU, with a simulated library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def no_driver(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestState:
-    def test_is_what_the_gpu_tells(self, nvml: Nvml) -> None:
+    def test_is_what_the_gpu_reports(self, nvml: Nvml) -> None:
         nvml.reasons = 0x01 | 0x04 | 0x40
         state = gpu_state()
         assert state is not None
@@ -35,8 +35,8 @@ class TestState:
         assert gpu_state() is not None
         assert nvml.gpu == gpu
 
-    def test_leaves_out_what_the_gpu_does_not_tell(self, nvml: Nvml) -> None:
-        nvml.tells_clocks = False
+    def test_leaves_out_what_the_gpu_does_not_report(self, nvml: Nvml) -> None:
+        nvml.reports_clocks = False
         state = gpu_state()
         assert state is not None
         assert (state.sm_mhz, state.power_w) == (None, 70.0)
@@ -104,8 +104,8 @@ class TestWatch:
             now[0] += EVERY_S / 20
         assert watch.warnings() == []
 
-    def test_of_a_gpu_that_tells_no_clocks_has_the_rest(self, nvml: Nvml) -> None:
-        nvml.tells_clocks = False
+    def test_of_a_gpu_that_reports_no_clocks_has_the_rest(self, nvml: Nvml) -> None:
+        nvml.reports_clocks = False
         figures = self.watch(nvml, 1000).figures()
         assert figures is not None
         assert figures["clocks_mhz"] == {}

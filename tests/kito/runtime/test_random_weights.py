@@ -10,7 +10,7 @@ import pytest
 
 from kito.runtime.batch import call_arguments
 from kito.runtime.random_inputs import random_inputs
-from kito.runtime.weights import randomize_weights
+from kito.runtime.random_weights import randomize_weights
 
 L = keras.layers
 
