@@ -7,10 +7,12 @@ that the dtype in which the layer computes cannot hold is refused.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Array = np.ndarray[Any, Any]
 Vector = NDArray[np.float64]
 
 

@@ -576,7 +576,7 @@ def test_state_is_seen_and_left_alone(call: Call) -> None:
     model = around(layer)
     layer.counter.assign(3)
     before = (layer.counted, list(layer.seen))
-    from kito.rewrite.inline.inline import read_inlined
+    from kito.rewrite.inline.sweep import read_inlined
 
     found = read_inlined(model)
 
