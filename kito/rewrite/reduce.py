@@ -13,9 +13,10 @@ from kito.graph.build import build_model
 from kito.graph.ir import Graph, Op
 from kito.rewrite.inline.sweep import read_inlined
 from kito.rewrite.outcome import Kept, Outcome, Rewrite
-from kito.rewrite.passes import absorb_padding, collapse_linear, drop_identity, merge_branches
+from kito.rewrite.passes import absorb_padding, collapse_linear, drop_identity
 from kito.rewrite.passes.choose_kernels import table as choose_kernels
 from kito.rewrite.passes.fold_affine import fold as fold_affine
+from kito.rewrite.passes.merge_branches import merge as merge_branches
 from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
 from kito.rewrite.reduction import Reduction
 

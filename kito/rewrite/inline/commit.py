@@ -1,8 +1,8 @@
 """From scratch to the graph: a layer's body takes the place of its call.
 
-Bodies are read with scratch ops, so that an attempt that fails leaves nothing behind. Once every
-call of a layer has a verified body, :func:`adopt` lets the bodies call the ops of the model's graph,
-and :func:`splice` puts each body in the place of its call.
+Bodies are read with scratch ops, so that a failed attempt leaves nothing behind. Once every call of
+a layer has a verified body, :func:`adopt` lets the bodies call the ops of the model's graph, and
+:func:`splice` puts each body in the place of its call.
 """
 
 from __future__ import annotations
