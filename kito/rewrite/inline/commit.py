@@ -47,7 +47,7 @@ def splice(node: Node, body: Graph) -> list[Node]:
     The inputs of ``body`` stand for the tensors that ``node`` takes, each once, in order.
     """
     graph = node.graph
-    sources = dict(zip(body.inputs, dict.fromkeys(node.inputs), strict=True))
+    sources: dict[Tensor, Tensor] = dict(zip(body.inputs, dict.fromkeys(node.inputs), strict=True))
 
     def enter(x: Tensor) -> Tensor:
         return sources.get(x, x)

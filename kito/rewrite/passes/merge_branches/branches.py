@@ -8,7 +8,7 @@ or cannot be merged.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from keras import layers
@@ -205,13 +205,10 @@ def _diagonal(base: Base, scale: Array, shift: Array | None) -> Branch:
 
 def placed(branch: Branch, base: Branch) -> Branch | None:
     """The branch with a kernel of the shape of ``base``; None where its taps do not fit in."""
-    *window, inputs, filters = branch.kernel.shape
+    *window, _, filters = branch.kernel.shape
     if branch.strides != base.strides or branch.groups % base.groups:
         return None
-    if (inputs * branch.groups, filters) != (
-        base.kernel.shape[-2] * base.groups,
-        base.kernel.shape[-1],
-    ):
+    if (branch.inputs, filters) != (base.inputs, base.kernel.shape[-1]):
         return None
     taps = []
     for axis, size in enumerate(window):
@@ -222,12 +219,4 @@ def placed(branch: Branch, base: Branch) -> Branch | None:
         taps.append(place)
     kernel = np.zeros_like(base.kernel)
     kernel[np.ix_(*taps)] = regroup(branch.kernel, branch.groups, base.groups)
-    return Branch(
-        branch.source,
-        kernel,
-        base.groups,
-        branch.bias,
-        base.offsets,
-        base.strides,
-        base.dilations,
-    )
+    return replace(base, source=branch.source, kernel=kernel, bias=branch.bias)
