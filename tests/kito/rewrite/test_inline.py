@@ -831,8 +831,24 @@ def test_a_failed_attempt_never_touches_shared_ops(monkeypatch: pytest.MonkeyPat
     after = {x.op for graph in closed.graph.graphs() for x in graph.nodes}
     assert seen == [sorted((len(x.nodes), len(x.wrappers)) for x in after)]
     assert [x.closed for x in closed.closed] == ["it failed"]
-    for op in after:
-        assert all(node in node.graph.nodes and node.op is op for node in op.nodes)
+
+
+def test_a_nested_model_that_is_known_is_not_read_twice() -> None:
+    """Its calls would count twice, in a second graph that belongs to no model."""
+    x = keras.Input((4,))
+    nested = keras.Model(x, L.BatchNormalization(name="norm")(L.Dense(4)(x)), name="nested")
+
+    def setup(self: Any) -> None:
+        self.nested = nested
+
+    block = Custom(lambda self, x: self.bn(self.nested(x)), setup, name="block")
+    inlined = sweep.read_inlined(randomize(keras.Model(x, block(nested(x)))))
+
+    assert inlined.names == ("block",)
+    graphs = list(inlined.graph.graphs())
+    assert [x.model.name for x in graphs].count("nested") == 1
+    for op in {node.op for graph in graphs for node in graph.nodes}:
+        assert all(node.graph in graphs and node in node.graph.nodes for node in op.nodes)
 
 
 def test_a_closed_layer_that_cannot_be_copied_says_both() -> None:
