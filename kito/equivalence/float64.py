@@ -21,7 +21,7 @@ import numpy as np
 from kito.errors import KitoError
 from kito.graph.build import build_model
 from kito.graph.keras_internals import output_names
-from kito.rewrite.inline.inline import read_inlined
+from kito.rewrite.inline.sweep import read_inlined
 from kito.runtime import backends
 from kito.runtime.batch import Inputs, batch_limit, batches
 from kito.runtime.pair import renamed_inputs

@@ -18,7 +18,7 @@ from kito.graph.interpret import calls
 from kito.graph.ir import Graph, Node, Op
 from kito.graph.keras_internals import all_layers
 from kito.graph.read import read_graph
-from kito.rewrite.inline.inline import read_inlined
+from kito.rewrite.inline.sweep import read_inlined
 
 _PADDING = (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D, keras.layers.ZeroPadding3D)
 """Layers that vanish into the layer after them; the layer before them keeps its output."""

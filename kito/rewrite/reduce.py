@@ -11,17 +11,12 @@ import keras
 from kito.errors import KitoError, UnsupportedModelError
 from kito.graph.build import build_model
 from kito.graph.ir import Graph, Op
-from kito.rewrite.inline.inline import read_inlined
+from kito.rewrite.inline.sweep import read_inlined
 from kito.rewrite.outcome import Kept, KeptAffine, Outcome, Rewrite
-from kito.rewrite.passes import (
-    absorb_padding,
-    collapse_linear,
-    drop_identity,
-    fold_batchnorm,
-    merge_branches,
-)
-from kito.rewrite.passes.choose_kernels import choose as choose_kernels
+from kito.rewrite.passes import absorb_padding, collapse_linear, drop_identity, fold_batchnorm
+from kito.rewrite.passes.choose_kernels import table as choose_kernels
 from kito.rewrite.passes.fold_affine import fold as fold_affine
+from kito.rewrite.passes.merge_branches import merge as merge_branches
 from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
 from kito.rewrite.reduction import Reduction
 

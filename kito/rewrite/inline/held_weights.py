@@ -1,4 +1,4 @@
-"""Weights that a layer uses itself, not through a layer in it, and the stock layers that hold them.
+"""Stock layers for the weights that a composite layer uses itself, not through a layer in it.
 
 - ``x @ kernel`` with a kernel of two axes is a ``Dense`` without bias;
 - ``x * c``, ``x + c``, ``x - c`` and ``c - x``, with a ``c`` that does not make ``x`` larger, are a
@@ -20,11 +20,11 @@ from kito.graph.keras_internals import all_layers
 from kito.graph.stock import keras_name
 
 _LARGEST = 1 << 18
-"""Elements of a constant in a Rescaling, which are written into its configuration."""
+"""Most elements of a constant in a Rescaling, whose configuration lists them."""
 
 
 def hold_weights(inside: Graph, layer: Any, unrecorded: list[Any]) -> str | None:
-    """Let stock layers hold the weights of ``layer`` that no call in ``inside`` has.
+    """Let stock layers hold the weights of ``layer`` that belong to no layer called in ``inside``.
 
     Args:
         inside: the calls that ``layer`` makes; changed in place.
@@ -32,7 +32,7 @@ def hold_weights(inside: Graph, layer: Any, unrecorded: list[Any]) -> str | None
         unrecorded: the layers in it, at any depth, that were called on constants.
 
     Returns:
-        What cannot be held, in words; None where everything is.
+        What cannot be held, in words; None where every weight is held.
     """
     held = {
         id(v)
@@ -42,7 +42,7 @@ def hold_weights(inside: Graph, layer: Any, unrecorded: list[Any]) -> str | None
     }
     direct = [node for node in inside.nodes if _constants(node, variables_only=True)]
     named = {id(v) for node in direct for v in _constants(node, variables_only=True)}
-    # With a layer that is there for training only, or whose result nobody takes, nothing is lost.
+    # A layer that runs in training only, or whose result is not used, may be lost.
     reached = {id(v) for x in unrecorded for v in x.weights} | {id(v) for v in _own(layer)}
     lost = [v for v in layer.weights if id(v) in reached and id(v) not in held | named]
     computed = []
@@ -78,7 +78,7 @@ def _constants(node: Node, variables_only: bool = False) -> list[Any]:
 
 
 def _hold(inside: Graph, node: Node, owner: Any) -> bool:
-    """Let a stock layer do what an operation does with a constant; False where none can."""
+    """Let a stock layer replace an operation with a constant; False where none can."""
     data, result = node.data, node.outputs[0]
     if len(node.args) != 2 or node.kwargs or len(node.inputs) != 1 or data is None:
         return False
@@ -93,11 +93,11 @@ def _hold(inside: Graph, node: Node, owner: Any) -> bool:
         stock.build(data.shape)
         stock.kernel.assign(constant)
     else:
-        found = _as_rescaling(kind, constant, first)
+        terms = _as_rescaling(kind, constant, first)
         simple = keras.config.image_data_format() == "channels_last"
-        if found is None or not simple or data.shape != result.shape or constant.size > _LARGEST:
+        if terms is None or not simple or data.shape != result.shape or constant.size > _LARGEST:
             return False
-        stock = layers.Rescaling(*found, name=name, dtype="float32")
+        stock = layers.Rescaling(*terms, name=name, dtype="float32")
     node.op.nodes.remove(node)
     node.op = Op(stock, name)
     node.op.nodes = [node]

@@ -4,8 +4,8 @@ Identity: ``conv(pad(x), padding="valid") = conv(x, padding="same")`` where ``pa
 ``x`` exactly the zeros that ``same`` would put there for the size of ``x`` (see
 :mod:`kito.rewrite.convolution`). It saves a copy of the whole tensor.
 
-It holds for convolutions, depthwise and separable ones, of one to three dimensions. The padding
-goes only if every user of it can do without; a convolution that is called at several places is
+It holds for plain, depthwise and separable convolutions of one to three dimensions. A padding is
+removed only if every user of it can absorb it; a convolution that is called at several places is
 changed only if all its calls read such paddings.
 """
 
@@ -38,9 +38,9 @@ def run(graph: Graph) -> Outcome:
         for node in inner.nodes
         if type(node.op.layer) in PADDINGS and (users := _users(node))
     }
-    while True:  # a padding that stays keeps its convolutions, and they other paddings
+    while True:  # a padding that stays holds its convolutions back, and they other paddings
         ops = {user.op for users in paddings.values() for user in users}
-        whole = {op for op in ops if all(_padding(site, op) in paddings for site in op.calls())}
+        whole = {op for op in ops if all(_padding(call, op) in paddings for call in op.calls())}
         stay = [node for node, users in paddings.items() if not {x.op for x in users} <= whole]
         if not stay:
             break
@@ -56,13 +56,13 @@ def run(graph: Graph) -> Outcome:
     return outcome
 
 
-def _padding(site: Node, op: Op) -> Node | None:
+def _padding(call: Node, op: Op) -> Node | None:
     """The call whose result this call reads, where it is a call of the layer itself."""
-    return None if site.op is not op or site.data is None else site.data.node
+    return None if call.op is not op or call.data is None else call.data.node
 
 
 def _users(node: Node) -> list[Node]:
-    """The convolutions that read the padding, if all its users are such that could pad."""
+    """The convolutions that read the padding; none if any user of it cannot absorb it."""
     source, result = node.data, node.outputs[0]
     if source is None or node.changes_mask or node.graph.is_output(result):
         return []

@@ -1,4 +1,4 @@
-"""One layer for two linear ones in a row, where that takes fewer multiplications.
+"""One layer for two linear layers in a row, where that takes fewer multiplications.
 
 Identities, with ``M`` the matrix of a 1 x 1 convolution or a Dense layer:
 
@@ -9,7 +9,8 @@ Identities, with ``M`` the matrix of a 1 x 1 convolution or a Dense layer:
 
 Per output element the first pair takes ``k * in * mid + mid * out`` multiplications, the second
 ``in * mid + k * mid * out``, with windows of k elements, and the one layer ``k * in * out``. A
-depthwise 1 x 1 convolution before a convolution takes none that would be missed.
+depthwise 1 x 1 convolution before a convolution is always merged: that never takes more
+multiplications.
 """
 
 from __future__ import annotations
@@ -21,15 +22,13 @@ import numpy as np
 from keras import layers
 
 from kito.graph.ir import Graph, Node, Op
-from kito.rewrite.affine import Refused
+from kito.rewrite.affine import Array, Refused
 from kito.rewrite.channels import is_channels_first
 from kito.rewrite.convolution import DENSE, DEPTHWISE, check_linear, windows
-from kito.rewrite.numerics import check_range
+from kito.rewrite.numerics import cast
 from kito.rewrite.outcome import Outcome, Rewrite
 from kito.rewrite.transfer.kernel import window_sum
 from kito.rewrite.transfer.preconditions import check_bias_axis
-
-Array = np.ndarray[Any, Any]
 
 _LINEAR = (*DENSE, layers.Dense)
 
@@ -79,7 +78,7 @@ def _channel_axis(node: Node) -> int:
 
 
 def _into_first(first: Op, second: Op) -> bool:
-    """``M (W x + b) + c``; whether it was done."""
+    """Make the first layer ``M (W x + b) + c``; returns whether that was done."""
     mix, kernel = _matrix(second), _kernel(first)
     if mix is None or kernel is None:
         return False
@@ -88,7 +87,8 @@ def _into_first(first: Op, second: Op) -> bool:
     taps = math.prod(kernel.shape[:-2])
     if taps * inputs * filters >= taps * inputs * between + between * filters:
         return False
-    bias = _sum(None if (own := _bias(first)) is None else own @ mix, _bias(second))
+    own = _bias(first)
+    bias = _sum(None if own is None else own @ mix, _bias(second))
     size = "units" if type(first.layer) is layers.Dense else "filters"
     config = {size: filters, "activation": second.setting("activation")}
     _change(first, kernel @ mix, bias, config)
@@ -96,7 +96,7 @@ def _into_first(first: Op, second: Op) -> bool:
 
 
 def _into_second(first: Op, second: Op) -> bool:
-    """``W (M x + b) + c``; whether it was done."""
+    """Make the second layer ``W (M x + b) + c``; returns whether that was done."""
     kernel, bias = _kernel(second), _bias(first)
     if kernel is None:
         return False
@@ -106,12 +106,12 @@ def _into_second(first: Op, second: Op) -> bool:
     response = None if bias is None else bias @ window_sum(kernel)
     between, filters = kernel.shape[-2:]
     if type(first.layer) in DEPTHWISE:
-        each = _pointwise(first)
-        if each is None:
+        scales = _pointwise(first)
+        if scales is None:
             return False
-        inputs = len(each)
+        inputs = len(scales)
         parts = kernel.reshape(*kernel.shape[:-2], inputs, -1, filters)
-        new = np.einsum("ij,...ijo->...io", each, parts)
+        new = np.einsum("ij,...ijo->...io", scales, parts)
     else:
         mix = _matrix(first)
         if mix is None:
@@ -155,17 +155,18 @@ def _bias(op: Op) -> Array | None:
 
 
 def _sum(one: Array | None, other: Array | None) -> Array | None:
-    return other if one is None else one if other is None else one + other
+    """The sum of two biases; None is zero."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
 
 
 def _change(op: Op, kernel: Array, bias: Array | None, config: dict[str, Any]) -> None:
     """Give the layer another kernel; raises Refused where its dtype cannot hold it."""
     old = op.weight("kernel")
     assert old is not None
-    with np.errstate(all="ignore"):
-        weights = {"kernel": kernel.astype(old.dtype)}
-        if bias is not None:
-            weights["bias"] = bias.astype(old.dtype)
-    for name, values in weights.items():
-        check_range(values, name, op.layer.compute_dtype)
+    dtype, compute_dtype = old.dtype, op.layer.compute_dtype
+    weights = {"kernel": cast(kernel, dtype, "kernel", compute_dtype)}
+    if bias is not None:
+        weights["bias"] = cast(bias, dtype, "bias", compute_dtype)
     op.change(weights, {**config, "use_bias": bias is not None})

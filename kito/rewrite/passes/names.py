@@ -10,7 +10,7 @@ DEFAULT_PASSES: tuple[str, ...] = (
     "collapse_linear",
     "choose_kernels",
 )
-"""What :func:`kito.reduce` runs, in order."""
+"""The passes that :func:`kito.reduce` runs by default, in order."""
 
 PASSES: tuple[str, ...] = (*DEFAULT_PASSES, "fold_batchnorm")
-"""Every pass there is; ``fold_batchnorm`` alone is exactly what KITO 1.0.5 did."""
+"""All passes; ``fold_batchnorm`` alone does exactly what KITO 1.0.5 did."""

@@ -1,4 +1,4 @@
-"""Layers that hold layers, and subclassed models: opened right, or closed with the reason."""
+"""Composite layers and subclassed models: inlined right, or closed with the reason."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from kito_models import RTOL, assert_same, randomize
 
 import kito
 from kito.graph.keras_internals import all_layers
+from kito.rewrite.inline import sweep
 from kito.rewrite.transfer import registry
 
 L = keras.layers
@@ -576,9 +577,7 @@ def test_state_is_seen_and_left_alone(call: Call) -> None:
     model = around(layer)
     layer.counter.assign(3)
     before = (layer.counted, list(layer.seen))
-    from kito.rewrite.inline.inline import read_inlined
-
-    found = read_inlined(model)
+    found = sweep.read_inlined(model)
 
     assert found.names == ()
     (op,) = (x.op for x in found.graph.nodes if x.op.name == "block")
@@ -799,6 +798,57 @@ def test_a_closed_layer_leaves_no_calls_behind() -> None:
     y = Custom(call, setup, name="block")(L.Dense(4, name="second")(shared(x)))
     reduction = kito.reduce(randomize(keras.Model(x, y)), passes=("collapse_linear",))
     assert reduction.rewrites == (kito.Rewrite("collapse_linear", ("second",), "shared"),)
+
+
+def test_a_failed_attempt_never_touches_shared_ops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even while it lasts: the ops get calls only once every body is verified."""
+    x = keras.Input((5, 4))
+    shared = L.Dense(4, name="shared")
+    each = L.TimeDistributed(shared, name="each")
+    nested = keras.Model(x, L.BatchNormalization(name="norm")(each(x)), name="nested")
+
+    def call(self: Any, x: Any) -> Any:
+        return self.bn(shared(each(nested(x))))
+
+    def setup(self: Any) -> None:
+        self.layers = [shared, each, nested]
+
+    model = randomize(keras.Model(x, Custom(call, setup, name="block")(nested(each(shared(x))))))
+    seen: list[list[tuple[int, int]]] = []
+
+    def fails(node: Any, *others: Any) -> str:
+        ops = {x.op for graph in node.graph.graphs() for x in graph.nodes}
+        seen.append(sorted((len(x.nodes), len(x.wrappers)) for x in ops))
+        return "it failed"
+
+    expected = kito.reduce(model)
+    assert expected.opened == ("block",)
+    assert_same(model, expected.model)
+    names = [x.name for x in expected.model.layers]
+    assert names.count("nested") == 1
+    monkeypatch.setattr("kito.rewrite.inline.body.check_same_outputs", fails)
+    closed = sweep.read_inlined(model)
+    after = {x.op for graph in closed.graph.graphs() for x in graph.nodes}
+    assert seen == [sorted((len(x.nodes), len(x.wrappers)) for x in after)]
+    assert [x.closed for x in closed.closed] == ["it failed"]
+
+
+def test_a_nested_model_that_is_known_is_not_read_twice() -> None:
+    """Its calls would count twice, in a second graph that belongs to no model."""
+    x = keras.Input((4,))
+    nested = keras.Model(x, L.BatchNormalization(name="norm")(L.Dense(4)(x)), name="nested")
+
+    def setup(self: Any) -> None:
+        self.nested = nested
+
+    block = Custom(lambda self, x: self.bn(self.nested(x)), setup, name="block")
+    inlined = sweep.read_inlined(randomize(keras.Model(x, block(nested(x)))))
+
+    assert inlined.names == ("block",)
+    graphs = list(inlined.graph.graphs())
+    assert [x.model.name for x in graphs].count("nested") == 1
+    for op in {node.op for graph in graphs for node in graph.nodes}:
+        assert all(node.graph in graphs and node in node.graph.nodes for node in op.nodes)
 
 
 def test_a_closed_layer_that_cannot_be_copied_says_both() -> None:

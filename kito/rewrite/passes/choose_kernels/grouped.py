@@ -29,7 +29,7 @@ _DEPTHWISE: dict[type, Any] = {
     layers.Conv2D: layers.DepthwiseConv2D,
 }
 _MOST_GROUPS = 64
-"""As many as were measured; each becomes a layer."""
+"""The largest number of groups that was measured; each group becomes a layer."""
 
 _ELEMENTWISE = tuple(
     getattr(activations, name)
@@ -42,7 +42,7 @@ _ELEMENTWISE = tuple(
 
 
 def as_depthwise(node: Node) -> Rewrite | None:
-    """A depthwise layer of the same name for all calls of a grouped convolution."""
+    """Let a depthwise layer of the same name take all calls of a grouped convolution."""
     op = node.op.innermost
     if type(op.layer) not in _DEPTHWISE:
         return None
@@ -76,7 +76,7 @@ def as_depthwise(node: Node) -> Rewrite | None:
 
 
 def _is_depthwise(op: Op, shape: tuple[int, ...]) -> bool:
-    """Whether the layer can be a depthwise one, and is then computed in another way."""
+    """Whether a depthwise layer can replace the layer, and runs another kernel."""
     along = windows(op.layer)
     strides, dilations = {x.stride for x in along}, {x.dilation for x in along}
     try:
@@ -86,7 +86,7 @@ def _is_depthwise(op: Op, shape: tuple[int, ...]) -> bool:
     return (
         op.layer.groups > 1
         and shape[-2] == 1
-        # One tap is a product: no kernel is slow at that.
+        # A convolution of one tap is a product, which is fast in every kernel.
         and math.prod(shape[:-2]) > 1
         and op.setting("padding") in ("valid", "same")
         and not isinstance(op.setting("activation"), layers.Layer)  # it has weights of its own
@@ -96,8 +96,8 @@ def _is_depthwise(op: Op, shape: tuple[int, ...]) -> bool:
     )
 
 
-def as_plain_ones(node: Node) -> Rewrite | None:
-    """Slices, a plain convolution of each, and a Concatenate with the name of the grouped one."""
+def as_plain(node: Node) -> Rewrite | None:
+    """Slices, a plain convolution of each, and a Concatenate that gets the name of the layer."""
     op, graph, data = node.op, node.graph, node.data
     if type(op.layer) not in _DEPTHWISE or not 1 < op.layer.groups <= _MOST_GROUPS:
         return None
@@ -132,6 +132,6 @@ def _can_be_split(node: Node) -> bool:
     return (
         (activation is None or activation in _ELEMENTWISE)
         and not is_channels_first(node.op.layer)
-        # A Sequential model is a list of layers, and a slice is none.
+        # A Sequential model is a list of layers, and a slice is not a layer.
         and not node.graph.sequential
     )

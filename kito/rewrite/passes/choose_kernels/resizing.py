@@ -16,9 +16,9 @@ from kito.graph.ir import Node
 from kito.rewrite.outcome import Rewrite
 
 _LEAST_ELEMENTS = 2**18
-"""Of the output for one sample. Smaller ones were measured as slower at batch 1, and as equal."""
+"""Elements of the output for one sample; smaller outputs were measured as slower or equal."""
 _LARGEST_SIZE = 2**14
-"""Far below where float32 could round to the next element."""
+"""Of an axis of the output; float32 rounds to the next element only far above it."""
 
 
 def as_resizing(node: Node) -> Rewrite | None:

@@ -1,20 +1,20 @@
 """One depthwise convolution for padding, cropping and subsampling in a row.
 
-A pooling with a window of one element, average or maximum, does nothing but keep every
-``stride``-th element. Along one axis, output ``o`` of
+A pooling with a window of one element, average or maximum, only keeps every ``stride``-th element.
+Along one axis, output ``o`` of
 
     pool(crop(pad(x))),  with ``p`` zeros and ``c`` elements cropped before,
 
 is ``x[o * stride + c - p]``, or zero outside of ``x``. That is a depthwise convolution with a
 kernel of one 1 and zeros, where a window of ``stride`` elements or fewer has a tap there (see
-:mod:`kito.rewrite.convolution`). It reads the tensor once. Padding and cropping each copy all of it, and
-with a stride of 2 nobody reads three quarters of that. NASNet and PNASNet halve their sizes so
-(*factorized reduction*), with an offset of 1.
+:mod:`kito.rewrite.convolution`). It reads the tensor once. Padding and cropping each copy all of
+it, and with a stride of 2 three quarters of the copy are never read. NASNet and PNASNet halve their
+sizes in this way (*factorized reduction*), with an offset of 1.
 
-Either layer before the pooling may be missing, and each goes only if it is seen by the next alone
-and is no output of the model. Sizes must be known, the strides of both axes equal and above 1, the
-channels last, and everything in float32. What is finite comes out to the bit; a zero of the kernel
-times what is not finite is not zero.
+Either layer before the pooling may be missing. Each is removed only if the next is its only user
+and it is no output of the model. Sizes must be known, the strides of both axes equal and above 1,
+the channels last, and everything in float32. Finite inputs give the same outputs to the bit;
+infinities and NaN do not, since the zeros of the kernel multiply them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Tap:
 
 
 def as_one_depthwise(pooling: Node) -> Rewrite | None:
-    """A depthwise convolution with the name of a pooling, for it and what is before it."""
+    """A depthwise convolution of the same name for a pooling and the layers before it."""
     graph, layer = pooling.graph, pooling.op.layer
     if type(layer) not in _POOLINGS or not _is_plain(pooling):
         return None
@@ -56,14 +56,14 @@ def as_one_depthwise(pooling: Node) -> Rewrite | None:
     source = row[0].data
     assert source is not None
     shifts = [sum(x) for x in zip(*(_shift(node) for node in row), strict=True)]
-    found = _place(source, pooling.outputs[0], shifts, stride)
-    if found is None:
+    placed = _place(source, pooling.outputs[0], shifts, stride)
+    if placed is None:
         return None
-    padding, taps = found
-    gone = tuple(node.op.name for node in row)
-    new = _layer(pooling, source, padding, taps, stride)
+    padding, taps = placed
+    removed = tuple(node.op.name for node in row)
+    new = _depthwise(pooling, source, padding, taps, stride)
     graph.call_layer(pooling, new, source)
-    return Rewrite("choose_kernels", gone, pooling.op.name)
+    return Rewrite("choose_kernels", removed, pooling.op.name)
 
 
 def _is_plain(node: Node) -> bool:
@@ -76,7 +76,7 @@ def _is_plain(node: Node) -> bool:
 
 
 def _before(graph: Graph, pooling: Node) -> list[Node]:
-    """The padding and the cropping before the pooling, in this order, as far as they can go."""
+    """The padding and the cropping before the pooling that can be removed, in this order."""
     row: list[Node] = []
     for kind in (layers.Cropping2D, layers.ZeroPadding2D):
         last = row[0] if row else pooling
@@ -91,7 +91,7 @@ def _before(graph: Graph, pooling: Node) -> list[Node]:
 
 
 def _shift(node: Node) -> tuple[int, ...]:
-    """By how much what it makes begins later than what it reads, along both axes."""
+    """By how many elements its output begins later than its input, along both axes."""
     layer = node.op.layer
     if isinstance(layer, layers.ZeroPadding2D):
         return tuple(-x for x in zeros_before(layer))
@@ -101,20 +101,21 @@ def _shift(node: Node) -> tuple[int, ...]:
 def _place(
     source: Tensor, result: Tensor, shifts: list[int], stride: int
 ) -> tuple[str, list[_Tap]] | None:
-    """A padding mode, and along both axes a window in which one tap reads what is asked for."""
+    """A padding mode, and along both axes a window of which one tap reads the right element."""
     sizes, counts = source.shape[1:-1], result.shape[1:-1]
     for padding in ("valid", "same"):
         taps = [
             _tap(n, count, shift, stride, padding)
             for n, count, shift in zip(sizes, counts, shifts, strict=True)
         ]
-        found = [tap for tap in taps if tap is not None]
-        if len(found) == len(taps):
-            return padding, found
+        known = [tap for tap in taps if tap is not None]
+        if len(known) == len(taps):
+            return padding, known
     return None
 
 
 def _tap(n: int | None, count: int | None, shift: int, stride: int, padding: str) -> _Tap | None:
+    """A tap that reads ``o * stride + shift`` of ``n`` elements for each of ``count`` outputs."""
     if n is None or count is None:
         return None
     for size in range(1, stride + 1):
@@ -128,7 +129,7 @@ def _tap(n: int | None, count: int | None, shift: int, stride: int, padding: str
     return None
 
 
-def _layer(
+def _depthwise(
     pooling: Node, source: Tensor, padding: str, taps: list[_Tap], stride: int
 ) -> layers.Layer:
     layer = layers.DepthwiseConv2D(
@@ -139,7 +140,7 @@ def _layer(
         data_format="channels_last",
         name=pooling.op.name,
         dtype=pooling.op.layer.dtype_policy,
-        trainable=False,  # it is no weight to be learned
+        trainable=False,  # the kernel is a constant
     )
     layer.build(source.shape)
     kernel = np.zeros(layer.kernel.shape, "float32")

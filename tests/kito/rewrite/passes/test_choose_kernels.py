@@ -13,7 +13,7 @@ from kito_models import assert_same, feed, outputs, randomize
 import kito
 from kito.equivalence.float64 import copy_model
 from kito.rewrite.passes.choose_kernels import resizing
-from kito.rewrite.passes.choose_kernels.choose import TABLE
+from kito.rewrite.passes.choose_kernels.table import TABLE
 
 L = keras.layers
 TENSORFLOW = keras.config.backend() == "tensorflow"

@@ -1,4 +1,4 @@
-"""What does nothing in inference goes; what does something, or names an output, stays."""
+"""Layers that do nothing in inference are dropped; those that name an output stay."""
 
 from __future__ import annotations
 

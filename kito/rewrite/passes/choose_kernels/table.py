@@ -1,9 +1,10 @@
-"""The same function through another stock layer whose kernel is faster.
+"""The table of kernel choices, and the run over a graph.
 
-What is exact is in :mod:`kito.faster`; here is the choice. An entry is taken for the backends and
-targets for which it was measured to be faster, or is known to do no harm; ``benchmarks/layers.py``
-measures. All of it was measured on CPUs, with TensorFlow and JAX; nothing on a GPU, nor with
-PyTorch.
+Identity: another stock layer computes the same function with a faster kernel. The other modules of
+this package hold the rewrites and their formulas; the table says where each is used. An entry is
+used for the backends and targets for which it was measured to be faster, or is known to do no harm;
+``benchmarks/layers.py`` measures. All measurements were made on CPUs, with TensorFlow and JAX; none
+on a GPU or with PyTorch.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import keras
 
 from kito.graph.ir import Graph, Node
 from kito.rewrite.outcome import Outcome, Rewrite
-from kito.rewrite.passes.choose_kernels.grouped import as_depthwise, as_plain_ones
+from kito.rewrite.passes.choose_kernels.grouped import as_depthwise, as_plain
 from kito.rewrite.passes.choose_kernels.normalization import without_affine
 from kito.rewrite.passes.choose_kernels.resizing import as_resizing
 from kito.rewrite.passes.choose_kernels.subsampling import as_one_depthwise
@@ -25,12 +26,12 @@ _ANY = ("any", "cpu", "gpu")
 
 @dataclass(frozen=True)
 class Entry:
-    """One choice.
+    """One rewrite, and where it is used.
 
     Attributes:
-        rewrite: rewrites a call; None where it did nothing.
-        backends: where it is done.
-        targets: for which ``target`` of ``reduce()``.
+        rewrite: rewrites a call; returns None where it did nothing.
+        backends: the Keras backends for which it is used.
+        targets: the values of the argument ``target`` of ``reduce()`` for which it is used.
     """
 
     rewrite: Callable[[Node], Rewrite | None]
@@ -46,13 +47,13 @@ TABLE = (
     # both layers call the same kernel.
     Entry(as_depthwise, ("tensorflow",), _ANY),
     # XLA, which both use for it, is slow at groups on CPUs; on a GPU, each would be a launch.
-    Entry(as_plain_ones, ("tensorflow", "jax"), ("cpu",)),
+    Entry(as_plain, ("tensorflow", "jax"), ("cpu",)),
     # One reading of the tensor for up to three copies of it.
     Entry(as_one_depthwise, ("tensorflow",), _ANY),
     # One kernel for two repetitions, each of which copies.
     Entry(as_resizing, ("tensorflow",), _ANY),
 )
-"""In the order in which they are tried."""
+"""The entries, in the order in which they are tried."""
 
 
 def run(graph: Graph, target: str) -> Outcome:
@@ -64,7 +65,7 @@ def run(graph: Graph, target: str) -> Outcome:
             continue
         for inner in graph.graphs():
             for node in list(inner.nodes):
-                if node not in inner.nodes:  # gone with another
+                if node not in inner.nodes:  # removed together with another
                     continue
                 rewrite = entry.rewrite(node)
                 if rewrite is not None:

@@ -1,0 +1,21 @@
+"""Why a layer is not inlined, in words."""
+
+from __future__ import annotations
+
+import re
+
+
+class StaysClosed(Exception):
+    """A layer cannot be inlined; the message is the reason."""
+
+
+def tracing_failure(error: Exception) -> str:
+    """Why a layer's ``call`` failed on symbolic tensors, from what it raised."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("Arguments received by")[0]
+    text = " ".join(re.sub(r"Exception encountered when calling \S+\.", "", text).split())
+    if "cannot be used as a boolean" in text:
+        return "its call() decides by the values of tensors"
+    outside = ("cannot be used as input to a TensorFlow", "convert it to a NumPy", "JAX function")
+    if any(x in text for x in outside):
+        return "its call() uses operations outside Keras"
+    return f"its call() cannot be followed: {type(error).__name__}: {text:.200}"
