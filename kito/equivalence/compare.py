@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from kito.equivalence.criteria import Criteria
 from kito.equivalence.departure import find_departure
 from kito.equivalence.difference import Difference, output_pairs
 from kito.equivalence.float64 import Errors, errors_vs_float64
@@ -256,3 +257,16 @@ def compare_two_models_results(
             largest = float(np.maximum(largest, np.max(difference, initial=0.0)))
     print(f"Max difference on {test_number} samples: {largest}")  # noqa: T201 (KITO printed it)
     return largest
+
+
+def compare_with(original: Any, reduced: Any, inputs: Any, criteria: Criteria) -> Comparison:
+    """Compare the outputs of two models by declared criteria: see :func:`compare`."""
+    return compare(
+        original,
+        reduced,
+        inputs,
+        rtol=criteria.rtol,
+        atol=criteria.atol,
+        outputs=criteria.outputs,
+        reference=criteria.reference,
+    )
