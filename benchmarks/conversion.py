@@ -139,9 +139,9 @@ def growth(network: str) -> float:
 
 def resident_bytes(field: str) -> int:
     status = Path("/proc/self/status").read_text()
-    found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
-    assert found is not None, f"/proc/self/status has no {field}"
-    return int(found[1]) * 1024
+    match = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
+    assert match is not None, f"/proc/self/status has no {field}"
+    return int(match[1]) * 1024
 
 
 def markdown(rows: list[Row]) -> str:

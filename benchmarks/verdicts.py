@@ -59,21 +59,21 @@ def rates(runs: int, seconds: float) -> None:
     cases = [(ratio, MINIMUM) for ratio in CLEAR] + [(ratio, ratio) for ratio in EDGES]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for noise in NOISES:
-            found = []
+            counts = []
             for ratio, minimum in cases:
                 one = partial(simulate, noise=noise, ratio=ratio, minimum=minimum, seconds=seconds)
-                found.append(Counter(pool.map(one, range(runs), chunksize=20)))
+                counts.append(Counter(pool.map(one, range(runs), chunksize=20)))
             wrong = {
                 verdict: max(
                     count[verdict] / runs
-                    for (ratio, minimum), count in zip(cases, found, strict=True)
+                    for (ratio, minimum), count in zip(cases, counts, strict=True)
                     if ratio == minimum or (ratio < minimum) == (verdict == "pass")
                 )
                 for verdict in ("pass", "fail")
             }
             right = [
                 count["pass" if ratio > MINIMUM else "fail"] / runs
-                for ratio, count in zip(CLEAR, found, strict=False)
+                for ratio, count in zip(CLEAR, counts, strict=False)
             ]
             cells = " | ".join(f"{share:.1%}" for share in (*wrong.values(), *right))
             print(f"| {noise} | {cells} |", flush=True)
@@ -98,14 +98,14 @@ def real(runs: int) -> None:
         ("its own copy", copy_model(whole), 1.1),
         ("half the layers", half, 1.3),
     ):
-        found, ratios = Counter[str](), []
+        verdicts, ratios = Counter[str](), []
         for seed in range(runs):
             estimate = measure_speedup(
                 whole, other, batch_size=8, minimum=minimum, budget_s=20, seed=seed
             )
-            found[str(estimate.verdict)] += 1
+            verdicts[str(estimate.verdict)] += 1
             ratios.append(estimate.ratio)
-        counts = " | ".join(str(found[x]) for x in ("pass", "fail", "inconclusive"))
+        counts = " | ".join(str(verdicts[x]) for x in ("pass", "fail", "inconclusive"))
         print(f"| {name} | {minimum} | {counts} | {min(ratios):.3f} to {max(ratios):.3f} |")
 
 

@@ -92,25 +92,25 @@ def merge_folders(folders: Sequence[Path], target: Path) -> list[str]:
     """
     if _exists(target):
         raise KitoError(f"{target} holds a {MANIFEST} already; name an empty folder")
-    found: dict[str, tuple[Path, dict[str, Any]]] = {}
+    sources: dict[str, tuple[Path, dict[str, Any]]] = {}
     for folder in folders:
         for entry in _verified(folder):
             name = entry["file"]
-            other, known = found.setdefault(name, (folder, entry))
-            if known["sha256"] != entry["sha256"] or known["model"] != entry["model"]:
+            first_folder, first = sources.setdefault(name, (folder, entry))
+            if first["sha256"] != entry["sha256"] or first["model"] != entry["model"]:
                 raise KitoError(
-                    f"{name} in {other} and {name} in {folder} are different files; merge the "
-                    "folders of different shards of one run"
+                    f"{name} in {first_folder} and {name} in {folder} are different files; merge "
+                    "the folders of different shards of one run"
                 )
-    if not found:
+    if not sources:
         raise KitoError(f"none of the folders holds a {MANIFEST} that lists files")
     target.mkdir(parents=True, exist_ok=True)
-    for name, (folder, entry) in found.items():
+    for name, (folder, entry) in sources.items():
         copy_file(folder / name, target / name)
         if sha256(target / name) != entry["sha256"]:
             raise KitoError(f"{folder / name} changed while it was copied; run again")
-    _write(target, [found[name][1] for name in sorted(found)])
-    return sorted(found)
+    _write(target, [sources[name][1] for name in sorted(sources)])
+    return sorted(sources)
 
 
 def _verified(folder: Path) -> list[dict[str, Any]]:

@@ -46,24 +46,26 @@ class Interface:
                 outputs = tuple(str(path[0]) for path in paths)
         return cls(inputs, outputs, structure)
 
-    def named_view(self, model: Any) -> Any:
+    def with_named_outputs(self, model: Any) -> Any:
         """A model that returns a dict of outputs under these names and shares ``model``'s layers.
 
         Raises:
             KitoError: ``model`` has other input names, or another number of outputs.
         """
-        view = as_functional(model)
-        names = tuple(input_names(view))
-        if names != self.inputs or len(view.outputs) != len(self.outputs):
+        functional = as_functional(model)
+        names, count = tuple(input_names(functional)), len(functional.outputs)
+        if names != self.inputs or count != len(self.outputs):
             raise KitoError(
-                f"'{model.name}' takes {list(names)} and returns {len(view.outputs)} outputs, the "
-                f"original takes {list(self.inputs)} and returns {len(self.outputs)}"
+                f"'{model.name}' takes {list(names)} and returns {count} outputs, the original "
+                f"takes {list(self.inputs)} and returns {len(self.outputs)}"
             )
-        inputs = view.inputs if len(names) > 1 else view.inputs[0]
-        # A view of a subclassed model is called again: its own call left no record.
-        results = view.outputs if view is model else tree.flatten(view(view.input))
+        inputs = functional.inputs if len(names) > 1 else functional.inputs[0]
+        results = functional.outputs
+        if functional is not model:
+            # The functional form of a subclassed model: its own call left no record, so call it.
+            results = tree.flatten(functional(functional.input))
         outputs = dict(zip(self.outputs, results, strict=True))
-        return keras.Model(inputs, outputs, name=view.name)
+        return keras.Model(inputs, outputs, name=functional.name)
 
     def check(self, file: str, inputs: Iterable[str], outputs: Iterable[str]) -> None:
         """Check that a file has these inputs and outputs. It may leave out inputs.

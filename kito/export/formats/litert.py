@@ -23,7 +23,7 @@ _SIGNATURE = "serving_default"
 
 def write(model: Any, path: Path, name: str, interface: Interface) -> None:
     """See :class:`kito.export.formats.base.Format`."""
-    export(interface.named_view(model), path, "litert")
+    export(interface.with_named_outputs(model), path, "litert")
 
 
 def load(path: Path, scratch: Path, interface: Interface, custom_objects: Any) -> LoadedArtifact:

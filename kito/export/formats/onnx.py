@@ -23,7 +23,7 @@ def write(model: Any, path: Path, name: str, interface: Interface) -> None:
     """See :class:`kito.export.formats.base.Format`."""
     import onnx
 
-    export(interface.named_view(model), path, "onnx")
+    export(interface.with_named_outputs(model), path, "onnx")
     exported = onnx.load(str(path))
     make_canonical(exported.graph, interface.outputs)
     exported.graph.name = model.name

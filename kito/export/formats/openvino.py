@@ -30,7 +30,7 @@ def write(model: Any, path: Path, name: str, interface: Interface) -> None:
     import openvino
 
     exported = path.with_name("exported.xml")
-    export(interface.named_view(model), exported, "openvino")
+    export(interface.with_named_outputs(model), exported, "openvino")
     loaded = _core().read_model(exported)
     ordered = openvino.Model(_in_order(loaded, interface), loaded.get_parameters(), model.name)
     names = Numbering(_COUNTER, interface.inputs)

@@ -223,7 +223,7 @@ def test_a_model_of_other_names_is_not_the_originals(tmp_path: Path) -> None:
     y = keras.Input((4,), name="y")
     other = keras.Model(y, L.Dense(3)(y))
     with pytest.raises(KitoError, match=r"takes \['y'\].*the original takes \['x'\]"):
-        Interface.of(original).named_view(other)
+        Interface.of(original).with_named_outputs(other)
     with pytest.raises(KitoError, match="the format changes such names"):
         Interface.of(original).check("x.onnx", ["y"], ["dense"])
 

@@ -80,7 +80,7 @@ class TestVerdict:
         assert verdicts.count("fail") <= 50
 
     def test_a_claim_within_the_noise_floor_is_not_judged(self) -> None:
-        # The original seems 6 % slower than itself: a speed-up of 4 % tells nothing here.
+        # The original seems 6 % slower than itself: a speed-up of 4 % could be noise.
         machine = Machine()
         pairs = measure_pairs(
             Calls(
