@@ -123,11 +123,11 @@ def growth_in_fresh_process(network: str) -> float:
 
 def growth(network: str) -> float:
     """The peak of resident memory during ``reduce``, less that before, over the weights' size."""
-    kito.reduce(chain(1))  # what is imported and set up once is not the reduction's memory
+    kito.reduce(chain(1))  # imports and one-time setup are not the reduction's memory
     model = build(network)
     size = weights_bytes(model)
     gc.collect()
-    # Else the peak could hide in what building the model left free in the heap.
+    # Without this, the peak could hide in memory that building the model left free in the heap.
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM, see proc(5)
     before = resident_bytes("VmRSS")
@@ -139,9 +139,9 @@ def growth(network: str) -> float:
 
 def resident_bytes(field: str) -> int:
     status = Path("/proc/self/status").read_text()
-    found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
-    assert found is not None, f"/proc/self/status has no {field}"
-    return int(found[1]) * 1024
+    match = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
+    assert match is not None, f"/proc/self/status has no {field}"
+    return int(match[1]) * 1024
 
 
 def markdown(rows: list[Row]) -> str:

@@ -23,7 +23,8 @@ class Case:
         original: the model.
         equal: another one of the same function.
         convert: the weights of the equal from those of the original.
-        taken: whether ``choose_kernels`` makes this equal, where it cannot be asked.
+        taken: for which targets ``choose_kernels`` makes this replacement, where running the pass
+            cannot answer that; else None.
     """
 
     name: str
@@ -159,7 +160,7 @@ def bare_attention(steps: int, channels: int, heads: int) -> Case:
 
 
 def transposed(size: int, channels: int, filters: int, stride: int) -> Case:
-    """Windows that do not overlap: a Dense layer, and its units put side by side."""
+    """Windows that do not overlap: a Dense layer whose units are then placed side by side."""
     wide = (size, size, stride, stride, filters)
     return case(
         f"Conv2DTranspose({filters}, {stride}, {stride}) -> Dense, Reshape, Permute, Reshape, "
@@ -195,7 +196,7 @@ def dilated(size: int, channels: int, rate: int) -> Case:
 
 
 def others() -> Iterator[Case]:
-    """One of each that was looked at and is not taken."""
+    """One of each replacement that was measured and that the pass does not make."""
     yield transposed(28, 128, 64, 2)
     yield transposed(56, 64, 32, 2)
     yield transposed(14, 128, 32, 4)
@@ -255,7 +256,7 @@ def others() -> Iterator[Case]:
 
 
 def cases() -> Iterator[Callable[[], Iterator[Case]]]:
-    """All of them, in groups that are built when it is their turn."""
+    """All cases, in groups: each group is built when it is called."""
     yield lambda: iter(
         [
             depthwise(56, 96, 7),

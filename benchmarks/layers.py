@@ -1,10 +1,10 @@
 """How fast stock layers are beside other stock layers that compute the same.
 
 What the pass ``choose_kernels`` takes comes from this table. Each row is a small model and its
-equal, built by hand, so that also what the pass leaves alone is measured. Their outputs are
-compared first; then ``kito.timing.paired`` times both in pairs, in random order. A figure is the median of
-the ratios, time of the first over time of its equal, with its interval (95 %). The backend is that
-of ``KERAS_BACKEND``; the device a GPU where that backend has one.
+equal, both built by hand, so that replacements which the pass does not make are measured too. Their
+outputs are compared first; then ``kito.timing.paired`` times both in pairs, in random order. A
+figure is the median of the ratios, time of the first over time of its equal, with its interval
+(95 %). The backend is that of ``KERAS_BACKEND``; the device is a GPU where that backend has one.
 
     python benchmarks/layers.py [PART OF A NAME ...] [--batch 8] [--budget 8] [--json]
 """
@@ -28,6 +28,7 @@ from keras import layers as L  # noqa: N812
 import kito
 from kito.runtime.backends.select import current
 from kito.timing.paired import measure_pairs
+from kito.timing.protocol import Calls, Question
 from layer_cases import Case, cases
 
 
@@ -56,16 +57,18 @@ def measure(one: Case, batch: int, budget: float) -> Row:
     _neutral(one)
     one.equal.set_weights(one.convert(one.original.get_weights()))
     data = rng.normal(size=(batch, *one.original.input_shape[1:])).astype("float32")
-    expected, found = (np.asarray(x.predict_on_batch(data)) for x in (one.original, one.equal))
-    assert np.abs(expected - found).max() <= 1e-5 * np.abs(expected).max(), one.name
+    expected, actual = (np.asarray(x.predict_on_batch(data)) for x in (one.original, one.equal))
+    assert np.abs(expected - actual).max() <= 1e-5 * np.abs(expected).max(), one.name
     backend = current()
     kind = "gpu" if backend.gpu_names() else "cpu"
-    calls = [backend.compiled_call(x, data, kind) for x in (one.original, one.equal)]
+    calls = Calls(
+        original=backend.compiled_call(one.original, data, kind),
+        reduced=backend.compiled_call(one.equal, data, kind),
+        control=backend.compiled_call(one.original, data, kind),
+    )
     pairs = measure_pairs(
-        *calls,
-        minimum=None,
-        confidence=0.95,
-        budget_s=4 * budget,
+        calls,
+        Question(minimum=None, confidence=0.95, budget_s=4 * budget),
         rng=rng,
         clock=time.perf_counter,
     )
@@ -84,12 +87,12 @@ def measure(one: Case, batch: int, budget: float) -> Row:
 
 
 def _neutral(one: Case) -> None:
-    """Of a normalization alone, what its equal lacks is 1 and 0."""
+    """Set gamma to 1 and beta to 0 where the original has them and its equal does not."""
     last = one.original.layers[-1]
     if isinstance(last, L.LayerNormalization):
-        twin = one.equal.layers[-1]
-        last.gamma.assign(last.gamma if twin.scale else np.ones(last.gamma.shape))
-        last.beta.assign(last.beta if twin.center else np.zeros(last.beta.shape))
+        equal = one.equal.layers[-1]
+        last.gamma.assign(last.gamma if equal.scale else np.ones(last.gamma.shape))
+        last.beta.assign(last.beta if equal.center else np.zeros(last.beta.shape))
 
 
 def _taken(model: keras.Model) -> str:

@@ -1,14 +1,14 @@
-"""How fast inference is: the original, KITO's fold, ours, and the twin without BatchNormalization.
+"""How fast inference is: the original, KITO's fold, ours, and without BatchNormalization.
 
 KITO's fold is ``kito.reduce(model, passes=("fold_batchnorm",))``, ours ``kito.reduce(model)``. The
-twin is the same network with every BatchNormalization deleted, which computes something else: what
-one might take for the limit of folding.
+last is the same network with every BatchNormalization deleted. It computes something else, and
+looks like the limit of folding.
 
-For each network and batch size, one compiled call per form runs on a batch that is already there.
-In every round all forms run once, in random order, and each ratio is taken within a round. A figure
-is the median over the rounds; its interval (95 %) is the block bootstrap's of
-``kito.timing.statistics.median_interval``. The table shows that of the last column, ``--json`` all of them.
-Each network has a process of its own.
+For each network and batch size, one compiled call per form runs on a batch that is already on
+the device. In every round all forms run once, in random order, and each ratio is taken within a
+round. A figure is the median over the rounds; its interval (95 %) is that of
+``kito.timing.statistics.median_interval``, a block bootstrap. The table shows the interval of the
+last column, ``--json`` shows all of them. Each network has a process of its own.
 
     python benchmarks/speed.py [NETWORK ...] [--batch 8 1] [--rounds 60] [--budget 120] [--json]
 """
@@ -60,7 +60,7 @@ APPLICATIONS = (
 WARM_UP = 3
 RISK = 0.05
 MINIMUM_ROUNDS = least_for(RISK)
-"""Fewer give no interval that is as sure; so many are taken even where they exceed the budget."""
+"""Fewer give no interval that is as sure, so these are taken even where they exceed the budget."""
 
 
 @dataclass(frozen=True)

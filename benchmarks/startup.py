@@ -25,7 +25,7 @@ WITHOUT = ("-p", "no:kito")
 
 def seconds(folder: Path, options: tuple[str, ...]) -> float:
     """The wall time of one whole run of pytest."""
-    # Compiled modules are kept: an installed package has them.
+    # Python must write its compiled modules: an installed package has them.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
     start = time.perf_counter()
@@ -61,14 +61,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if not any(x.name == "kito" for x in importlib.metadata.entry_points(group="pytest11")):
         sys.exit("the plugin is not installed in this environment: pip install .")
-    found = measure(arguments.runs)
+    result = measure(arguments.runs)
     if arguments.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(result, indent=2))
         return
     print("| pytest | median, s |\n| --- | ---: |")
-    print(f"| plugin installed, unused | {found['with_s']:.3f} |")
-    print(f"| -p no:kito | {found['without_s']:.3f} |")
-    print(f"\nRatio {found['ratio']:.3f} over {found['runs']} pairs.")
+    print(f"| plugin installed, unused | {result['with_s']:.3f} |")
+    print(f"| -p no:kito | {result['without_s']:.3f} |")
+    print(f"\nRatio {result['ratio']:.3f} over {result['runs']} pairs.")
 
 
 if __name__ == "__main__":

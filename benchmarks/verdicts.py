@@ -1,10 +1,10 @@
 """How often a verdict is wrong, and how often there is one: simulated machines with known noise.
 
-The calls cost nothing: a simulated clock (``tests/simulated.py``) is moved by each call's true time
-and the noise of its kind. For each kind of noise, true ratio and minimum, so many gate runs are
-made with the protocol, the confidence and the budget that the gate has by default. A *wrong pass*
-is a ``pass`` where the true ratio is below the minimum, a *wrong fail* a ``fail`` where it is not.
-The hardest case is a minimum at the true ratio itself.
+The calls cost nothing: each call moves a simulated clock (``tests/simulated.py``) by its true time
+and by noise of a known kind. For each kind of noise, true ratio and minimum, ``--runs`` gate runs
+are made with the protocol, the confidence and the budget that the gate has by default. A *wrong
+pass* is a ``pass`` where the true ratio is below the minimum, a *wrong fail* a ``fail`` where it is
+not. The hardest case is a minimum at the true ratio itself.
 
     python benchmarks/verdicts.py [--runs 1000] [--call-ms 100] [--real]
 
@@ -28,13 +28,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import numpy as np
 
 from kito.timing.paired import measure_pairs
+from kito.timing.protocol import Calls, Question
 from simulated import NOISES, Machine
 
 MINIMUM = 1.1
 CLEAR = (0.9, 1.0, 1.05, 1.15, 1.2, 1.5, 2.0)
 """True ratios that are judged against that minimum."""
 EDGES = (0.9, 1.0, 1.1, 1.5, 2.0)
-"""True ratios that are judged against themselves: there, or a hair beside it, any verdict errs."""
+"""True ratios that are judged against themselves: here, or very close to it, a verdict errs."""
 
 
 def simulate(seed: int, noise: str, ratio: float, minimum: float, seconds: float) -> str:
@@ -42,12 +43,8 @@ def simulate(seed: int, noise: str, ratio: float, minimum: float, seconds: float
     machine = Machine(seed=seed, **NOISES[noise])
     original, reduced = machine.call(seconds * ratio), machine.call(seconds)
     pairs = measure_pairs(
-        original,
-        reduced,
-        original,
-        minimum=minimum,
-        confidence=0.95,
-        budget_s=60.0,
+        Calls(original, reduced, control=original),
+        Question(minimum, confidence=0.95, budget_s=60.0),
         rng=np.random.default_rng(seed + 10**6),
         clock=machine.clock,
     )
@@ -62,21 +59,21 @@ def rates(runs: int, seconds: float) -> None:
     cases = [(ratio, MINIMUM) for ratio in CLEAR] + [(ratio, ratio) for ratio in EDGES]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for noise in NOISES:
-            found = []
+            counts = []
             for ratio, minimum in cases:
                 one = partial(simulate, noise=noise, ratio=ratio, minimum=minimum, seconds=seconds)
-                found.append(Counter(pool.map(one, range(runs), chunksize=20)))
+                counts.append(Counter(pool.map(one, range(runs), chunksize=20)))
             wrong = {
                 verdict: max(
                     count[verdict] / runs
-                    for (ratio, minimum), count in zip(cases, found, strict=True)
+                    for (ratio, minimum), count in zip(cases, counts, strict=True)
                     if ratio == minimum or (ratio < minimum) == (verdict == "pass")
                 )
                 for verdict in ("pass", "fail")
             }
             right = [
                 count["pass" if ratio > MINIMUM else "fail"] / runs
-                for ratio, count in zip(CLEAR, found, strict=False)
+                for ratio, count in zip(CLEAR, counts, strict=False)
             ]
             cells = " | ".join(f"{share:.1%}" for share in (*wrong.values(), *right))
             print(f"| {noise} | {cells} |", flush=True)
@@ -101,14 +98,14 @@ def real(runs: int) -> None:
         ("its own copy", copy_model(whole), 1.1),
         ("half the layers", half, 1.3),
     ):
-        found, ratios = Counter[str](), []
+        verdicts, ratios = Counter[str](), []
         for seed in range(runs):
             estimate = measure_speedup(
                 whole, other, batch_size=8, minimum=minimum, budget_s=20, seed=seed
             )
-            found[str(estimate.verdict)] += 1
+            verdicts[str(estimate.verdict)] += 1
             ratios.append(estimate.ratio)
-        counts = " | ".join(str(found[x]) for x in ("pass", "fail", "inconclusive"))
+        counts = " | ".join(str(verdicts[x]) for x in ("pass", "fail", "inconclusive"))
         print(f"| {name} | {minimum} | {counts} | {min(ratios):.3f} to {max(ratios):.3f} |")
 
 

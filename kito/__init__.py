@@ -1,6 +1,6 @@
 """Exact reduction of trained Keras models for inference, and the proofs that come with it.
 
-Importing this package imports no Keras; using one of its names does.
+Importing this package does not import Keras; using one of its names does.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ from kito.errors import KitoError, UnsupportedModelError
 from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
 
 if TYPE_CHECKING:
-    from kito.equivalence.compare import Comparison, compare
+    from kito.equivalence.compare import compare
     from kito.equivalence.largest_difference import compare_two_models_results
+    from kito.equivalence.result import Comparison
     from kito.rewrite.affine import Affine, Refused
     from kito.rewrite.outcome import Kept, Rewrite
     from kito.rewrite.reduce import reduce, reduce_keras_model
     from kito.rewrite.reduction import Reduction
     from kito.rewrite.transfer import Change, Site, Transfer, register
-    from kito.timing.speedup import SpeedupEstimate, measure_speedup
+    from kito.timing.result import SpeedupEstimate
+    from kito.timing.speedup import measure_speedup
 
-_HOME = {
+_MODULES = {
     "Affine": "rewrite.affine",
     "Change": "rewrite.transfer",
     "Comparison": "equivalence.result",
@@ -32,7 +34,7 @@ _HOME = {
     "Refused": "rewrite.affine",
     "Rewrite": "rewrite.outcome",
     "Site": "rewrite.transfer",
-    "SpeedupEstimate": "timing.speedup",
+    "SpeedupEstimate": "timing.result",
     "Transfer": "rewrite.transfer",
     "compare": "equivalence.compare",
     "compare_two_models_results": "equivalence.largest_difference",
@@ -41,6 +43,7 @@ _HOME = {
     "reduce_keras_model": "rewrite.reduce",
     "register": "rewrite.transfer",
 }
+"""For each public name, the module below ``kito`` that defines it."""
 
 __all__ = [
     "DEFAULT_PASSES",
@@ -67,9 +70,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'kito' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"kito.{_HOME[name]}"), name)
+    value = getattr(importlib.import_module(f"kito.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 
@@ -78,8 +81,8 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def _warn_of_old_distribution() -> None:
-    """The old distribution ``kito`` (Keras 2) installs files over ours under the same name."""
+def _warn_about_old_distribution() -> None:
+    """Warn where the old distribution ``kito`` (Keras 2) has installed its files over these."""
     try:
         version = importlib.metadata.version("kito")
     except importlib.metadata.PackageNotFoundError:
@@ -92,4 +95,4 @@ def _warn_of_old_distribution() -> None:
     )
 
 
-_warn_of_old_distribution()
+_warn_about_old_distribution()

@@ -1,6 +1,6 @@
-"""A machine that exists in numbers only: a clock that its own calls move, and how it disturbs them.
+"""A simulated machine: a clock that only its own calls move, with noise of a known kind.
 
-With it, the verdicts are tested on noise that is known, and their error rates are counted.
+It tests the verdicts on known noise, and counts their error rates.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import numpy as np
 
 
 class Machine:
-    """A clock that only its own calls move, and how they are disturbed.
+    """A clock that only its own calls move, and the noise of these calls.
 
     Args:
         seed: of every random number.
         jitter: spread of each call, of the logarithm of its time.
-        tails: degrees of freedom of that jitter (Student's t); few: now and then a call takes very
-            much longer, or less. None: normal.
-        drift: step of a level that wanders, from call to call.
+        tails: degrees of freedom of that jitter (Student's t); with few, a call now and then takes
+            very much longer, or less. None: normal.
+        drift: step, from call to call, of a level that wanders.
         memory: how much of the level stays from one call to the next.
-        spikes: how often a call is hit by something else.
+        spikes: the share of calls that something else delays.
         slow: how much longer most calls take on a second core, to which the process moves and from
             which it comes back every 50 calls or so.
         modes: how much longer a call takes in its other mode, which a third of them are in.

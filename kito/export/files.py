@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and JSON that every reader takes."""
+"""Files written whole or not at all, their digests, and JSON that every reader accepts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write all of a file or nothing, and keep it through a loss of power.
+    """Write a whole file or nothing; once written, it survives a loss of power.
 
-    What a process that was killed here left behind, ``.NAME.PID``, goes too.
+    Temporary files, ``.NAME.PID``, that killed processes left behind are removed.
 
     Raises:
-        OSError: it cannot be written; what was there is as it was.
+        OSError: the file cannot be written; an older one is unchanged.
     """
     sweep(path.parent, f".{path.name}.")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -31,15 +31,15 @@ def write_text(path: Path, text: str) -> None:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy all of a file or nothing, and keep it through a loss of power.
+    """Copy a whole file or nothing; once copied, it survives a loss of power.
 
     Raises:
-        OSError: it cannot be read or written; what was there is as it was.
+        OSError: the file cannot be read or written; an older target is unchanged.
     """
     sweep(target.parent, f".{target.name}.")
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        # Not shutil.copyfile: it would follow a link that lies at the temporary name.
+        # Not shutil.copyfile: it would follow a link at the temporary name.
         with source.open("rb") as data, temporary.open("xb") as copy:
             while block := data.read(1 << 20):
                 copy.write(block)
@@ -50,7 +50,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have the content of a file on disk, so that a rename never precedes it.
+    """Flush the content of a file to disk, so that a rename never precedes it.
 
     Raises:
         OSError: the file cannot be opened or written.
@@ -60,17 +60,17 @@ def sync(path: Path) -> None:
 
 
 def leftovers(folder: Path, prefix: str) -> list[Path]:
-    """What bears ``prefix`` and the number of a process that is no more: it was killed.
+    """The entries of ``folder`` that killed processes left behind.
 
-    The number is followed by nothing, or by ``-`` and more. Empty on Windows, which has no harmless
-    way to ask for a process.
+    Their names are ``prefix`` and the number of a process that no longer runs, then nothing or
+    ``-`` and more. On Windows the result is empty: it has no harmless way to look for a process.
     """
-    found = []
+    paths = []
     for path in folder.glob(f"{glob.escape(prefix)}*"):
         match = re.fullmatch(r"(\d+)(?:-.*)?", path.name[len(prefix) :])
         if match and not _alive(int(match[1])):
-            found.append(path)
-    return found
+            paths.append(path)
+    return paths
 
 
 def sweep(folder: Path, prefix: str) -> None:
@@ -89,7 +89,7 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # it is another user's, or no number that a process has
+    except (OSError, OverflowError):  # another user's process, or not a valid process number
         return True
     return True
 
@@ -98,14 +98,14 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def to_json(value: Any) -> str:
-    """Plain data as indented JSON. It has no NaN and no infinity: such a figure becomes null."""
+    """Plain data as indented JSON. JSON has no NaN and no infinity: they become null."""
     return json.dumps(_finite(value), indent=2, allow_nan=False)
 
 

@@ -4,8 +4,8 @@ The manifest lists each file with its model, format, size, digest, the figures o
 checks, and when and with which versions it was proved; ``SHA256SUMS`` is what ``sha256sum -c``
 reads.
 
-A process that is killed while it publishes must not leave a manifest that lies. So entries go out
-before their files are replaced (:func:`withdraw`), and come in once those are in their places.
+A process that is killed while it publishes must not leave a wrong manifest. So entries are removed
+before their files are replaced (:func:`withdraw`), and added when the new files are in place.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kito.errors import KitoError
+from kito.errors import KitoError, describe
 from kito.export.files import copy_file, sha256, to_json, write_text
 from kito.export.formats.names import FORMAT_NAMES
 
 MANIFEST, SUMS = "kito-manifest.json", "SHA256SUMS"
-_KEYS = {"model": str, "format": str, "file": str, "bytes": int, "sha256": str}
+_FIELDS = {"model": str, "format": str, "file": str, "bytes": int, "sha256": str}
 _SUM_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
@@ -33,24 +33,25 @@ def update_manifest(
 ) -> None:
     """Enter files into the manifest of ``folder`` and into its ``SHA256SUMS``.
 
-    An entry of the same file name is replaced; entries of files that are no longer there go. Each
-    entry bears the time and the versions of its own proof: one folder can hold several runs'.
+    An entry of the same file name is replaced; entries of files that no longer exist are removed.
+    Each entry has the time and the versions of its own proof, since one folder can hold the files
+    of several runs.
 
     Args:
         folder: where the files are.
-        entries: for each, ``model``, ``format``, ``file``, ``bytes``, ``sha256``, and more.
-            ``created`` is now and ``versions`` are this process' where an entry does not tell.
-        withdrawn: models that no longer pass: their older entries go, so that :func:`verify`
-            reports their older files.
+        entries: ``model``, ``format``, ``file``, ``bytes``, ``sha256`` and more of each file. An
+            entry without ``versions`` gets those of this process, one without ``created`` the
+            current time.
+        withdrawn: models that no longer pass. Their older entries are removed, so that
+            :func:`verify` reports their older files.
 
     Raises:
-        KitoError: there is a manifest that is none.
+        KitoError: the folder's manifest is invalid.
         OSError: a file cannot be written.
     """
-    known = read_manifest(folder) if _exists(folder) else []
-    files = {entry["file"]: dict(entry) for entry in known}
-    gone = set(withdrawn)
-    files = {name: entry for name, entry in files.items() if entry["model"] not in gone}
+    models = set(withdrawn)
+    older = read_manifest(folder) if _exists(folder) else []
+    files = {entry["file"]: dict(entry) for entry in older if entry["model"] not in models}
     created = datetime.now(UTC).isoformat(timespec="seconds")
     for entry in entries:
         proof = {"created": created} if "versions" in entry else _proof(created)
@@ -59,61 +60,61 @@ def update_manifest(
 
 
 def withdraw(folder: Path, models: Iterable[str]) -> None:
-    """Take the entries of models out, before their files are replaced.
+    """Remove the entries of models from the manifest, before their files are replaced.
 
     Raises:
-        KitoError: there is a manifest that is none.
+        KitoError: the folder's manifest is invalid.
         OSError: a file cannot be written.
     """
-    gone = set(models)
+    names = set(models)
     entries = read_manifest(folder) if _exists(folder) else []
-    if any(entry["model"] in gone for entry in entries):
-        _write(folder, [entry for entry in entries if entry["model"] not in gone])
+    if any(entry["model"] in names for entry in entries):
+        _write(folder, [entry for entry in entries if entry["model"] not in names])
 
 
 def merge_folders(folders: Sequence[Path], target: Path) -> list[str]:
-    """Copy the artifacts of several folders, each verified, into one with one manifest.
+    """Copy the artifacts of several folders, each verified, into one folder with one manifest.
 
-    A folder without a manifest and without artifacts, as a shard of which no model passed leaves
-    it, adds nothing.
+    A folder without a manifest and without artifacts adds nothing: a shard in which no model passed
+    leaves such a folder.
 
     Args:
         folders: folders of artifacts, such as those of shards.
-        target: the folder to make, or to fill: it must hold no manifest.
+        target: the folder to create or to fill. It must not hold a manifest.
 
     Returns:
         The names of the files, sorted.
 
     Raises:
-        KitoError: a folder is not as it was proved, the same name is two different files, no folder
-            holds a manifest, or ``target`` holds one.
+        KitoError: a folder does not match its manifest, two different files have the same name, no
+            folder holds a manifest, or ``target`` holds one.
         OSError: a file cannot be read or written.
     """
     if _exists(target):
         raise KitoError(f"{target} holds a {MANIFEST} already; name an empty folder")
-    found: dict[str, tuple[Path, dict[str, Any]]] = {}
+    sources: dict[str, tuple[Path, dict[str, Any]]] = {}
     for folder in folders:
         for entry in _verified(folder):
             name = entry["file"]
-            other, known = found.setdefault(name, (folder, entry))
-            if known["sha256"] != entry["sha256"] or known["model"] != entry["model"]:
+            first_folder, first = sources.setdefault(name, (folder, entry))
+            if first["sha256"] != entry["sha256"] or first["model"] != entry["model"]:
                 raise KitoError(
-                    f"{name} in {other} and {name} in {folder} are different files; merge the "
-                    "folders of different shards of one run"
+                    f"{name} in {first_folder} and {name} in {folder} are different files; merge "
+                    "the folders of different shards of one run"
                 )
-    if not found:
+    if not sources:
         raise KitoError(f"none of the folders holds a {MANIFEST} that lists files")
     target.mkdir(parents=True, exist_ok=True)
-    for name, (folder, entry) in found.items():
+    for name, (folder, entry) in sources.items():
         copy_file(folder / name, target / name)
         if sha256(target / name) != entry["sha256"]:
             raise KitoError(f"{folder / name} changed while it was copied; run again")
-    _write(target, [found[name][1] for name in sorted(found)])
-    return sorted(found)
+    _write(target, [sources[name][1] for name in sorted(sources)])
+    return sorted(sources)
 
 
 def _verified(folder: Path) -> list[dict[str, Any]]:
-    """The entries of a folder in which all is as it was proved."""
+    """The entries of a folder that matches its manifest."""
     if not folder.is_dir():
         raise KitoError(f"there is no folder {folder}")
     if not _exists(folder) and not any(x.name.endswith(_suffixes()) for x in folder.iterdir()):
@@ -125,8 +126,8 @@ def _verified(folder: Path) -> list[dict[str, Any]]:
 
 
 def _proof(created: str) -> dict[str, Any]:
-    """When, and with which versions, this process proved something."""
-    import keras  # which takes seconds to import: only where the entry does not tell
+    """The time and the versions of a proof that this process made."""
+    import keras  # takes seconds: imported only where the entry has no versions
 
     versions = {
         "kito": version("pytest-kito"),
@@ -138,19 +139,19 @@ def _proof(created: str) -> dict[str, Any]:
 
 
 def _write(folder: Path, entries: Sequence[Mapping[str, Any]]) -> None:
-    """The manifest last: a folder without one is not done."""
+    """Write both files, the manifest last: a folder without a manifest is not finished."""
     write_text(folder / SUMS, "".join(f"{x['sha256']}  {x['file']}\n" for x in entries))
     write_text(folder / MANIFEST, to_json({"schema_version": 1, "files": entries}) + "\n")
 
 
 def verify(folder: Path) -> list[str]:
-    """Hold the files of a folder against its manifest and its ``SHA256SUMS``.
+    """Check the files of a folder against its manifest and its ``SHA256SUMS``.
 
     Returns:
-        What is wrong, one line each; empty where all is as it was proved.
+        What is wrong, one line each; empty where every file is what was proved.
 
     Raises:
-        KitoError: there is no manifest, or it is none.
+        KitoError: there is no manifest, or it is invalid.
     """
     entries = read_manifest(folder)
     problems = [] if entries else [f"{MANIFEST}: lists no files, so nothing was proved"]
@@ -163,7 +164,7 @@ def verify(folder: Path) -> list[str]:
         proved = path.name in names or path.name in (MANIFEST, SUMS)
         ours = path.name.endswith(_suffixes()) or path.name.startswith(models)
         if ours and not proved:
-            problems.append(f"{path.name}: is no file of the manifest")
+            problems.append(f"{path.name}: is not listed in the manifest")
     return problems + _check_sums(folder, {x["file"]: x["sha256"] for x in entries})
 
 
@@ -171,17 +172,17 @@ def file_problems(folder: Path, entry: Mapping[str, Any]) -> list[str]:
     """What is wrong with the file of one entry; empty where it is what was proved.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
-    path, kind = folder / entry["file"], FORMAT_NAMES.get(entry["format"])
-    if kind is None or entry["file"] != entry["model"] + kind.suffix:
-        return [f"is no name of a file of model '{entry['model']}' in format '{entry['format']}'"]
+    path, info = folder / entry["file"], FORMAT_NAMES.get(entry["format"])
+    if info is None or entry["file"] != entry["model"] + info.suffix:
+        return [f"is not the file name of model '{entry['model']}' in format '{entry['format']}'"]
     if path.is_symlink():
-        return ["is a link, so its content is not of this directory"]
+        return ["is a link, so its content is outside of this directory"]
     if not path.is_file():
         return ["is missing"]
     if path.stat().st_size != entry["bytes"]:
-        return [f"{path.stat().st_size} bytes, proved were {entry['bytes']}"]
+        return [f"has {path.stat().st_size} bytes, {entry['bytes']} were proved"]
     if sha256(path) != entry["sha256"]:
         return ["is not what was proved, its SHA-256 differs"]
     return []
@@ -195,7 +196,7 @@ def _check_sums(folder: Path, proved: Mapping[str, str]) -> list[str]:
     matches = [_SUM_LINE.fullmatch(line) for line in lines]
     sums = {match[2]: match[1] for match in matches if match}
     if None in matches or sums != dict(proved):
-        return [f"{SUMS}: does not say what {MANIFEST} says"]
+        return [f"{SUMS}: does not agree with {MANIFEST}"]
     return []
 
 
@@ -204,40 +205,47 @@ def _exists(folder: Path) -> bool:
 
 
 def _suffixes() -> tuple[str, ...]:
-    return tuple(kind.suffix for kind in FORMAT_NAMES.values())
+    return tuple(info.suffix for info in FORMAT_NAMES.values())
 
 
 def read_manifest(folder: Path) -> list[dict[str, Any]]:
-    """The entries of the manifest of ``folder``, the fields that all have of the right types.
+    """The entries of the manifest of ``folder``. The fields that every entry has are checked.
 
     Raises:
-        KitoError: there is no manifest, or it is none.
+        KitoError: there is no manifest, or it is invalid.
     """
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        files = manifest["files"]
-        if manifest["schema_version"] != 1 or not isinstance(files, list):
-            raise KitoError(f"{path} is no manifest of schema_version 1")
-        if len({entry["file"] for entry in files}) != len(files):
-            raise KitoError(f"{path} lists a file twice")
-        for entry in files:
-            if not entry.keys() >= _KEYS.keys():
-                raise KeyError(*(_KEYS.keys() - entry.keys()))
-            for key, kind in _KEYS.items():
-                if type(entry[key]) is not kind:
-                    raise TypeError(f"{key} is {entry[key]!r}")
-            if not _is_plain(entry["file"]):
-                raise KitoError(f"{path}: {entry['file']!r} is no plain file name")
+        return _checked_entries(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise KitoError(
             f"there is no {MANIFEST} in {folder}; pytest --kito-check --kito-artifacts writes one"
         ) from None
+    except KitoError as error:
+        raise KitoError(f"the manifest {path} is invalid: {error}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise KitoError(f"{path} is no manifest: {type(error).__name__}: {error}") from error
-    return list(files)
+        raise KitoError(f"the manifest {path} is invalid: {describe(error)}") from error
+
+
+def _checked_entries(manifest: Any) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = manifest["files"]
+    if manifest["schema_version"] != 1:
+        raise KitoError(f"schema_version is {manifest['schema_version']!r}, 1 is expected")
+    if not isinstance(entries, list):
+        raise KitoError("files is not a list")
+    if len({entry["file"] for entry in entries}) != len(entries):
+        raise KitoError("it lists a file twice")
+    for entry in entries:
+        if not entry.keys() >= _FIELDS.keys():
+            raise KitoError(f"an entry lacks {', '.join(sorted(_FIELDS.keys() - entry.keys()))}")
+        for key, of_type in _FIELDS.items():
+            if type(entry[key]) is not of_type:
+                raise KitoError(f"{key} is {entry[key]!r}, of another type than {of_type.__name__}")
+        if not _is_plain(entry["file"]):
+            raise KitoError(f"{entry['file']!r} is not a plain file name")
+    return entries
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name leads nowhere but into the folder, on any system, and fits on one line."""
+    """Whether a name stays inside its folder, on any system, and fits on one line."""
     return name.isprintable() and not name.startswith(".") and not set(name) & set("/\\:")

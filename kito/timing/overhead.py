@@ -1,7 +1,7 @@
 """What a caller pays beside the compiled call: bringing a batch to the device, and ``predict``.
 
-Reducing a model changes neither, so neither is part of a speed-up; they say how much of it is left
-for somebody who calls the model that way.
+Reducing a model changes neither, so neither is part of a speed-up. They say how much of the
+speed-up is left for somebody who calls the model that way.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from kito.runtime.batch import Inputs, call_arguments, sample_count
 from kito.runtime.devices import Device, transfer_call
 
 CALLS = 5
+"""Calls of each that are timed, at most."""
 
 
 @dataclass(frozen=True)
 class Overheads:
-    """Medians, in milliseconds; None where it cannot be done.
+    """Medians, in milliseconds; None where the call fails.
 
     Attributes:
         transfer_ms: one batch from the host to the device.
-        predict_ms: ``model.predict`` on that batch from the host, the outputs back on it.
+        predict_ms: ``model.predict`` on that batch, from the host and back to it.
     """
 
     transfer_ms: float | None
@@ -38,16 +39,16 @@ def measure_overheads(
     clock: Callable[[], float],
     limit_s: float,
 ) -> Overheads:
-    """Time both, a few calls each.
+    """Time the transfer of a batch and ``predict`` on it, a few calls each.
 
     Args:
-        model: a built functional or Sequential model; it is not touched.
+        model: a built functional or Sequential model; it is left unchanged.
         batch: by input name, first axis = samples.
         device: where it runs.
         clock: seconds from any start.
-        limit_s: no further call begins after so many seconds, for each of the two; one is made.
+        limit_s: for each of the two, no call begins after so many seconds; one is always timed.
     """
-    # predict notes its compiled function on the model that it is called on.
+    # predict stores its compiled function on the model: on this one, not on the caller's.
     own = keras.Model(model.input, model.output, name=model.name)
     size = sample_count(batch)
 
@@ -65,12 +66,12 @@ def _median_ms(
 ) -> float | None:
     times: list[float] = []
     try:
-        call()  # it traces, or starts what it needs
+        call()  # traces, or starts what the call needs
         begin = clock()
         while len(times) < CALLS and (not times or clock() - begin < limit_s):
             start = clock()
             call()
             times.append(clock() - start)
-    except Exception:  # it is not what is judged, and the compiled call has worked
+    except Exception:  # overheads are not judged, and the compiled call has worked
         return None
     return float(np.median(times)) * 1000

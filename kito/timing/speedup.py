@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, get_args
 
@@ -20,90 +19,9 @@ from kito.runtime.nvml import GpuWatch
 from kito.runtime.pair import as_functional_pair, renamed_inputs
 from kito.timing.overhead import measure_overheads
 from kito.timing.paired import measure_pairs
-from kito.timing.statistics import least_for
-from kito.timing.verdict import Verdict, explain
-
-
-@dataclass(frozen=True)
-class SpeedupEstimate:
-    """How many times as fast the reduced model is, and how sure that is.
-
-    Attributes:
-        ratio: time of the original / time of the reduced model; median over the pairs.
-        low: low end of the interval of ``ratio``.
-        high: high end of it. With fewer than about 7 pairs no interval is as sure as
-            ``confidence``; then these are the least and the greatest ratio, and no verdict is
-            given on them.
-        noise_floor: how far from 1 the original's ratio to itself, compiled once more, can seem to
-            be here: ``max(1 - low, high - 1)`` of the interval of that ratio, from the same rounds.
-        verdict: ``pass`` where ``low`` reaches the minimum, ``fail`` where ``high`` does not,
-            ``inconclusive`` where the budget ended before either; None without a minimum. Where the
-            minimum is above 1 and within the noise floor, the whole interval must moreover lie
-            outside the noise floor.
-        original_ms: median and 90th percentile of the original's call, in milliseconds.
-        reduced_ms: the same of the reduced model's call.
-        pairs: how many pairs of calls were timed.
-        device: where.
-        batch_size: samples per call.
-        minimum: the ratio that was to be reached, or None.
-        confidence: of the interval, however often it was looked at before.
-        seconds: that the measurement took, tracing and warm-up included.
-        explanation: the verdict in a sentence.
-        warnings: what makes the figures doubtful, such as a GPU whose clock fell; mostly empty.
-        jit: whether XLA compiled both models.
-        threads: that one operation may use on the CPU.
-        transfer_ms: median time to bring the batch to the device, in milliseconds; not part of the
-            ratio. None where it cannot be told, as for the following.
-        predict_ms: median time of the reduced model's ``predict`` on the batch, in milliseconds.
-        gpu: clocks, power, temperature and throttling while it was timed (see
-            :meth:`kito.runtime.nvml.GpuWatch.figures`); None on a CPU, and where NVML tells nothing.
-    """
-
-    ratio: float
-    low: float
-    high: float
-    noise_floor: float
-    verdict: Verdict | None
-    original_ms: tuple[float, float]
-    reduced_ms: tuple[float, float]
-    pairs: int
-    device: Device
-    batch_size: int
-    minimum: float | None
-    confidence: float
-    seconds: float
-    explanation: str
-    warnings: tuple[str, ...]
-    jit: bool
-    threads: int
-    transfer_ms: float | None
-    predict_ms: float | None
-    gpu: dict[str, Any] | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data: an entry of ``speedup`` of the JSON report."""
-        return {
-            "batch_size": self.batch_size,
-            "ratio": self.ratio,
-            "low": self.low,
-            "high": self.high,
-            "noise_floor": self.noise_floor,
-            "minimum": self.minimum,
-            "verdict": self.verdict,
-            "explanation": self.explanation,
-            "warnings": list(self.warnings),
-            "confidence": self.confidence,
-            "original_ms": list(self.original_ms),
-            "reduced_ms": list(self.reduced_ms),
-            "pairs": self.pairs,
-            "skipped": None,
-            "device_name": self.device.name,
-            "jit": self.jit,
-            "threads": self.threads,
-            "transfer_ms": self.transfer_ms,
-            "predict_ms": self.predict_ms,
-            "gpu": self.gpu,
-        }
+from kito.timing.protocol import Calls, Question
+from kito.timing.result import SpeedupEstimate
+from kito.timing.verdict import explain
 
 
 def measure_speedup(
@@ -123,13 +41,13 @@ def measure_speedup(
     """Time two models' compiled inference calls against each other, on one batch on the device.
 
     Each round times the original, the reduced model and the original compiled once more, in random
-    order (:mod:`kito.timing.paired`); garbage collection is off meanwhile. What is not the compiled call,
-    the way of the batch to the device and ``predict``, is timed afterwards and apart.
-    Whether their outputs are the same is not asked here: see :func:`kito.compare`.
+    order (:mod:`kito.timing.paired`). Garbage collection is off during that. What a caller pays
+    beside the compiled call, the transfer of the batch and ``predict``, is timed afterwards and
+    reported apart. This function does not compare outputs: see :func:`kito.compare`.
 
     Args:
         original: a built model.
-        reduced: a model of the same inputs, in the same order where they are named otherwise.
+        reduced: a model of the same inputs, in the same order where their names differ.
         inputs: as for :func:`kito.compare`; None for random ones. The batch is their first samples,
             repeated where there are too few.
         batch_size: samples per call.
@@ -140,20 +58,23 @@ def measure_speedup(
             count.
         seed: of random inputs, of the order within pairs, and of the bootstrap.
         device: from :func:`kito.runtime.devices.detect`, which is the default.
-        jit: whether XLA compiles both: ``on``, ``off``, or ``auto``: on a GPU as the original's own
-            ``predict`` would have it, on a CPU not, but always with JAX.
-        progress: called between rounds, outside of what is timed, with the pairs so far.
+        jit: whether XLA compiles both models: ``on``, ``off``, or ``auto``. With ``auto``, JAX
+            always compiles; otherwise models on a GPU are compiled where the original's own
+            ``predict`` would be, and models on a CPU are not.
+        progress: called between rounds, outside of what is timed, with the number of pairs so far.
 
     Raises:
         KitoError: an argument is out of its range, the inputs do not fit, or a model cannot be
             called on them.
     """
     start = perf_counter()
-    _check(original, reduced, batch_size, minimum, confidence, budget_s, jit)
+    question = Question(minimum, confidence, budget_s)
+    _check_models(original=original, reduced=reduced)
+    _check_arguments(batch_size, question, jit)
     device = detect() if device is None else device
     original, reduced = as_functional_pair(original, reduced)
     batch = _batch(original, inputs, batch_size, seed)
-    twin = renamed_inputs(batch, original, reduced)
+    reduced_batch = renamed_inputs(batch, original, reduced)
     watch = GpuWatch()
 
     def between(pairs: int) -> None:
@@ -164,17 +85,13 @@ def measure_speedup(
 
     try:
         compiled = uses_jit(original, jit, device)
-        pairs = measure_pairs(
-            compiled_call(original, batch, device, compiled),
-            compiled_call(reduced, twin, device, compiled),
-            compiled_call(original, batch, device, compiled),
-            minimum=minimum,
-            confidence=confidence,
-            budget_s=budget_s,
-            rng=np.random.default_rng(seed),
-            clock=perf_counter,
-            between=between,
+        calls = Calls(
+            original=compiled_call(original, batch, device, compiled),
+            reduced=compiled_call(reduced, reduced_batch, device, compiled),
+            control=compiled_call(original, batch, device, compiled),
         )
+        rng = np.random.default_rng(seed)
+        pairs = measure_pairs(calls, question, rng=rng, clock=perf_counter, between=between)
     except KitoError:
         raise
     except Exception as error:
@@ -183,8 +100,7 @@ def measure_speedup(
             f"{batch_size} on '{device.name}': {describe(error)}; check that the model runs on "
             "such a batch, or use a smaller one if memory ran out"
         ) from error
-    overheads = measure_overheads(reduced, twin, device, perf_counter, budget_s / 50)
-    count = len(pairs.original)
+    overheads = measure_overheads(reduced, reduced_batch, device, perf_counter, budget_s / 50)
     return SpeedupEstimate(
         ratio=pairs.ratio,
         low=pairs.low,
@@ -193,23 +109,13 @@ def measure_speedup(
         verdict=pairs.verdict,
         original_ms=_milliseconds(pairs.original),
         reduced_ms=_milliseconds(pairs.reduced),
-        pairs=count,
+        pairs=len(pairs.original),
         device=device,
         batch_size=batch_size,
         minimum=minimum,
         confidence=confidence,
         seconds=perf_counter() - start,
-        explanation=explain(
-            pairs.verdict,
-            pairs.ratio,
-            (pairs.low, pairs.high),
-            floor=pairs.noise_floor,
-            minimum=minimum,
-            confidence=confidence,
-            pairs=count,
-            few=count < least_for((1 - confidence) / 2),
-            budget_s=budget_s,
-        ),
+        explanation=explain(pairs, question),
         warnings=tuple(watch.warnings()),
         jit=compiled,
         threads=threads(),
@@ -219,20 +125,16 @@ def measure_speedup(
     )
 
 
-def _check(
-    original: object,
-    reduced: object,
-    batch_size: int,
-    minimum: float | None,
-    confidence: float,
-    budget_s: float,
-    jit: str,
-) -> None:
-    for role, model in (("original", original), ("reduced", reduced)):
+def _check_models(**models: object) -> None:
+    for role, model in models.items():
         if not isinstance(model, keras.Model):
             raise KitoError(
                 f"the {role} model is of type {type(model).__name__}; give a keras.Model"
             )
+
+
+def _check_arguments(batch_size: int, question: Question, jit: str) -> None:
+    minimum, confidence, budget_s = question.minimum, question.confidence, question.budget_s
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise KitoError(f"batch_size is {batch_size!r}; it must be a whole number, 1 or more")
     if minimum is not None and not 0 <= minimum < math.inf:
@@ -252,10 +154,11 @@ def _batch(model: keras.Model, inputs: Any, batch_size: int, seed: int) -> Input
             f"model '{model.name}' takes batches of {fixed} only; use batch_size={fixed}"
         )
     samples = resolve_inputs(model, inputs, samples=batch_size, seed=seed)
-    which = np.arange(batch_size) % sample_count(samples)
-    return {name: values[which] for name, values in samples.items()}
+    indices = np.arange(batch_size) % sample_count(samples)
+    return {name: values[indices] for name, values in samples.items()}
 
 
 def _milliseconds(seconds: tuple[float, ...]) -> tuple[float, float]:
-    middle, upper = np.percentile(seconds, (50, 90)) * 1000
-    return float(middle), float(upper)
+    """Median and 90th percentile."""
+    median, upper = np.percentile(seconds, (50, 90)) * 1000
+    return float(median), float(upper)

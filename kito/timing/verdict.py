@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from typing import Literal
 
-Verdict = Literal["pass", "fail", "inconclusive"]
+from kito.timing.protocol import Pairs, Question
+from kito.timing.statistics import least_for
 
 
 def judge(low: float, high: float, floor: float, minimum: float) -> Literal["pass", "fail"] | None:
     """The verdict on an interval of the ratio; None where it allows none.
 
-    A claimed speed-up within the noise floor cannot be told from none, so such a minimum is judged
-    only where the whole interval lies outside the noise: then it is clear on which side.
+    A claimed speed-up within the noise floor looks the same as no speed-up. Such a minimum is
+    judged only where the whole interval lies outside the noise: then it is clear on which side.
 
     Args:
         low: low end of the interval.
-        high: high end of it.
-        floor: how far from 1 the original's ratio to itself can seem to be.
+        high: high end of the interval.
+        floor: the noise floor: how far from 1 the original's ratio to itself can seem to be.
         minimum: the ratio to reach.
     """
     if in_the_noise(minimum, floor) and low <= 1 + floor and high >= 1 - floor:
@@ -31,47 +32,27 @@ def judge(low: float, high: float, floor: float, minimum: float) -> Literal["pas
 
 
 def in_the_noise(minimum: float, floor: float) -> bool:
-    """Whether the minimum is a speed-up that the original seems to have over itself here."""
+    """Whether the original seems to reach this minimum over itself, so that noise can reach it."""
     return 1 < minimum <= 1 + floor
 
 
-def explain(
-    verdict: Verdict | None,
-    ratio: float,
-    interval: tuple[float, float],
-    *,
-    floor: float,
-    minimum: float | None,
-    confidence: float,
-    pairs: int,
-    few: bool,
-    budget_s: float,
-) -> str:
-    """One sentence on what the figures say.
-
-    Args:
-        verdict: None where there was nothing to judge.
-        ratio: the median.
-        interval: (low, high) of it.
-        floor: how far from 1 the original's ratio to itself can seem to be.
-        minimum: the ratio to reach, or None.
-        confidence: of the interval.
-        pairs: how many were timed.
-        few: whether they are too few for any interval of that confidence.
-        budget_s: seconds that there were.
-    """
-    low, high = interval
-    span = f"[{low:.3f}, {high:.3f}]"
+def explain(pairs: Pairs, question: Question) -> str:
+    """One sentence that says what was measured and what follows for the minimum."""
+    minimum, confidence, budget_s = question.minimum, question.confidence, question.budget_s
+    count, floor = len(pairs.original), pairs.noise_floor
+    span = f"[{pairs.low:.3f}, {pairs.high:.3f}]"
     if minimum is None:
-        return f"{ratio:.3f}x as fast, {confidence:.0%} interval {span}; no minimum is declared"
+        return (
+            f"{pairs.ratio:.3f}x as fast, {confidence:.0%} interval {span}; no minimum is declared"
+        )
     sure = f"with {confidence:.0%} confidence"
-    if verdict == "pass":
-        return f"at least {low:.3f}x as fast {sure}, which reaches the minimum {minimum:g}"
-    if verdict == "fail":
-        return f"at most {high:.3f}x as fast {sure}, which is below the minimum {minimum:g}"
-    if few:
+    if pairs.verdict == "pass":
+        return f"at least {pairs.low:.3f}x as fast {sure}, which reaches the minimum {minimum:g}"
+    if pairs.verdict == "fail":
+        return f"at most {pairs.high:.3f}x as fast {sure}, which is below the minimum {minimum:g}"
+    if count < least_for((1 - confidence) / 2):
         why = (
-            f"only {pairs} pairs of calls fit into the budget of {budget_s:g} s, too few for an "
+            f"only {count} pairs of calls fit into the budget of {budget_s:g} s, too few for an "
             f"interval of {confidence:.0%}: raise budget_s or use a smaller batch_size"
         )
     elif in_the_noise(minimum, floor):
@@ -82,7 +63,7 @@ def explain(
         )
     else:
         why = (
-            f"the minimum {minimum:g} lies within the interval {span} after {pairs} pairs and "
+            f"the minimum {minimum:g} lies within the interval {span} after {count} pairs and "
             f"{budget_s:g} s: the machine is too noisy, or the speed-up too close to the minimum, "
             "to tell; raise budget_s or use a quieter machine"
         )

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from kito.errors import KitoError
-from kito.export.artifact import prove
 from kito.export.manifest import file_problems, read_manifest, verify
+from kito.export.proof import prove
 from pytest_kito.checks.model_run import ModelRun
 from pytest_kito.config.load import Config, load_config
 from pytest_kito.config.problems import ConfigError
@@ -56,14 +56,7 @@ def _run(folder: Path, entries: list[dict[str, Any]], name: str, config: Config)
     problems = []
     for entry in entries:
         try:
-            proof = prove(
-                folder / entry["file"],
-                entry["format"],
-                run.original(),
-                run.inputs(),
-                custom_objects=run.custom_objects(),
-                **run.tolerances(),
-            )
+            proof = prove(folder / entry["file"], entry["format"], run.baseline())
         except KitoError as error:
             problems.append(f"{entry['file']}: could not be run: {_line(str(error))}")
             continue

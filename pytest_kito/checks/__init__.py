@@ -1,1 +1,1 @@
-"""The checks of a declared model: what is declared, and how each check is made."""
+"""The checks of a declared model: which there are, and how each is made."""

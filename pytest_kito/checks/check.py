@@ -1,12 +1,11 @@
-"""The checks of a declared model. Each returns its figures, or raises with what went wrong.
+"""The checks ``reduction``, ``equivalence`` and ``artifact[FORMAT]``.
 
-The figures are the sections of the JSON report. The check of the speed-up is in
-:mod:`pytest_kito.checks.speedup`.
+Each returns its section of the JSON report, or raises ``CheckFailed`` with that section. The check
+``speedup[BATCH]`` is in :mod:`pytest_kito.checks.speedup`.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,15 @@ from pytest_kito.checks.suggestions import more_varied
 
 
 def check_reduction(run: ModelRun) -> dict[str, Any]:
-    """The model can be reduced, and as much as was declared."""
+    """Check that the model can be reduced, by as much as was declared.
+
+    Raises:
+        CheckFailed: fewer BatchNormalization were folded than declared, or more are left.
+        KitoError: the model cannot be built or reduced.
+    """
     reduction, spec = run.reduction(), run.spec.reduction
     data = reduction.to_dict()
-    # One that became a Rescaling has not been folded.
+    # A BatchNormalization that became a Rescaling was not folded.
     before, after = reduction.batchnorms[0], reduction.batchnorms[1] + reduction.precomputed
     problems = []
     if spec.min_folded is not None and before - after < spec.min_folded:
@@ -36,30 +40,18 @@ def check_reduction(run: ModelRun) -> dict[str, Any]:
 
 
 def check_equivalence(run: ModelRun) -> dict[str, Any]:
-    """The reduced model's outputs are the original's, in a comparison that could have failed."""
+    """Check that the reduced model has the original's outputs, and that a difference would show.
+
+    Raises:
+        CheckFailed: the outputs differ, or they vary too little for a difference to show.
+        KitoError: the model cannot be built, reduced or compared.
+    """
     comparison = run.comparison()
-    error = comparison.error_vs_float64
-    keys = ("max_abs", "mean_abs", "scale", "spread", "rtol", "atol", "required_rtol")
-    departure, suggestion, advice = comparison.departure, comparison.suggestion, comparison.advice
-    message = comparison.message()
-    if comparison.insensitive and suggestion is None:
+    data, message = comparison.to_dict(), comparison.message()
+    if comparison.insensitive and comparison.suggestion is None:
         suggestion, advice = more_varied(run.spec, run.original())
+        data |= {"suggestion": suggestion, "advice": advice}
         message += f"\n{advice}" if suggestion is None else f"\n{advice}:\n    {suggestion}"
-    data = {
-        "passed": comparison.passed,
-        "insensitive": comparison.insensitive,
-        "within_rounding": comparison.within_rounding,
-        "samples": comparison.samples,
-        "error_vs_float64": None if error is None else list(error),
-        "float64_device": comparison.float64_device,
-        "first_departure": None if departure is None else asdict(departure),
-        "suggestion": suggestion,
-        "advice": advice,
-        "outputs": {
-            name: {key: getattr(output, key) for key in keys}
-            for name, output in comparison.outputs.items()
-        },
-    }
     if not comparison.passed:
         raise CheckFailed(message, data)
     return data
@@ -68,23 +60,19 @@ def check_equivalence(run: ModelRun) -> dict[str, Any]:
 def check_artifact(
     run: ModelRun, artifact_format: str, folder: Path
 ) -> tuple[Path, dict[str, Any]]:
-    """The reduced model, written into ``folder`` and read back, still gives the same outputs.
+    """Write the reduced model into ``folder``, and check that the file gives the same outputs.
 
     Returns:
-        The file, and its section of the report.
+        The file, and its section of the JSON report.
+
+    Raises:
+        CheckFailed: the model did not pass ``equivalence``; nothing is written.
+        KitoError: the model cannot be written or loaded again, or the file gives other outputs.
     """
     from kito.export.artifact import write_artifact
 
     if not run.comparison().passed:
         raise CheckFailed("not written: equivalence did not pass")
-    written = write_artifact(
-        run.reduction().model,
-        run.original(),
-        run.inputs(),
-        folder,
-        run.spec.name,
-        artifact_format,
-        custom_objects=run.custom_objects(),
-        **run.tolerances(),
-    )
-    return folder / written.file, asdict(written)
+    reduced = run.reduction().model
+    written = write_artifact(reduced, run.baseline(), folder, run.spec.name, artifact_format)
+    return folder / written.file, written.to_dict()

@@ -1,7 +1,7 @@
 """Which checks a declared model has, under which names and in which order.
 
-The items of a session are made from this, and its results are held against it: a check that was
-declared and not made is not a check that passed.
+A session makes its test items from this list, and compares its results with it: a check that was
+declared and not made has not passed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class DeclaredCheck:
 
     Attributes:
         section: ``reduction``, ``equivalence``, ``speedup`` or ``artifact``.
-        parameter: a batch size, or a format; None where the check has none.
+        parameter: a batch size or a format; None for a check without a parameter.
     """
 
     section: str
@@ -33,11 +33,11 @@ class DeclaredCheck:
 
 @dataclass(frozen=True)
 class DeclaredModel:
-    """What a report must know of a model, whatever the checks find.
+    """What the reports need of a declared model, whatever its checks find.
 
     Attributes:
-        name: the model.
-        source: where it comes from, as in kito.yaml.
+        name: the model's name.
+        source: where the model comes from, as in kito.yaml.
         line: the line of its name in kito.yaml, from 1.
         checks: the names of its checks, in their order.
         speedup_device: the kind of device that its minimum is for; None without ``speedup``.
@@ -62,7 +62,7 @@ def declared_checks(spec: ModelSpec) -> tuple[DeclaredCheck, ...]:
 
 
 def declared_model(spec: ModelSpec) -> DeclaredModel:
-    """What a report must know of a model."""
+    """What the reports need of a model."""
     return DeclaredModel(
         name=spec.name,
         source=spec.source,

@@ -1,6 +1,7 @@
-"""One declared model on its way through the checks: each stage is done once, when it is needed.
+"""The stages that the checks of one model share: build, inputs, reduction, comparison.
 
-A stage that failed fails again, at once and with the same error, for every check that needs it.
+Each stage is done once, when a check first needs it. A stage that failed fails again, at once and
+with the same error, for every check that needs it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from kito.errors import KitoError
 from pytest_kito.checks.phases import PhaseClock
 
 if TYPE_CHECKING:
-    from kito.equivalence.compare import Comparison
+    from kito.equivalence.criteria import Criteria
+    from kito.equivalence.result import Comparison
+    from kito.export.proof import Baseline
     from kito.rewrite.reduction import Reduction
     from kito.runtime.batch import Inputs
     from pytest_kito.config.load import ModelSpec
@@ -23,14 +26,14 @@ T = TypeVar("T")
 
 
 class ModelRun:
-    """A declared model: built, fed, reduced and compared at most once each.
+    """A declared model that is built, reduced and compared at most once.
 
-    Every method raises KitoError where its stage, or one before it, cannot be done.
+    Every method raises KitoError where its stage, or one before it, fails.
 
     Attributes:
         spec: the declaration.
         base: the directory of kito.yaml.
-        clock: takes the time of each stage.
+        clock: measures the time of each stage.
     """
 
     def __init__(self, spec: ModelSpec, base: Path, clock: PhaseClock | None = None) -> None:
@@ -50,11 +53,11 @@ class ModelRun:
         return cast(T, self._done[stage])
 
     def original(self) -> Any:
-        """The model as declared, with its weights."""
+        """The declared model, with its weights."""
         return self._once("original", self._build, "build")
 
     def inputs(self) -> Inputs:
-        """What it is fed in every check."""
+        """The inputs of every check."""
         model = self.original()
         return self._once("inputs", lambda: self._resolve(model), "build")
 
@@ -63,28 +66,36 @@ class ModelRun:
         return self._once("reduction", self._reduce, "reduce")
 
     def comparison(self) -> Comparison:
-        """The reduced model's outputs against the original's."""
+        """The comparison of the reduced model's outputs with the original's."""
         return self._once("comparison", self._compare, "compare")
 
-    def tolerances(self) -> dict[str, Any]:
-        """What is declared of the comparison, as arguments of :func:`kito.compare`."""
+    def criteria(self) -> Criteria:
+        """The declared tolerances and reference of the comparison."""
+        from kito.equivalence.criteria import Criteria
+
         tolerance = self.spec.tolerance
-        return {
-            "rtol": tolerance.rtol,
-            "atol": tolerance.atol,
-            "outputs": {name: (x.rtol, x.atol) for name, x in tolerance.outputs.items()},
-            "reference": self.spec.equivalence.reference,
-        }
+        return Criteria(
+            rtol=tolerance.rtol,
+            atol=tolerance.atol,
+            outputs={name: (own.rtol, own.atol) for name, own in tolerance.outputs.items()},
+            reference=self.spec.equivalence.reference,
+        )
+
+    def baseline(self) -> Baseline:
+        """The original, and how an artifact is compared with it."""
+        from kito.export.proof import Baseline
+
+        return Baseline(self.original(), self.inputs(), self.criteria(), self.custom_objects())
 
     def custom_objects(self) -> Any:
-        """What a file of the model needs to be loaded, by name; None where nothing is declared."""
+        """The declared custom classes by name, needed to load a file of the model; else None."""
         from kito.runtime.import_path import import_object
 
         declared = self.spec.custom_objects
         return None if declared is None else import_object(declared, base=self.base)
 
     def release(self) -> None:
-        """Let go of the models; a later stage would build them again."""
+        """Free the models; a later stage builds them again."""
         self._done.clear()
 
     def _build(self) -> Any:
@@ -115,7 +126,7 @@ class ModelRun:
         )
 
     def _data(self) -> Any:
-        """The declared file, or what the declared import path names; None for random inputs."""
+        """The declared file, or the object of the declared import path; None for random inputs."""
         from kito.runtime.import_path import import_object
 
         data = self.spec.inputs.data
@@ -130,6 +141,7 @@ class ModelRun:
         return reduce(self.original(), passes=spec.passes, target=spec.target)
 
     def _compare(self) -> Comparison:
-        from kito.equivalence.compare import compare
+        from kito.equivalence.compare import compare_with
 
-        return compare(self.original(), self.reduction().model, self.inputs(), **self.tolerances())
+        reduced = self.reduction().model
+        return compare_with(self.original(), reduced, self.inputs(), self.criteria())

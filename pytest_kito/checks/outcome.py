@@ -1,8 +1,4 @@
-"""The checks of a declared model. Each returns its figures, or raises with what went wrong.
-
-The figures are the sections of the JSON report. The check of the speed-up is in
-:mod:`pytest_kito.checks.speedup`.
-"""
+"""How a check ends that does not pass: failed or skipped, with its figures for the report."""
 
 from __future__ import annotations
 
@@ -10,10 +6,10 @@ from typing import Any
 
 
 class CheckFailed(Exception):
-    """A check says no.
+    """A check found that the model does not meet its declaration; the message says why.
 
     Attributes:
-        data: the figures that it found, for the report.
+        data: the check's section of the JSON report; None where it has no figures.
     """
 
     def __init__(self, message: str, data: dict[str, Any] | None = None) -> None:
@@ -22,7 +18,11 @@ class CheckFailed(Exception):
 
 
 class CheckSkipped(Exception):
-    """A check cannot be made here; the message is the reason."""
+    """A check cannot be made on this device; the message is the reason.
+
+    Attributes:
+        data: the check's section of the JSON report; None where it has no figures.
+    """
 
     def __init__(self, message: str, data: dict[str, Any] | None = None) -> None:
         super().__init__(message)

@@ -1,6 +1,7 @@
-"""Where the time of a check goes: into which phase, and how much is the gate's own.
+"""Where the time of a check goes: the phases of a model, and the overhead of the gate.
 
-What is no phase is overhead: setting up an item, looking up its model, judging figures, reports.
+Overhead is what belongs to no phase: setting up a test item, finding its model, judging figures,
+writing reports.
 """
 
 from __future__ import annotations
@@ -12,36 +13,37 @@ from time import perf_counter
 
 IMPORT = "import"
 MODEL_PHASES = ("build", "reduce", "compare", "time", "write")
-"""The phases of a model; importing Keras and its backend is nobody's, and comes before."""
+"""The phases of a model. Importing Keras and its backend comes before and belongs to no model."""
 PHASES = (IMPORT, *MODEL_PHASES)
+"""All phases, in their order."""
 
 
 class PhaseClock:
-    """Seconds by phase. A phase within a phase counts for itself only."""
+    """Seconds by phase. Time in an inner phase does not count for the outer one."""
 
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._open: list[str] = []
         self._since = 0.0
-        self._tell: Callable[[str], None] | None = None
+        self._announce: Callable[[str], None] | None = None
 
     @contextmanager
-    def telling(self, tell: Callable[[str], None]) -> Iterator[None]:
-        """In the block, ``tell`` is called with each phase that begins."""
-        self._tell = tell
+    def announcing(self, announce: Callable[[str], None]) -> Iterator[None]:
+        """In the block, call ``announce`` with each phase that begins."""
+        self._announce = announce
         try:
             yield
         finally:
-            self._tell = None
+            self._announce = None
 
     @contextmanager
     def measure(self, phase: str) -> Iterator[None]:
-        """What is done in the block belongs to ``phase``, one of :data:`PHASES`."""
+        """Count the time of the block for ``phase``, one of :data:`PHASES`."""
         self._switch()
         self._open.append(phase)
-        if self._tell is not None:
-            self._tell(phase)
+        if self._announce is not None:
+            self._announce(phase)
         try:
             yield
         finally:
@@ -49,12 +51,13 @@ class PhaseClock:
             self._open.pop()
 
     def take(self) -> dict[str, float]:
-        """The seconds since the last time that they were taken, by phase."""
+        """The seconds by phase since the last call of this method."""
         self._switch()
         taken, self._seconds = dict(self._seconds), defaultdict(float)
         return taken
 
     def _switch(self) -> None:
+        """Count the time since the last switch for the innermost open phase."""
         now = self._clock()
         if self._open:
             self._seconds[self._open[-1]] += now - self._since
@@ -62,14 +65,14 @@ class PhaseClock:
 
 
 class Stopwatch:
-    """The seconds of the blocks that it runs for, together."""
+    """The total seconds of several blocks."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The seconds of the block are added."""
+        """Add the seconds of the block."""
         start = perf_counter()
         try:
             yield
@@ -78,5 +81,5 @@ class Stopwatch:
 
 
 def overhead(total: float, phases: Mapping[str, float]) -> float:
-    """The seconds of ``total`` that are no phase's."""
+    """The seconds of ``total`` that belong to no phase."""
     return max(0.0, total - sum(phases.values()))

@@ -1,7 +1,6 @@
-"""The check ``speedup[BATCH]``: which minimum counts on this device, the timing, and the verdict.
+"""The check ``speedup[BATCH]``: which minimum applies to this device, the timing, and the verdict.
 
-A minimum is for a device. Where a check cannot be judged on the device at hand it is skipped with
-the reason: it never passes.
+A minimum is for a device. On another device the check is skipped with the reason: it never passes.
 """
 
 from __future__ import annotations
@@ -15,11 +14,12 @@ from pytest_kito.config.problems import quoted
 
 if TYPE_CHECKING:
     from kito.runtime.devices import Device
-    from kito.timing.speedup import SpeedupEstimate
+    from kito.timing.result import SpeedupEstimate
     from pytest_kito.config.schema import SpeedupSpec
 
 
-_FIGURES = ("ratio", "low", "high", "noise_floor", "verdict", "original_ms", "reduced_ms")
+_MEASURED = ("ratio", "low", "high", "noise_floor", "verdict", "original_ms", "reduced_ms")
+"""The fields of the section that are null where the check is skipped."""
 
 
 def check_speedup(
@@ -30,21 +30,21 @@ def check_speedup(
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """The reduced model is faster by the declared minimum, on the device declared for it.
+    """Check that the reduced model is faster by the declared minimum, on the declared device.
 
     Args:
         run: the model.
         batch_size: samples per call.
         device: where this session runs.
-        workers: how many processes run tests on this machine meanwhile, this one included.
-        progress: called between rounds with the pairs so far.
+        workers: how many processes run tests on this machine at the same time, this one included.
+        progress: called between rounds with the number of pairs so far.
 
     Returns:
-        The section ``speedup`` of the report.
+        An entry of the section ``speedup`` of the JSON report.
 
     Raises:
         CheckSkipped: the minimum is for another device.
-        CheckFailed: the minimum is not reached, or that could not be told.
+        CheckFailed: the minimum is not reached, or the timing was inconclusive.
         KitoError: the models cannot be timed.
     """
     from kito.timing.speedup import measure_speedup
@@ -78,9 +78,10 @@ def check_speedup(
 
 
 def minimum_on(spec: SpeedupSpec, device: Device) -> tuple[float | None, str]:
-    """The minimum that counts on a device, and why none does; empty where that is as declared.
+    """The minimum that applies to a device, and the reason to skip the check there.
 
-    A device that is named has its own minimum, whatever its kind.
+    The reason is empty where the check applies. A device that is named in ``devices`` has its own
+    minimum, whatever its kind.
     """
     if device.name in spec.devices:
         return spec.devices[device.name], ""
@@ -94,34 +95,12 @@ def minimum_on(spec: SpeedupSpec, device: Device) -> tuple[float | None, str]:
 
 
 def _figures(estimate: SpeedupEstimate, workers: int) -> dict[str, Any]:
-    warnings = list(estimate.warnings)
+    data = {**estimate.to_dict(), "under_load": workers > 1}
     if workers > 1:
-        warnings.append(
+        data["warnings"].append(
             f"measured under load: {workers} workers ran tests on this machine; time without -n"
         )
-    return {
-        "batch_size": estimate.batch_size,
-        "ratio": estimate.ratio,
-        "low": estimate.low,
-        "high": estimate.high,
-        "noise_floor": estimate.noise_floor,
-        "minimum": estimate.minimum,
-        "verdict": estimate.verdict,
-        "explanation": estimate.explanation,
-        "warnings": warnings,
-        "confidence": estimate.confidence,
-        "original_ms": list(estimate.original_ms),
-        "reduced_ms": list(estimate.reduced_ms),
-        "pairs": estimate.pairs,
-        "skipped": None,
-        "device_name": estimate.device.name,
-        "jit": estimate.jit,
-        "threads": estimate.threads,
-        "under_load": workers > 1,
-        "transfer_ms": estimate.transfer_ms,
-        "predict_ms": estimate.predict_ms,
-        "gpu": estimate.gpu,
-    }
+    return data
 
 
 def _message(estimate: SpeedupEstimate, data: dict[str, Any]) -> str:
@@ -137,7 +116,7 @@ def _message(estimate: SpeedupEstimate, data: dict[str, Any]) -> str:
 def _skipped(batch_size: int, minimum: float | None, reason: str, device: Device) -> dict[str, Any]:
     return {
         "batch_size": batch_size,
-        **dict.fromkeys(_FIGURES),
+        **dict.fromkeys(_MEASURED),
         "minimum": minimum,
         "pairs": 0,
         "skipped": reason,

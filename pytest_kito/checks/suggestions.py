@@ -1,4 +1,4 @@
-"""What to change where a comparison could not have failed; it depends on what is declared."""
+"""What to change in kito.yaml where a comparison is insensitive: where it could not have failed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 
 
 def more_varied(spec: ModelSpec, model: Any) -> tuple[str | None, str]:
-    """What lets the outputs of ``model`` vary from sample to sample.
+    """How to make the outputs of ``model`` vary from sample to sample.
 
-    Random weights are suggested only for fresh ones: of a trained model they would be gated, and
-    published, instead of its own.
+    Random weights are suggested only for a model with fresh weights: a trained model would be
+    checked, and published, with random weights instead of its own.
 
     Returns:
-        A line of kito.yaml to paste, None where no line can do it; and what it is for.
+        A line of kito.yaml to paste, None where no line helps; and a sentence that explains it.
     """
     from kito.graph.functional import as_functional
     from kito.graph.keras_internals import input_names

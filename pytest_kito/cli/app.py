@@ -93,6 +93,7 @@ def reduce(
     """Reduce a model, and write it if its outputs are the same."""
     from kito.equivalence.compare import compare
     from kito.export.artifact import ArtifactDiffersError, write_artifact
+    from kito.export.proof import Baseline
     from kito.runtime.inputs import resolve_inputs
 
     named = split_file_name(output.name)
@@ -114,14 +115,8 @@ def reduce(
     written, outcome = False, f"{output} is not written"
     if comparison.passed:
         try:
-            write_artifact(
-                reduction.model,
-                reduction.original,
-                inputs,
-                output.parent,
-                name,
-                artifact_format,
-            )
+            baseline = Baseline(reduction.original, inputs)
+            write_artifact(reduction.model, baseline, output.parent, name, artifact_format)
             written, outcome = True, f"wrote {output}"
         except ArtifactDiffersError as error:
             outcome += f": {error}"

@@ -74,7 +74,7 @@ class CheckItem(pytest.Item):
         self.gate.clock.take()  # what tests of the user's own had done is not of this check
         self.progress = Progress(self.config, f"{self.spec.name}: {self.name}")
         try:
-            with self.progress, self.gate.clock.telling(self.progress.phase):
+            with self.progress, self.gate.clock.announcing(self.progress.phase):
                 self.finding.data = self.check()
         except CheckSkipped as skip:
             self._note("skipped", str(skip), skip.data)

@@ -24,7 +24,7 @@ import kito.timing.speedup
 assert keras.backend.backend()
 assert onnxruntime.__version__
 assert tf2onnx.__version__
-assert kito.export.artifact.FORMATS
+assert kito.export.artifact
 assert kito.reduce
 
 MODELS = '''

@@ -14,6 +14,7 @@ import pytest
 from kito.export.artifact import write_artifact
 from kito.export.formats.names import FORMAT_NAMES, FORMATS
 from kito.export.manifest import update_manifest, verify
+from kito.export.proof import Baseline
 from kito.rewrite.reduce import reduce
 from kito.rewrite.reduction import Reduction
 from kito.runtime.random_inputs import random_inputs
@@ -73,13 +74,11 @@ def mobilenet() -> Reduction:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_mobilenet_in_every_format(tmp_path: Path, mobilenet: Reduction, name: str) -> None:
-    inputs = random_inputs(mobilenet.original, samples=8)
-    written = write_artifact(
-        mobilenet.model, mobilenet.original, inputs, tmp_path, "mobilenet", name
-    )
+    baseline = Baseline(mobilenet.original, random_inputs(mobilenet.original, samples=8))
+    written = write_artifact(mobilenet.model, baseline, tmp_path, "mobilenet", name)
     assert written.max_abs < 1e-4
     assert written.precision == "f32"
-    update_manifest(tmp_path, [{"model": "mobilenet", **vars(written)}])
+    update_manifest(tmp_path, [{"model": "mobilenet", **written.to_dict()}])
     assert verify(tmp_path) == []
 
 
@@ -89,14 +88,16 @@ from pathlib import Path
 
 import kito
 from kito.export.artifact import write_artifact
-from kito.runtime.random_inputs import random_inputs
+from kito.export.proof import Baseline
 from kito.runtime.load import load_model
+from kito.runtime.random_inputs import random_inputs
 
 digits, out, *formats = sys.argv[1:]
 model = load_model(digits, base=Path.cwd())
 for name in formats:
     reduced = kito.reduce(model).model
-    print(write_artifact(reduced, model, random_inputs(model), Path(out), "digits", name).sha256)
+    baseline = Baseline(model, random_inputs(model))
+    print(write_artifact(reduced, baseline, Path(out), "digits", name).sha256)
 """
 
 

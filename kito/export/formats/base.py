@@ -1,4 +1,4 @@
-"""What every format can do: write a model into a file, and have its engine open such a file."""
+"""What every format does: write a model into a file, and have its engine load such a file."""
 
 from __future__ import annotations
 
@@ -10,40 +10,45 @@ from kito.export.formats.interface import Interface
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A file that its engine has opened.
+class LoadedArtifact:
+    """A file that its engine has loaded.
 
     Attributes:
-        model: a Keras model, or a :class:`kito.runtime.engine.LoadedFile`.
-        version: the engine's.
+        model: what runs it: a Keras model, or a :class:`kito.runtime.engine.LoadedFile`.
+        engine_version: the version of the engine.
         precision: what the engine computes in, where it says so itself; else empty: it computes in
             the types of the file.
     """
 
     model: Any
-    version: str
+    engine_version: str
     precision: str = ""
 
 
 class Format(Protocol):
-    """One module of this package a format. Whatever goes wrong is raised as it comes."""
+    """A format: a module of this package that has these two functions.
+
+    They may raise any exception; :mod:`kito.export` turns it into an error with advice.
+    """
 
     def write(self, model: Any, path: Path, name: str, interface: Interface) -> None:
         """Write ``model`` into the file ``path``.
 
         Args:
-            model: a built model; it is left as it was.
-            path: in a folder in which anything may be left behind.
-            name: of the artifact, for what is inside of it.
-            interface: that of the original.
+            model: a built model; it is left unchanged.
+            path: the file, in a temporary folder: other files there are removed afterwards.
+            name: the artifact's name, for names inside the file.
+            interface: the inputs and outputs of the original.
         """
 
-    def read(self, path: Path, scratch: Path, interface: Interface, custom_objects: Any) -> Opened:
-        """Open a file by its engine, which is given nothing but the file.
+    def load(
+        self, path: Path, scratch: Path, interface: Interface, custom_objects: Any
+    ) -> LoadedArtifact:
+        """Load a file into its engine, which gets nothing but the file.
 
         Args:
             path: the file, which is only read.
             scratch: an empty folder to unpack in.
-            interface: that of the original, which the file is held against.
+            interface: the inputs and outputs of the original, which the file must have too.
             custom_objects: what a Keras model needs to be loaded, by name; None for nothing.
         """

@@ -1,4 +1,4 @@
-"""Keras' ``model.export``, without the marks that it leaves and the noise that it makes."""
+"""Keras' ``model.export`` without its side effects: changed layers, warnings, output."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from kito.graph.keras_internals import all_layers, input_names
 
 
 def export(model: Any, path: Path, keras_format: str) -> None:
-    """``model.export`` in inference, any number of samples a batch; ``model`` is left as it was.
+    """Export a model for inference on batches of any size; ``model`` is left unchanged.
 
     Args:
         model: a functional or Sequential model.
-        path: where to.
+        path: the file or folder to write.
         keras_format: Keras' name of the format.
 
     Raises:
-        KitoError: Keras computes on another backend than TensorFlow.
+        KitoError: Keras' backend is not TensorFlow.
         Exception: whatever the exporter raises.
     """
     if keras.backend.backend() != "tensorflow":
@@ -34,15 +34,15 @@ def export(model: Any, path: Path, keras_format: str) -> None:
     before = [set(vars(layer)) for layer in layers]
     try:
         with warnings.catch_warnings():
-            # Keras looks for an alias that NumPy has not any more, to set it for tf2onnx.
+            # Keras tests for an alias that NumPy has removed, to set it for tf2onnx.
             warnings.filterwarnings("ignore", r"In the future `np\.object`", FutureWarning)
-            # TensorFlow's converters use what Python and Protobuf deprecate.
+            # TensorFlow's converters use deprecated features of Python and Protobuf.
             warnings.simplefilter("ignore", DeprecationWarning)
             model.export(
                 str(path), format=keras_format, verbose=False, input_signature=_signature(model)
             )
     finally:
-        # TensorFlow's saver notes on each layer that it has no compiled functions.
+        # TensorFlow's saver sets these attributes of each layer to None.
         for layer, known in zip(layers, before, strict=True):
             for name in ("train_function", "test_function", "predict_function"):
                 if name not in known:
@@ -50,7 +50,7 @@ def export(model: Any, path: Path, keras_format: str) -> None:
 
 
 def _signature(model: Any) -> list[Any]:
-    """The one argument of ``model``: its inputs, under their names, for any number of samples."""
+    """The one argument of ``model``: its named inputs, for any number of samples."""
     specs = [
         keras.InputSpec(shape=(None, *x.shape[1:]), dtype=x.dtype, name=name)
         for x, name in zip(model.inputs, input_names(model), strict=True)

@@ -1,8 +1,8 @@
-"""What a model takes and gives, by name: exporters and engines each have an order of their own.
+"""A model's inputs and outputs by name: exporters and engines each have an order of their own.
 
-TensorFlow sorts what is in a dict, LiteRT numbers what its converter meets first, ONNX calls its
-outputs ``Identity``. So ONNX, OpenVINO and LiteRT are given a model of named outputs, and what
-their engines return is put together by these names.
+TensorFlow sorts the entries of a dict, LiteRT numbers outputs in the order of conversion, ONNX
+calls outputs ``Identity``. So ONNX, OpenVINO and LiteRT get a model whose outputs are named, and
+the values that their engines return are put together by these names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from kito.graph.keras_internals import input_names, output_names
 
 @dataclass(frozen=True)
 class Interface:
-    """The names and the structure of what a model takes and gives.
+    """The names and the structure of a model's inputs and outputs.
 
     Attributes:
         inputs: names in the model's order.
@@ -37,7 +37,7 @@ class Interface:
 
     @classmethod
     def of(cls, model: Any) -> Interface:
-        """That of a functional or Sequential model."""
+        """The interface of a functional or Sequential model."""
         inputs, outputs = tuple(input_names(model)), tuple(output_names(model))
         structure = model.outputs[0] if isinstance(model, keras.Sequential) else model.output
         if isinstance(structure, dict):
@@ -46,39 +46,42 @@ class Interface:
                 outputs = tuple(str(path[0]) for path in paths)
         return cls(inputs, outputs, structure)
 
-    def named_view(self, model: Any) -> Any:
-        """``model`` with a dict of outputs, under these names. It shares the layers, unchanged.
+    def with_named_outputs(self, model: Any) -> Any:
+        """A model that returns a dict of outputs under these names and shares ``model``'s layers.
 
         Raises:
-            KitoError: its inputs have other names, or it has another number of outputs.
+            KitoError: ``model`` has other input names, or another number of outputs.
         """
-        view = as_functional(model)
-        names = tuple(input_names(view))
-        if names != self.inputs or len(view.outputs) != len(self.outputs):
+        functional = as_functional(model)
+        names, count = tuple(input_names(functional)), len(functional.outputs)
+        if names != self.inputs or count != len(self.outputs):
             raise KitoError(
-                f"'{model.name}' takes {list(names)} and gives {len(view.outputs)} outputs, the "
-                f"original takes {list(self.inputs)} and gives {len(self.outputs)}"
+                f"'{model.name}' takes {list(names)} and returns {count} outputs, the original "
+                f"takes {list(self.inputs)} and returns {len(self.outputs)}"
             )
-        inputs = view.inputs if len(names) > 1 else view.inputs[0]
-        # A view of a subclassed model is ours to call; its own call left no record.
-        results = view.outputs if view is model else tree.flatten(view(view.input))
+        inputs = functional.inputs if len(names) > 1 else functional.inputs[0]
+        results = functional.outputs
+        if functional is not model:
+            # The functional form of a subclassed model: its own call left no record, so call it.
+            results = tree.flatten(functional(functional.input))
         outputs = dict(zip(self.outputs, results, strict=True))
-        return keras.Model(inputs, outputs, name=view.name)
+        return keras.Model(inputs, outputs, name=functional.name)
 
     def check(self, file: str, inputs: Iterable[str], outputs: Iterable[str]) -> None:
-        """Hold the names that are in a file against these.
+        """Check that a file has these inputs and outputs. It may leave out inputs.
 
         Raises:
-            KitoError: the file takes what the model does not, or gives something else.
+            KitoError: the file takes an input that the model does not have, or returns other
+                outputs.
         """
-        takes, gives = list(inputs), list(outputs)
-        if not set(takes) <= set(self.inputs) or set(gives) != set(self.outputs):
+        takes, returns = list(inputs), list(outputs)
+        if not set(takes) <= set(self.inputs) or set(returns) != set(self.outputs):
             raise KitoError(
-                f"'{file}' takes {takes} and gives {gives}, the original takes "
-                f"{list(self.inputs)} and gives {list(self.outputs)}: the format changes such "
+                f"'{file}' takes {takes} and returns {returns}, the original takes "
+                f"{list(self.inputs)} and returns {list(self.outputs)}: the format changes such "
                 "names; use letters, digits and '_' in the names of inputs and outputs"
             )
 
     def pack(self, values: Mapping[str, np.ndarray]) -> Any:
-        """Outputs by name in the structure in which the model returns them."""
+        """Put named outputs into the structure in which the model returns them."""
         return tree.pack_sequence_as(self.structure, [values[name] for name in self.outputs])

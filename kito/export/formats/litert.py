@@ -1,7 +1,7 @@
 """``litert``: a ``.tflite`` file, run by LiteRT's interpreter.
 
-Its inputs and outputs have names in the signature ``serving_default``; by position they are in no
-order that means anything.
+Inputs and outputs are found by their names in the signature ``serving_default``; their positions in
+the file mean nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from kito.export.formats.base import Opened
+from kito.export.formats.base import LoadedArtifact
 from kito.export.formats.exporting import export
 from kito.export.formats.interface import Interface
 from kito.runtime.engine import LoadedFile
@@ -23,10 +23,10 @@ _SIGNATURE = "serving_default"
 
 def write(model: Any, path: Path, name: str, interface: Interface) -> None:
     """See :class:`kito.export.formats.base.Format`."""
-    export(interface.named_view(model), path, "litert")
+    export(interface.with_named_outputs(model), path, "litert")
 
 
-def read(path: Path, scratch: Path, interface: Interface, custom_objects: Any) -> Opened:
+def load(path: Path, scratch: Path, interface: Interface, custom_objects: Any) -> LoadedArtifact:
     """See :class:`kito.export.formats.base.Format`."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -39,4 +39,4 @@ def read(path: Path, scratch: Path, interface: Interface, custom_objects: Any) -
     def run(batch: Mapping[str, np.ndarray]) -> Any:
         return interface.pack(runner(**{name: batch[name] for name in takes}))
 
-    return Opened(LoadedFile(path.name, run), version("ai-edge-litert"))
+    return LoadedArtifact(LoadedFile(path.name, run), version("ai-edge-litert"))

@@ -1,20 +1,30 @@
 """The formats by name: what their files are called, who runs them, and what must be installed.
 
-Nothing heavy is imported: a configuration is checked with it before anything is built.
+This list is the only place that names a format; the module that writes and loads it has the same
+name. Importing the list imports neither Keras nor an engine, so that a configuration can be checked
+with it before anything is built.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from kito.errors import KitoError
+
+if TYPE_CHECKING:
+    from kito.export.formats.base import Format
 
 
 @dataclass(frozen=True)
-class FormatName:
-    """What is known of a format without any of its packages.
+class FormatInfo:
+    """What is known of a format without importing any of its packages.
 
     Attributes:
-        name: as in kito.yaml; also the extra of pytest-kito that installs ``modules``.
+        name: as in kito.yaml; also the module of this package that implements the format, and the
+            extra of pytest-kito that installs ``modules``.
         suffix: how its files' names end.
         engine: what runs its files.
         modules: what must be importable besides Keras and TensorFlow, to write and to run it.
@@ -29,41 +39,59 @@ class FormatName:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Those of ``modules`` that are not installed."""
+        """The ``modules`` that are not installed."""
         return tuple(name for name in self.modules if not _is_installed(name))
 
     @property
     def advice(self) -> str:
-        """What to do where something is missing."""
+        """What to do where a module is missing."""
         return (
             "needs packages that are not installed; install them with: "
             f"pip install 'pytest-kito[{self.name}]'"
         )
 
+    def implementation(self) -> Format:
+        """The module that writes and loads files of this format; importing it imports Keras."""
+        return cast("Format", importlib.import_module(f"kito.export.formats.{self.name}"))
+
 
 def _is_installed(module: str) -> bool:
     spec = importlib.util.find_spec(module)
-    # A folder of that name in the working directory would be a package, too, but one of no file.
+    # A folder of that name in the working directory is a package, too, but one without a file.
     return spec is not None and spec.origin is not None
 
 
-FORMAT_NAMES: dict[str, FormatName] = {
-    each.name: each
-    for each in (
-        FormatName("keras", ".keras", "Keras"),
-        FormatName("saved_model", ".saved_model.tar.gz", "TensorFlow", deterministic=False),
-        FormatName("onnx", ".onnx", "ONNX Runtime", ("onnx", "onnxruntime", "tf2onnx")),
-        FormatName("openvino", ".openvino.tar.gz", "OpenVINO", ("openvino",)),
-        FormatName("litert", ".tflite", "LiteRT", ("ai_edge_litert",)),
+FORMAT_NAMES: dict[str, FormatInfo] = {
+    info.name: info
+    for info in (
+        FormatInfo("keras", ".keras", "Keras"),
+        FormatInfo("saved_model", ".saved_model.tar.gz", "TensorFlow", deterministic=False),
+        FormatInfo("onnx", ".onnx", "ONNX Runtime", ("onnx", "onnxruntime", "tf2onnx")),
+        FormatInfo("openvino", ".openvino.tar.gz", "OpenVINO", ("openvino",)),
+        FormatInfo("litert", ".tflite", "LiteRT", ("ai_edge_litert",)),
     )
 }
 FORMATS: tuple[str, ...] = tuple(FORMAT_NAMES)
-"""The formats that this version writes."""
+"""The names of the formats that this version writes."""
+
+
+def available_format(name: str) -> FormatInfo:
+    """The format of a name.
+
+    Raises:
+        KitoError: there is no such format, or its packages are not installed.
+    """
+    if name not in FORMAT_NAMES:
+        raise KitoError(f"no artifact format {name!r}; there are: {', '.join(FORMATS)}")
+    info = FORMAT_NAMES[name]
+    if info.missing:
+        raise KitoError(f"'{info.name}' {info.advice}")
+    return info
 
 
 def split_file_name(file: str) -> tuple[str, str] | None:
-    """(name, format) of a file's name; None where it ends as no format's files do."""
-    for each in FORMAT_NAMES.values():
-        if file.endswith(each.suffix) and file != each.suffix:
-            return file.removesuffix(each.suffix), each.name
+    """Split a file's name into (name, format); None where no format has its suffix."""
+    for info in FORMAT_NAMES.values():
+        if file.endswith(info.suffix) and file != info.suffix:
+            return file.removesuffix(info.suffix), info.name
     return None

@@ -1,7 +1,7 @@
 """``onnx``: run by ONNX Runtime on the CPU.
 
-Keras exports through tf2onnx. Its inputs and outputs bear the model's names and are in its order;
-everything inside is named anew (:mod:`kito.export.formats.onnx_names`). No value is changed.
+Keras exports through tf2onnx. The file's inputs and outputs have the model's names and order;
+everything inside gets new names (:mod:`kito.export.formats.onnx_names`). No value is changed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kito.export.formats.base import Opened
+from kito.export.formats.base import LoadedArtifact
 from kito.export.formats.exporting import export
 from kito.export.formats.interface import Interface
 from kito.export.formats.onnx_names import make_canonical
@@ -23,14 +23,14 @@ def write(model: Any, path: Path, name: str, interface: Interface) -> None:
     """See :class:`kito.export.formats.base.Format`."""
     import onnx
 
-    export(interface.named_view(model), path, "onnx")
+    export(interface.with_named_outputs(model), path, "onnx")
     exported = onnx.load(str(path))
     make_canonical(exported.graph, interface.outputs)
     exported.graph.name = model.name
     path.write_bytes(exported.SerializeToString(deterministic=True))
 
 
-def read(path: Path, scratch: Path, interface: Interface, custom_objects: Any) -> Opened:
+def load(path: Path, scratch: Path, interface: Interface, custom_objects: Any) -> LoadedArtifact:
     """See :class:`kito.export.formats.base.Format`."""
     import onnxruntime
 
@@ -47,4 +47,4 @@ def read(path: Path, scratch: Path, interface: Interface, custom_objects: Any) -
         values = session.run(names, {name: batch[name] for name in takes})
         return interface.pack(dict(zip(names, values, strict=True)))
 
-    return Opened(LoadedFile(path.name, run), str(onnxruntime.__version__))
+    return LoadedArtifact(LoadedFile(path.name, run), str(onnxruntime.__version__))

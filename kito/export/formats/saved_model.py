@@ -1,8 +1,8 @@
 """``saved_model``: TensorFlow's SavedModel as one archive, run by TensorFlow.
 
-``serve`` takes and gives what the model does, in the model's own structure; the signature
-``serving_default`` is the same by name. TensorFlow's writer puts a random fingerprint in, and
-writes variables in an order that changes: its bytes differ from run to run.
+``serve`` takes and returns what the model does, in the model's own structure; the signature
+``serving_default`` does the same by name. TensorFlow adds a random fingerprint and writes variables
+in varying order, so the bytes differ from run to run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from kito.errors import KitoError
 from kito.export.formats import archives
-from kito.export.formats.base import Opened
+from kito.export.formats.base import LoadedArtifact
 from kito.export.formats.exporting import export
 from kito.export.formats.interface import Interface
 from kito.graph.functional import as_functional
@@ -29,7 +29,7 @@ def write(model: Any, path: Path, name: str, interface: Interface) -> None:
     archives.pack(folder, path, name)
 
 
-def read(path: Path, scratch: Path, interface: Interface, custom_objects: Any) -> Opened:
+def load(path: Path, scratch: Path, interface: Interface, custom_objects: Any) -> LoadedArtifact:
     """See :class:`kito.export.formats.base.Format`."""
     import tensorflow as tf
 
@@ -45,7 +45,7 @@ def read(path: Path, scratch: Path, interface: Interface, custom_objects: Any) -
         fed = tf.nest.map_structure(
             lambda spec: tf.constant(batch[spec.name], spec.dtype), argument
         )
-        # What is loaded holds the function's variables: it must live as long as this does.
+        # `loaded` owns the function's variables, so this closure must keep it alive.
         return loaded.serve(fed)
 
-    return Opened(LoadedFile(path.name, run), str(tf.__version__))
+    return LoadedArtifact(LoadedFile(path.name, run), str(tf.__version__))

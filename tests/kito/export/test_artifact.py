@@ -1,10 +1,8 @@
-"""Files that were proved, their manifest, and what verify finds."""
+"""Files that were written and proved, and those that never appear."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import pytest
 import kito
 from kito.errors import KitoError
 from kito.export.artifact import write_artifact
-from kito.export.manifest import MANIFEST, SUMS, update_manifest, verify
+from kito.export.proof import Baseline
 from kito.runtime.random_inputs import random_inputs
 
 L = keras.layers
@@ -29,8 +27,9 @@ def net() -> Any:
 
 def written(folder: Path, name: str = "net") -> dict[str, Any]:
     model = net()
-    file = write_artifact(kito.reduce(model).model, model, random_inputs(model), folder, name)
-    return {"model": name, **vars(file)}
+    baseline = Baseline(model, random_inputs(model))
+    file = write_artifact(kito.reduce(model).model, baseline, folder, name)
+    return {"model": name, **file.to_dict()}
 
 
 def test_the_file_is_what_was_tested(tmp_path: Path) -> None:
@@ -49,7 +48,7 @@ def test_a_file_that_differs_never_appears(tmp_path: Path) -> None:
     other.get_layer("conv").set_weights([w + 0.1 for w in other.get_layer("conv").get_weights()])
     (tmp_path / "net.keras").write_text("the older one")
     with pytest.raises(KitoError, match="run by Keras, differs: output"):
-        write_artifact(other, model, random_inputs(model), tmp_path, "net")
+        write_artifact(other, Baseline(model, random_inputs(model)), tmp_path, "net")
     assert (tmp_path / "net.keras").read_text() == "the older one"
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -62,151 +61,15 @@ class Unregistered(keras.layers.Layer):  # type: ignore[misc]
 def test_a_file_that_cannot_be_loaded_says_what_to_register(tmp_path: Path) -> None:
     x = keras.Input((3,), name="x")
     model = keras.Model(x, Unregistered()(x))
-    fed = {"x": np.random.default_rng(0).random((4, 3), "float32")}
-    write_artifact(
-        model, model, fed, tmp_path, "good", custom_objects={"Unregistered": Unregistered}
-    )
+    inputs = {"x": np.random.default_rng(0).random((4, 3), "float32")}
+    known = Baseline(model, inputs, custom_objects={"Unregistered": Unregistered})
+    write_artifact(model, known, tmp_path, "good")
     Unregistered.__module__ = "a.module.that.is.gone"
     with pytest.raises(KitoError, match="register_keras_serializable"):
-        write_artifact(model, model, fed, tmp_path, "bad")
+        write_artifact(model, Baseline(model, inputs), tmp_path, "bad")
     assert [x.name for x in tmp_path.iterdir()] == ["good.keras"]
 
 
 def test_an_unknown_format_lists_the_known(tmp_path: Path) -> None:
     with pytest.raises(KitoError, match="no artifact format 'pickle'; there are: keras"):
-        write_artifact(net(), net(), {}, tmp_path, "net", "pickle")
-
-
-def test_the_manifest_holds_and_sha256sum_agrees(tmp_path: Path) -> None:
-    update_manifest(tmp_path, [written(tmp_path, "one")])
-    update_manifest(tmp_path, [written(tmp_path, "two")])
-    entries = json.loads((tmp_path / MANIFEST).read_text())["files"]
-    assert [entry["file"] for entry in entries] == ["one.keras", "two.keras"]
-    assert verify(tmp_path) == []
-    command = ["sha256sum", "-c", "--strict", SUMS]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    # A later run replaces what it made again, and forgets what is gone.
-    (tmp_path / "one.keras").unlink()
-    update_manifest(tmp_path, [written(tmp_path, "two")])
-    assert verify(tmp_path) == []
-    assert "one.keras" not in (tmp_path / SUMS).read_text()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    update_manifest(tmp_path, [written(tmp_path)])
-    return tmp_path
-
-
-def test_verify_sees_what_was_changed(folder: Path) -> None:
-    path = folder / "net.keras"
-    content = bytearray(path.read_bytes())
-    content[100] ^= 1
-    path.write_bytes(content)
-    assert verify(folder) == ["net.keras: is not what was proved, its SHA-256 differs"]
-    path.write_bytes(b"short")
-    assert "bytes, proved were" in verify(folder)[0]
-    path.unlink()
-    assert verify(folder) == ["net.keras: is missing"]
-
-
-def test_verify_sees_a_file_that_nobody_proved(folder: Path) -> None:
-    (folder / "net.onnx").write_text("from elsewhere")
-    (folder / "other.keras").write_text("of no model of the manifest")
-    (folder / "report.json").write_text("no artifact")
-    assert verify(folder) == [
-        "net.onnx: is no file of the manifest",
-        "other.keras: is no file of the manifest",
-    ]
-
-
-def test_verify_sees_a_link_to_elsewhere(folder: Path, tmp_path_factory: Any) -> None:
-    elsewhere = (folder / "net.keras").rename(tmp_path_factory.mktemp("elsewhere") / "net.keras")
-    (folder / "net.keras").symlink_to(elsewhere)
-    assert verify(folder) == ["net.keras: is a link, so its content is not of this directory"]
-
-
-def test_verify_sees_a_manifest_that_is_elsewhere(folder: Path, tmp_path_factory: Any) -> None:
-    elsewhere = (folder / MANIFEST).rename(tmp_path_factory.mktemp("elsewhere") / MANIFEST)
-    (folder / MANIFEST).symlink_to(elsewhere)
-    assert verify(folder) == [f"{MANIFEST}: is a link"]
-
-
-def test_verify_sees_a_file_of_another_name_than_its_models(folder: Path) -> None:
-    (folder / "net.keras").rename(folder / "run.sh")
-    for name in (MANIFEST, SUMS):
-        text = (folder / name).read_text()
-        (folder / name).write_text(text.replace("net.keras", "run.sh"))
-    assert verify(folder) == [
-        "run.sh: is no name of a file of model 'net' in format 'keras'",
-    ]
-
-
-def test_a_model_that_no_longer_passes_is_withdrawn(folder: Path) -> None:
-    update_manifest(folder, [], withdrawn=["net"])
-    assert verify(folder) == [
-        f"{MANIFEST}: lists no files, so nothing was proved",
-        "net.keras: is no file of the manifest",
-    ]
-
-
-def test_each_file_bears_the_versions_of_its_own_proof(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(keras, "__version__", "99.0")
-    update_manifest(folder, [{**written(folder, "later"), "checks": {"figure": float("inf")}}])
-    later, net_ = json.loads((folder / MANIFEST).read_text())["files"]
-    assert later["versions"]["keras"] == "99.0"
-    assert net_["versions"]["keras"] != "99.0"
-    assert later["created"].endswith("+00:00")
-    assert later["checks"]["figure"] is None
-
-
-def test_verify_sees_sums_that_say_something_else(folder: Path) -> None:
-    (folder / SUMS).write_text("0" * 64 + "  net.keras\n")
-    assert verify(folder) == [f"{SUMS}: does not say what {MANIFEST} says"]
-    (folder / SUMS).unlink()
-    assert "cannot be read" in verify(folder)[0]
-
-
-@pytest.mark.parametrize(
-    "text, message",
-    [
-        ("{", "is no manifest"),
-        ("[]", "is no manifest"),
-        ('{"files": []}', "is no manifest"),
-        ('{"schema_version": 2, "files": []}', "is no manifest of schema_version 1"),
-        ('{"schema_version": 1, "files": {}}', "is no manifest of schema_version 1"),
-        ('{"schema_version": 1, "files": [{"file": "x"}]}', "is no manifest"),
-        ('{"schema_version": 1, "files": [{"file": "x"}, {"file": "x"}]}', "lists a file twice"),
-        (
-            '{"schema_version": 1, "files": [{"file": "../x", "model": "m", '
-            '"format": "keras", "bytes": 1, "sha256": ""}]}',
-            "no plain file name",
-        ),
-        (
-            '{"schema_version": 1, "files": [{"file": "..\\\\x.keras", "model": "m", '
-            '"format": "keras", "bytes": 1, "sha256": ""}]}',
-            "no plain file name",
-        ),
-        (
-            '{"schema_version": 1, "files": [{"file": "a\\nb.keras", "model": "m", '
-            '"format": "keras", "bytes": 1, "sha256": ""}]}',
-            "no plain file name",
-        ),
-        (
-            '{"schema_version": 1, "files": [{"file": "m.keras", "model": "m", '
-            '"format": "keras", "bytes": true, "sha256": ""}]}',
-            "bytes is True",
-        ),
-    ],
-)
-def test_a_broken_or_hostile_manifest_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / MANIFEST).write_text(text)
-    with pytest.raises(KitoError, match=message):
-        verify(tmp_path)
-
-
-def test_without_a_manifest_there_is_nothing_to_verify(tmp_path: Path) -> None:
-    with pytest.raises(KitoError, match=r"there is no kito-manifest\.json"):
-        verify(tmp_path)
+        write_artifact(net(), Baseline(net(), {}), tmp_path, "net", "pickle")

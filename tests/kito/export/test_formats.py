@@ -12,12 +12,13 @@ import pytest
 
 import kito
 from kito.equivalence import compare as comparison
+from kito.equivalence.criteria import Criteria
 from kito.errors import KitoError
-from kito.export import artifact as artifacts
-from kito.export.artifact import ArtifactDiffersError, prove, write_artifact
+from kito.export.artifact import ArtifactDiffersError, write_artifact
 from kito.export.formats import exporting, openvino
 from kito.export.formats.interface import Interface
-from kito.export.formats.names import FORMAT_NAMES, FORMATS, FormatName, split_file_name
+from kito.export.formats.names import FORMAT_NAMES, FORMATS, FormatInfo, split_file_name
+from kito.export.proof import Baseline, prove
 from kito.runtime.random_inputs import random_inputs
 
 L = keras.layers
@@ -36,15 +37,18 @@ def two(outputs: str = "list") -> Any:
     return keras.Model([zebra, apple], given[outputs], name="two")
 
 
-def write(model: Any, folder: Path, name: str, **kwargs: Any) -> Any:
-    reduced = kito.reduce(model).model
-    return write_artifact(reduced, model, random_inputs(model), folder, "two", name, **kwargs)
+def baseline(model: Any) -> Baseline:
+    return Baseline(model, random_inputs(model))
+
+
+def write(model: Any, folder: Path, name: str) -> Any:
+    return write_artifact(kito.reduce(model).model, baseline(model), folder, "two", name)
 
 
 def write_only(model: Any, folder: Path, name: str) -> bytes:
     folder.mkdir()
     path = folder / f"two{FORMAT_NAMES[name].suffix}"
-    artifacts._FORMATS[name].write(model, path, "two", Interface.of(model))
+    FORMAT_NAMES[name].implementation().write(model, path, "two", Interface.of(model))
     return path.read_bytes()
 
 
@@ -100,7 +104,7 @@ def test_a_file_that_differs_never_appears(tmp_path: Path, name: str) -> None:
     target.write_text("the older one")
     message = f"'{target.name}', run by {FORMAT_NAMES[name].engine}, differs: output 'bee' differs"
     with pytest.raises(ArtifactDiffersError, match=message):
-        write_artifact(other, model, random_inputs(model), tmp_path, "two", name)
+        write_artifact(other, baseline(model), tmp_path, "two", name)
     assert target.read_text() == "the older one"
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -115,7 +119,7 @@ def test_a_file_takes_batches_of_any_size(
     monkeypatch.setattr(exporting, "_signature", lambda model: [spec])
     # The comparison itself runs batches of 8, and would find nothing.
     with pytest.raises(KitoError, match="cannot run it: model 'one"):
-        write_artifact(model, model, random_inputs(model), tmp_path, "one", name)
+        write_artifact(model, baseline(model), tmp_path, "one", name)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -139,28 +143,28 @@ def test_rounding_of_an_engine_is_judged_against_float64(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = two()
-    inputs = random_inputs(model)
     written = write(model, tmp_path, name)
     monkeypatch.setattr(comparison, "RTOL", 1e-12)
-    proof = prove(tmp_path / written.file, name, model, inputs)
+    proof = prove(tmp_path / written.file, name, baseline(model))
     assert proof.comparison.passed
     assert proof.comparison.within_rounding
-    strict = prove(tmp_path / written.file, name, model, inputs, rtol=1e-12)
+    narrow = Baseline(model, random_inputs(model), Criteria(rtol=1e-12))
+    strict = prove(tmp_path / written.file, name, narrow)
     assert not strict.comparison.passed
     assert strict.comparison.first_departure is None
 
 
-def test_openvino_is_told_its_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[Any] = []
+def test_openvino_is_asked_for_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
 
     class Core(openvino._core().__class__):  # type: ignore[misc]
         def compile_model(self, model: Any, device: str, config: Any) -> Any:
-            told.append(config)
+            given.append(config)
             return super().compile_model(model, device, config)
 
     monkeypatch.setattr(openvino, "_core", Core)
     assert write(two(), tmp_path, "openvino").precision == "f32"
-    assert told == [{"INFERENCE_PRECISION_HINT": "f32"}]
+    assert given == [{"INFERENCE_PRECISION_HINT": "f32"}]
 
 
 def unheld() -> Any:
@@ -170,28 +174,28 @@ def unheld() -> Any:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", NAMED)
-def test_what_a_format_cannot_hold_is_told_in_one_line(tmp_path: Path, name: str) -> None:
+def test_what_a_format_cannot_hold_is_reported_in_one_line(tmp_path: Path, name: str) -> None:
     model = unheld()
     with pytest.raises(KitoError, match=rf"(?i)erfinv.*Leave '{name}' out") as caught:
-        write_artifact(model, model, random_inputs(model), tmp_path, "unheld", name)
+        write_artifact(model, baseline(model), tmp_path, "unheld", name)
     assert "\n" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_operation_that_liteRT_cannot_run_is_told(tmp_path: Path) -> None:  # noqa: N802
+def test_an_operation_that_liteRT_cannot_run_is_reported(tmp_path: Path) -> None:  # noqa: N802
     ids = keras.Input((5,), dtype="int32", name="ids")
     model = keras.Model(ids, L.LSTM(3)(L.Embedding(7, 4)(ids)), name="text")
     with pytest.raises(KitoError, match=r"LiteRT cannot run it: .*Leave 'litert' out"):
-        write_artifact(model, model, random_inputs(model), tmp_path, "text", "litert")
+        write_artifact(model, baseline(model), tmp_path, "text", "litert")
 
 
 @pytest.mark.parametrize("name", ["saved_model", "litert"])
-def test_names_that_a_format_cannot_hold_are_told(tmp_path: Path, name: str) -> None:
+def test_names_that_a_format_cannot_hold_are_reported(tmp_path: Path, name: str) -> None:
     a, b = keras.Input((3,), name="a b"), keras.Input((3,), name="c-d")
     model = keras.Model([a, b], L.Dense(2)(L.Concatenate()([a, b])), name="odd")
     with pytest.raises(KitoError, match=f"'odd' cannot be written as {name}: .*'a b'"):
-        write_artifact(model, model, random_inputs(model), tmp_path, "odd", name)
+        write_artifact(model, baseline(model), tmp_path, "odd", name)
 
 
 def test_a_subclassed_and_a_sequential_model_are_held(tmp_path: Path) -> None:
@@ -209,8 +213,8 @@ def test_a_subclassed_and_a_sequential_model_are_held(tmp_path: Path) -> None:
     sequential = keras.Sequential([keras.Input((5,), name="x"), L.Dense(3)])
     for model in (closed, sequential):
         for name in ("saved_model", "onnx"):
-            write_artifact(model, model, inputs, tmp_path, model.name, name)
-    write_artifact(sequential, sequential, inputs, tmp_path, "sequential", "keras")
+            write_artifact(model, Baseline(model, inputs), tmp_path, model.name, name)
+    write_artifact(sequential, Baseline(sequential, inputs), tmp_path, "sequential", "keras")
 
 
 def test_a_model_of_other_names_is_not_the_originals(tmp_path: Path) -> None:
@@ -219,7 +223,7 @@ def test_a_model_of_other_names_is_not_the_originals(tmp_path: Path) -> None:
     y = keras.Input((4,), name="y")
     other = keras.Model(y, L.Dense(3)(y))
     with pytest.raises(KitoError, match=r"takes \['y'\].*the original takes \['x'\]"):
-        Interface.of(original).named_view(other)
+        Interface.of(original).with_named_outputs(other)
     with pytest.raises(KitoError, match="the format changes such names"):
         Interface.of(original).check("x.onnx", ["y"], ["dense"])
 
@@ -243,10 +247,10 @@ def test_a_folder_of_the_name_is_no_package(
 ) -> None:
     (tmp_path / "kept_models").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
-    assert FormatName("x", ".x", "X", ("kept_models", "json")).missing == ("kept_models",)
+    assert FormatInfo("x", ".x", "X", ("kept_models", "json")).missing == ("kept_models",)
 
 
-def test_file_names_tell_their_format() -> None:
+def test_the_suffix_of_a_file_name_determines_its_format() -> None:
     assert split_file_name("a.b.saved_model.tar.gz") == ("a.b", "saved_model")
     assert split_file_name("net.tflite") == ("net", "litert")
     assert split_file_name("net.tar.gz") is None

@@ -1,4 +1,4 @@
-"""The transfer of a batch, and ``predict``: timed apart, on models that stay as they are."""
+"""The transfer of a batch and ``predict``: timed apart; the model is left unchanged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from kito.runtime.devices import Device
 from kito.runtime.random_inputs import random_inputs
-from kito.timing import overhead as overheads
+from kito.timing import overhead
 from kito.timing.overhead import CALLS, measure_overheads
 
 CPU = Device("cpu", "this one")
@@ -41,7 +41,7 @@ def test_slow_ones_are_called_once_beside_the_first(
     model: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    monkeypatch.setattr(overheads, "transfer_call", lambda *_: lambda: calls.append(1))
+    monkeypatch.setattr(overhead, "transfer_call", lambda *_: lambda: calls.append(1))
     batch = random_inputs(model, samples=2)
     measure_overheads(model, batch, CPU, Clock(), 0.5)
     assert len(calls) == 2
@@ -56,7 +56,7 @@ def test_one_that_cannot_be_done_is_no_failure(
     def fails() -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(overheads, "transfer_call", lambda *_: fails)
+    monkeypatch.setattr(overhead, "transfer_call", lambda *_: fails)
     found = measure_overheads(model, random_inputs(model, samples=2), CPU, Clock(), 1)
     assert found.transfer_ms is None
     assert found.predict_ms is not None

@@ -1,3 +1,5 @@
+"""``measure_speedup``: what it times, on which batch and device, and what it refuses."""
+
 from __future__ import annotations
 
 import sys
@@ -14,7 +16,7 @@ from kito.runtime.backends import Jit
 from kito.runtime.batch import Inputs
 from kito.runtime.devices import Device
 from kito.runtime.nvml import GpuWatch
-from kito.timing import speedup as timing
+from kito.timing import speedup
 from kito.timing.overhead import Overheads
 from kito.timing.speedup import measure_speedup
 
@@ -64,10 +66,10 @@ class Calls:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     calls = Calls({"original": 0.030, "reduced": 0.020})
-    monkeypatch.setattr(timing, "compiled_call", calls.compiled_call)
-    monkeypatch.setattr(timing, "perf_counter", lambda: calls.now)
+    monkeypatch.setattr(speedup, "compiled_call", calls.compiled_call)
+    monkeypatch.setattr(speedup, "perf_counter", lambda: calls.now)
     overheads = Overheads(transfer_ms=1.0, predict_ms=None)
-    monkeypatch.setattr(timing, "measure_overheads", lambda *_: overheads)
+    monkeypatch.setattr(speedup, "measure_overheads", lambda *_: overheads)
     return calls
 
 
@@ -119,7 +121,7 @@ def test_a_gpu_that_slows_down_is_in_the_result(
 ) -> None:
     nvml = Nvml()
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    monkeypatch.setattr(timing, "GpuWatch", lambda: GpuWatch(clock=lambda: calls.now))
+    monkeypatch.setattr(speedup, "GpuWatch", lambda: GpuWatch(clock=lambda: calls.now))
 
     def heat_up(pairs: int) -> None:
         nvml.sm_mhz = 600 if pairs > 10 else 1400
@@ -206,6 +208,6 @@ def test_a_call_that_fails_is_said_with_the_reason(
 
         return call
 
-    monkeypatch.setattr(timing, "compiled_call", compiled_call)
+    monkeypatch.setattr(speedup, "compiled_call", compiled_call)
     with pytest.raises(KitoError, match=r"batch of 32 on 'Imaginary 1': RuntimeError: out of mem"):
         measure_speedup(original, reduced, device=GPU)

@@ -1,10 +1,11 @@
-from __future__ import annotations
+"""Verdicts on intervals, and the sentences that explain them."""
 
-from typing import Any
+from __future__ import annotations
 
 import pytest
 
-from kito.timing.verdict import Verdict, explain, judge
+from kito.timing.protocol import Pairs, Question, Verdict
+from kito.timing.verdict import explain, judge
 
 
 @pytest.mark.parametrize(
@@ -31,41 +32,53 @@ def test_the_verdict_on_an_interval(
 
 
 @pytest.mark.parametrize(
-    "verdict, more, sentence",
+    "verdict, minimum, floor, count, sentence",
     [
-        (None, {"minimum": None}, "1.200x as fast, 95% interval [1.150, 1.250]; no minimum is"),
-        ("pass", {}, "at least 1.150x as fast with 95% confidence, which reaches the minimum 1.1"),
+        (None, None, 0.01, 40, "1.200x as fast, 95% interval [1.150, 1.250]; no minimum is"),
+        (
+            "pass",
+            1.1,
+            0.01,
+            40,
+            "at least 1.150x as fast with 95% confidence, which reaches the minimum 1.1",
+        ),
         (
             "fail",
-            {"minimum": 1.3},
-            "at most 1.250x as fast with 95% confidence, which is below the",
+            1.3,
+            0.01,
+            40,
+            "at most 1.250x as fast with 95% confidence, which is below the minimum 1.3",
         ),
         (
             "inconclusive",
-            {"minimum": 1.2},
-            "the minimum 1.2 lies within the interval [1.150, 1.250]",
+            1.2,
+            0.01,
+            40,
+            "the minimum 1.2 lies within the interval [1.150, 1.250] after 40 pairs and 60 s",
         ),
-        ("inconclusive", {"floor": 0.2}, "the minimum 1.1 is within the noise floor 1.200, which"),
         (
             "inconclusive",
-            {"few": True},
-            "only 40 pairs of calls fit into the budget of 60 s, too few",
+            1.1,
+            0.2,
+            40,
+            "the minimum 1.1 is within the noise floor 1.200, which",
+        ),
+        (
+            "inconclusive",
+            1.1,
+            0.01,
+            5,
+            "only 5 pairs of calls fit into the budget of 60 s, too few",
         ),
     ],
 )
 def test_the_sentence_that_explains_it(
-    verdict: Verdict | None, more: dict[str, Any], sentence: str
+    verdict: Verdict | None, minimum: float | None, floor: float, count: int, sentence: str
 ) -> None:
-    figures: dict[str, Any] = {
-        "floor": 0.01,
-        "minimum": 1.1,
-        "confidence": 0.95,
-        "pairs": 40,
-        "few": False,
-        "budget_s": 60.0,
-    }
-    found = explain(verdict, 1.2, (1.15, 1.25), **{**figures, **more})
-    assert sentence in found
-    assert found.startswith("inconclusive, which does not mean too slow") == (
+    times = (0.01,) * count
+    pairs = Pairs(1.2, 1.15, 1.25, floor, verdict, original=times, reduced=times)
+    explanation = explain(pairs, Question(minimum, confidence=0.95, budget_s=60.0))
+    assert sentence in explanation
+    assert explanation.startswith("inconclusive, which does not mean too slow") == (
         verdict == "inconclusive"
     )

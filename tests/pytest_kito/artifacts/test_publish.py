@@ -44,7 +44,7 @@ def test_a_model_that_fails_later_is_no_longer_proved(
     assert verify(tmp_path) == []
     withheld = session(tmp_path, {"a": "failed", **other})
     assert withheld == ["a.keras is not published: equivalence failed"]
-    assert "a.keras: is no file of the manifest" in verify(tmp_path)
+    assert "a.keras: is not listed in the manifest" in verify(tmp_path)
 
 
 def test_a_model_that_is_not_checked_again_stays_proved(tmp_path: Path) -> None:
@@ -78,4 +78,4 @@ def test_what_was_published_stays_where_a_later_session_is_not_whole(tmp_path: P
 def test_a_file_that_is_no_longer_made_is_no_longer_proved(tmp_path: Path) -> None:
     session(tmp_path, {"a": "passed"}, file="tflite")
     session(tmp_path, {"a": "passed"}, file="keras")
-    assert verify(tmp_path) == ["a.tflite: is no file of the manifest"]
+    assert verify(tmp_path) == ["a.tflite: is not listed in the manifest"]

@@ -184,6 +184,6 @@ def test_artifacts_that_cannot_be_published_are_an_error_too(repository: Reposit
     folder.mkdir("out").joinpath("kito-manifest.json").write_text("broken")
     result = run(folder)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["the artifacts are not published to *out: *is no manifest*"])
+    result.stdout.fnmatch_lines(["the artifacts are not published to *out: *is invalid*"])
     assert published(folder) == set()
     assert model(folder)["passed"] is True

@@ -39,7 +39,7 @@ def assert_nothing_is_half_done(folder: Path) -> None:
     if (folder / MANIFEST).exists():
         problems = verify(folder)
         # What the manifest lists is there and is what it says; what it does not list is named.
-        listed = [x for x in problems if "differs" in x or "proved were" in x or "is missing" in x]
+        listed = [x for x in problems if "differs" in x or "were proved" in x or "is missing" in x]
         assert listed == []
 
 
@@ -47,7 +47,7 @@ def test_publishing_and_reporting(tmp_path: Path) -> None:
     *left, done = killed_everywhere(tmp_path, "finish")
     assert len(left) > 30
     final = {"a.keras", "b.keras", "new.keras", "report.json", MANIFEST, SUMS}
-    unlisted = ["b.keras: is no file of the manifest"]
+    unlisted = ["b.keras: is not listed in the manifest"]
     assert verify(done) == unlisted
     outcomes = set()
     for folder in left:

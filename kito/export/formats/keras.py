@@ -1,8 +1,9 @@
 """``keras``: Keras' own file, run by Keras.
 
-It is a zip archive of ``metadata.json``, ``config.json`` and ``model.weights.h5``. Keras notes when
-it was saved, and where in memory objects lay that several layers share; the archive is written
-again with a fixed date and with numbers for these objects.
+It is a zip archive of ``metadata.json``, ``config.json`` and ``model.weights.h5``. Keras puts the
+time of saving into it, and the memory addresses of objects that several layers share. So the
+archive is written again, with a fixed date and with these objects numbered: the same model gives
+the same bytes.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import Any
 
 import keras
 
-from kito.export.formats.base import Opened
+from kito.export.formats.base import LoadedArtifact
 from kito.export.formats.interface import Interface
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The first moment that a zip archive can name."""
+"""The earliest time that a zip archive can hold."""
 _METADATA, _DATE = "metadata.json", "1980-01-01@00:00:00"
-_CONFIG, _SHARED = "config.json", "shared_object_id"
+_CONFIG, _SHARED_ID = "config.json", "shared_object_id"
 
 
 def write(model: Any, path: Path, name: str, interface: Interface) -> None:
@@ -49,18 +50,18 @@ def write(model: Any, path: Path, name: str, interface: Interface) -> None:
 
 
 def _number_shared(config: Any, numbers: dict[int, int]) -> None:
-    """Number what is shared, in place, in the order in which it comes: only equality counts."""
+    """Number shared objects in place, in order of appearance: Keras compares the ids only."""
     if isinstance(config, dict):
-        if "class_name" in config and isinstance(config.get(_SHARED), int):
-            config[_SHARED] = numbers.setdefault(config[_SHARED], len(numbers) + 1)
+        if "class_name" in config and isinstance(config.get(_SHARED_ID), int):
+            config[_SHARED_ID] = numbers.setdefault(config[_SHARED_ID], len(numbers) + 1)
         config = list(config.values())
     for value in config if isinstance(config, list) else ():
         _number_shared(value, numbers)
 
 
-def read(
+def load(
     path: Path, scratch: Path, interface: Interface, custom_objects: Mapping[str, Any] | None
-) -> Opened:
+) -> LoadedArtifact:
     """See :class:`kito.export.formats.base.Format`."""
     loaded = keras.models.load_model(path, custom_objects=custom_objects, compile=False)
-    return Opened(loaded, str(keras.__version__))
+    return LoadedArtifact(loaded, str(keras.__version__))

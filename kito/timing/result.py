@@ -1,0 +1,94 @@
+"""What ``measure_speedup()`` returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kito.runtime.devices import Device
+from kito.timing.protocol import Verdict
+
+
+@dataclass(frozen=True)
+class SpeedupEstimate:
+    """How many times as fast the reduced model is, and how sure that is.
+
+    Attributes:
+        ratio: time of the original / time of the reduced model; median over the pairs.
+        low: low end of the interval of ``ratio``.
+        high: high end of the interval of ``ratio``. With fewer than about 7 pairs no interval is as
+            sure as ``confidence``; then ``low`` and ``high`` are the least and the greatest ratio,
+            and there is no verdict on them.
+        noise_floor: how far from 1 the original's ratio to itself, compiled once more, can seem to
+            be on this machine: ``max(1 - low, high - 1)`` of the interval of that ratio, from the
+            same rounds.
+        verdict: ``pass`` where ``low`` reaches the minimum, ``fail`` where ``high`` does not,
+            ``inconclusive`` where the budget ended before either; None without a minimum. Where the
+            minimum is above 1 and within the noise floor, the whole interval must moreover lie
+            outside the noise floor.
+        original_ms: median and 90th percentile of the original's call, in milliseconds.
+        reduced_ms: median and 90th percentile of the reduced model's call, in milliseconds.
+        pairs: how many pairs of calls were timed.
+        device: what it was measured on.
+        batch_size: samples per call.
+        minimum: the ratio to reach, or None.
+        confidence: of the interval, for all looks at it together.
+        seconds: what the measurement took, tracing and warm-up included.
+        explanation: the verdict in a sentence.
+        warnings: what makes the figures doubtful, such as a GPU whose clock fell; mostly empty.
+        jit: whether XLA compiled both models.
+        threads: how many threads one operation may use on the CPU.
+        transfer_ms: median time to bring the batch to the device, in milliseconds; not part of the
+            ratio. None where it could not be measured.
+        predict_ms: median time of the reduced model's ``predict`` on the batch, in milliseconds;
+            not part of the ratio. None where it could not be measured.
+        gpu: clocks, power, temperature and throttling during the timing (see
+            :meth:`kito.runtime.nvml.GpuWatch.figures`); None on a CPU, and where NVML reports
+            nothing.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    noise_floor: float
+    verdict: Verdict | None
+    original_ms: tuple[float, float]
+    reduced_ms: tuple[float, float]
+    pairs: int
+    device: Device
+    batch_size: int
+    minimum: float | None
+    confidence: float
+    seconds: float
+    explanation: str
+    warnings: tuple[str, ...]
+    jit: bool
+    threads: int
+    transfer_ms: float | None
+    predict_ms: float | None
+    gpu: dict[str, Any] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: an entry of ``speedup`` of the JSON report."""
+        return {
+            "batch_size": self.batch_size,
+            "ratio": self.ratio,
+            "low": self.low,
+            "high": self.high,
+            "noise_floor": self.noise_floor,
+            "minimum": self.minimum,
+            "verdict": self.verdict,
+            "explanation": self.explanation,
+            "warnings": list(self.warnings),
+            "confidence": self.confidence,
+            "original_ms": list(self.original_ms),
+            "reduced_ms": list(self.reduced_ms),
+            "pairs": self.pairs,
+            "skipped": None,
+            "device_name": self.device.name,
+            "jit": self.jit,
+            "threads": self.threads,
+            "transfer_ms": self.transfer_ms,
+            "predict_ms": self.predict_ms,
+            "gpu": self.gpu,
+        }
