@@ -14,7 +14,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def answer(result: dict[str, Any], text: str, as_json: bool, yes: bool = True) -> None:
-    """Print a result, as JSON or as text for people; exit with :data:`NO` where it is no yes."""
+    """Print a result, as JSON or as text for people; exit with :data:`NO` unless ``yes``."""
     typer.echo(to_json(result) if as_json else text)
     if not yes:
         raise typer.Exit(NO)

@@ -39,10 +39,10 @@ class Options:
 
     @classmethod
     def from_config(cls, config: pytest.Config) -> Options:
-        """Read them.
+        """Read the options from the command line, the ini file and the defaults.
 
         Raises:
-            pytest.UsageError: a value is none that is allowed.
+            pytest.UsageError: a value is not allowed.
         """
 
         def value(name: str) -> Any:
