@@ -109,7 +109,8 @@ def compare(
     result = comparison.compare(_load(a), _load(b), data, samples=samples, rtol=rtol, atol=atol)
     lines = [
         f"{name}: differs by at most {output.max_abs:.3g}, mean {output.mean_abs:.3g}, "
-        f"scale {output.scale:.3g}, varies by {output.spread:.3g}; rtol {output.required_rtol:.2g} would do"
+        f"scale {output.scale:.3g}, varies by {output.spread:.3g}; "
+        f"rtol {output.required_rtol:.2g} would do"
         for name, output in result.outputs.items()
     ]
     text = "\n".join([*lines, result.message()])

@@ -144,7 +144,7 @@ class Gate:
             self._runs.pop(name).release()
 
     def _import(self) -> None:
-        """Import the core with Keras and its backend; a phase of its own, since it takes seconds."""
+        """Import the core with Keras and its backend; a phase of its own, as it takes seconds."""
         with self.clock.measure(IMPORT):
             import kito.export.artifact
             import kito.rewrite.reduce

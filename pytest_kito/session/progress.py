@@ -36,7 +36,7 @@ class Progress:
         self._show(f"{self._what}: {name}")
 
     def pairs(self, count: int) -> None:
-        """Show how many pairs were timed; at most every :data:`EVERY_S` seconds, since it costs time."""
+        """Show how many pairs were timed; at most every :data:`EVERY_S` seconds."""
         if self._on and monotonic() >= self._next:
             self._show(f"{self._what}: {count} pairs")
             self._next = monotonic() + EVERY_S

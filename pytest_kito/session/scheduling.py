@@ -1,8 +1,8 @@
 """Decides which worker of pytest-xdist runs which check.
 
 All checks of the models whose speed is measured run on one worker, one after the other: their
-timings do not disturb each other, and each model is built once. The checks of any other model run on
-one worker. The chosen distribution decides about all other tests.
+timings do not disturb each other, and each model is built once. The checks of any other model run
+on one worker. The chosen distribution decides about all other tests.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ TIMED = "kito-timed"
 def scheduler(config: pytest.Config, log: Any, declared: Config) -> object | None:
     """Return the scheduler for this session; None if xdist's own is enough.
 
-    It is enough with ``--dist=each``, where every worker runs everything, ``--dist=loadfile``, where all
-    checks are on one worker anyway, and with one worker.
+    It is enough with ``--dist=each``, where every worker runs everything, with ``--dist=loadfile``,
+    where all checks are on one worker anyway, and with one worker.
 
     Args:
         config: the session's configuration.
