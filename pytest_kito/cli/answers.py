@@ -9,7 +9,7 @@ import typer
 from kito.export.files import to_json
 
 NO, WRONG_USE = 1, 2
-"""Exit codes; 0 is yes."""
+"""Exit codes; 0 means yes."""
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

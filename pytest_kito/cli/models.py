@@ -49,7 +49,7 @@ def reduce(
     named = split_file_name(output.name)
     if named is None:
         suffixes = ", ".join(kind.suffix for kind in FORMAT_NAMES.values())
-        raise KitoError(f"{output} ends as no format's files do; the suffixes are {suffixes}")
+        raise KitoError(f"{output} has no suffix of a format; use one of {suffixes}")
     name, artifact_format = named
     if FORMAT_NAMES[artifact_format].missing:
         raise KitoError(f"'{artifact_format}' {FORMAT_NAMES[artifact_format].advice}")

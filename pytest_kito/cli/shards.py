@@ -79,5 +79,5 @@ def summary(
     try:
         text = table(merge_reports([report]))
     except (KeyError, TypeError) as error:
-        raise KitoError(f"{report} is no report of pytest --kito-report: {error!r}") from error
+        raise KitoError(f"{report} is not a report of pytest --kito-report: {error!r}") from error
     typer.echo(text, nl=False)

@@ -243,7 +243,7 @@ def test_merge_refuses_what_is_no_report(
         (["explain", "nothing.keras"], "there is no such file"),
         (["explain", "json:dumps"], "json:dumps"),
         (["explain", "model.keras", "--passes", "fold_everything"], "fold_everything"),
-        (["reduce", "model.keras", "-o", "model.h5"], "model.h5 ends as no format's files do"),
+        (["reduce", "model.keras", "-o", "model.h5"], "model.h5 has no suffix of a format"),
         (["reduce", "model.keras", "-o", "no/where.keras"], "there is no directory no"),
         (["reduce", "model.keras", "-o", "./model.keras"], "is the model itself"),
         (["reduce", "model.keras", "-o", "folder.keras"], "is a directory"),
