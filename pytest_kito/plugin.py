@@ -1,7 +1,8 @@
-"""The pytest plugin: options, and the hooks that start the gate where it is asked for.
+"""The pytest plugin: its options, and the hooks that start the gate when a session needs it.
 
-What the gate does in a session hangs on :class:`pytest_kito.session.gate.Gate`, which is a plugin of its
-own and is registered by the first thing that needs it: a session without it imports nothing.
+The hooks of the gate are a plugin of their own, :class:`pytest_kito.session.hooks.GateHooks`. The
+option ``--kito-check`` or the first use of a model fixture registers it. Any other session does not
+import it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __all__ = [
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the ``--kito-…`` options and their ini twins."""
+    """Declare the ``--kito-…`` options and the ini values of the same names."""
     add_options(parser)
 
 
@@ -42,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     options = Options.from_config(config)
     if options.check:
-        from pytest_kito.session.gate import start
+        from pytest_kito.session.hooks import start
 
         start(config, options)
 

@@ -1,7 +1,7 @@
-"""Sessions that are killed while they publish: ``python -m killed DIR`` makes one for each point.
+"""Sessions that are killed while they publish: ``python -m killed DIR WHAT`` runs one per point.
 
-A point is whatever is about to change a file below DIR, the flush of one to disk, or the middle of
-a write. ``DIR/N`` is left as the session that was killed at its N-th point left it.
+A point is a moment right before a change to a file below DIR, right after a flush to disk, or in
+the middle of a write. ``DIR/N`` holds what the session killed at its N-th point left behind.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ def content(name: str, version: str) -> bytes:
 
 
 MODELS = {"1": ("a", "b"), "2": ("a", "b", "new"), "3": ("c",)}
-"""Those of each version of a session; in version 2, ``b`` fails."""
+"""The models of each version of a session; in version 2, ``b`` fails."""
 
 
 def session(folder: Path, version: str) -> Results:
-    """A session, its artifacts staged."""
+    """The results of a session whose artifacts are staged."""
     findings: list[Finding] = []
     staging = staging_folder(folder, f"{os.getpid()}-x")
     staging.mkdir(parents=True)
     for name in MODELS[version]:
-        found = plain_pass(name)
-        data, path = found[-1].data, staging / f"{name}.keras"
+        of_model = plain_pass(name)
+        data, path = of_model[-1].data, staging / f"{name}.keras"
         assert data is not None
         path.write_bytes(content(name, version))
         digest = hashlib.sha256(content(name, version)).hexdigest()
         data.update(bytes=len(content(name, version)), sha256=digest)
-        found[-1].staged = str(path)
+        of_model[-1].staged = str(path)
         if (name, version) == ("b", "2"):
-            found[1] = Finding(name, "equivalence", "failed", "it differs")
-        findings += found
+            of_model[1] = Finding(name, "equivalence", "failed", "it differs")
+        findings += of_model
     return results(*findings)
 
 
 def finish(folder: Path, version: str) -> None:
-    """All that a session leaves on disk."""
-    found = session(folder, version)
-    publish(found, folder)
+    """Write everything that a session leaves on disk."""
+    outcome = session(folder, version)
+    publish(outcome, folder)
     remove_staging(folder, f"{os.getpid()}-x")
-    write_report(found, folder / "report.json")
+    write_report(outcome, folder / "report.json")
 
 
 def merge(folder: Path) -> None:
-    """Two folders of artifacts, into one."""
+    """Merge two folders of artifacts into one."""
     merge_folders([folder / "one", folder / "two"], folder / "all")
 
 

@@ -1,7 +1,8 @@
-"""The commands of ``kito`` that join what the shards of a run left: reports and artifacts."""
+"""The commands of ``kito`` for sharded runs: plan the shards, join their reports and artifacts."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,24 @@ import typer
 from kito.errors import KitoError
 from kito.export.files import to_json, write_text
 from pytest_kito.cli.answers import NO, Json, answer
+
+
+def plan(
+    config: Annotated[Path, typer.Option(help="The kito.yaml.")] = Path("kito.yaml"),
+    shards: Annotated[int, typer.Option(help="How many parts, at most.")] = 1,
+    models: Annotated[str, typer.Option(help="Comma-separated names; default: all.")] = "",
+    timings: Annotated[
+        Path | None, typer.Option(help="An earlier JSON report: balance by its seconds.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which models go to which of several jobs; builds none of them."""
+    from pytest_kito.shards.plan import plan as plan_parts
+
+    only = [name.strip() for name in models.split(",") if name.strip()]
+    parts = plan_parts(config, shards, only, timings)
+    text = "\n".join(f"{part.shard}/{len(parts)}: {', '.join(part.models)}" for part in parts)
+    answer({"shards": len(parts), "include": [asdict(part) for part in parts]}, text, as_json)
 
 
 def merge(
@@ -60,5 +79,5 @@ def summary(
     try:
         text = table(merge_reports([report]))
     except (KeyError, TypeError) as error:
-        raise KitoError(f"{report} is no report of pytest --kito-report: {error!r}") from error
+        raise KitoError(f"{report} is not a report of pytest --kito-report: {error!r}") from error
     typer.echo(text, nl=False)

@@ -29,7 +29,7 @@ def kito_reduced(kito_reduction: Reduction) -> Any:
     """The reduced ``keras.Model`` of each model declared in kito.yaml.
 
     A test that uses it runs once per declared model; ``@pytest.mark.kito_model("name", ...)``
-    picks.
+    selects the models.
     """
     return kito_reduction.model
 
@@ -42,9 +42,9 @@ def kito_original(kito_model_name: str, request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="session")
 def kito_reduce() -> Callable[..., Any]:
-    """A function for a model that the test builds itself: the reduced model of it.
+    """A function that returns the reduced model of a model that the test builds itself.
 
-    It takes what :func:`kito.reduce` takes.
+    It takes the arguments of :func:`kito.reduce`.
     """
 
     def reduce(model: Any, **options: Any) -> Any:
@@ -57,7 +57,7 @@ def kito_reduce() -> Callable[..., Any]:
 
 def _run(request: pytest.FixtureRequest, name: str) -> ModelRun:
     from kito.errors import KitoError
-    from pytest_kito.session.gate import gate_of
+    from pytest_kito.session.hooks import gate_of
 
     run = gate_of(request.config).run(name)
     try:

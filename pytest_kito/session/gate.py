@@ -1,4 +1,7 @@
-"""The gate: what one pytest session does with the models declared in kito.yaml."""
+"""The gate: the state of one pytest session that uses the models declared in kito.yaml.
+
+The hooks that act on it are in :mod:`pytest_kito.session.hooks`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 import secrets
 import tempfile
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +20,7 @@ from pytest_kito.artifacts.publish import staging_folder
 from pytest_kito.checks.model_run import ModelRun
 from pytest_kito.checks.phases import IMPORT, PhaseClock, Stopwatch
 from pytest_kito.config.load import Config, ConfigError, ModelSpec, load_config
-from pytest_kito.reports.results import Finding, as_data
 from pytest_kito.session.options import DeviceChoice, Options
-from pytest_kito.session.reporter import Reporter
 from pytest_kito.shards.costs import costs
 from pytest_kito.shards.partition import shard
 
@@ -27,33 +28,8 @@ if TYPE_CHECKING:
     from kito.runtime.devices import Device
 
 
-GATE = pytest.StashKey["Gate"]()
-
-
-def start(config: pytest.Config, options: Options) -> Gate:
-    """Start the gate of this session.
-
-    Raises:
-        pytest.UsageError: there is no kito.yaml, or what it says is wrong.
-    """
-    gate = Gate(config, options)
-    config.stash[GATE] = gate
-    config.pluginmanager.register(gate, "kito-gate")
-    if options.check:
-        gate.add_argument()
-        if not gate.is_worker and not config.option.collectonly:
-            config.pluginmanager.register(Reporter(gate), "kito-reporter")
-    return gate
-
-
-def gate_of(config: pytest.Config) -> Gate:
-    """The gate of this session, started if it is not: a fixture may need it without the checks."""
-    gate = config.stash.get(GATE, None)
-    return start(config, Options.from_config(config)) if gate is None else gate
-
-
 class Gate:
-    """The declared models, the options, and each model's run; a pytest plugin by its hooks."""
+    """The declared models, the options, the device, and each model's run."""
 
     def __init__(self, pytest_config: pytest.Config, options: Options) -> None:
         self.pytest_config, self.options = pytest_config, options
@@ -62,7 +38,7 @@ class Gate:
         with self.own.running():
             self.config = _load(options.config, pytest_config.rootpath, options.check)
             self.specs = _part(self.config, options)
-        # Names the staging folder: what a session that was killed left behind must be told apart.
+        # Names the staging folder, to tell it apart from one that a killed session left behind.
         worker = getattr(pytest_config, "workerinput", {})
         self.run_id = str(worker.get("kito_run", f"{os.getpid()}-{secrets.token_hex(4)}"))
         self._runs: dict[str, ModelRun] = {}
@@ -84,8 +60,6 @@ class Gate:
         if not any(path == place or path.is_relative_to(place) for place in given):
             config.args.append(str(path))
 
-    # ---- what checks and fixtures ask for ------------------------------------------------------
-
     def run(self, name: str) -> ModelRun:
         """The run of a declared model; one for all its checks and tests."""
         if name not in self._runs:
@@ -105,7 +79,7 @@ class Gate:
         if not self._prepared:
             from kito.runtime.devices import prepare
 
-            prepare(self._wanted)
+            prepare(self.wanted_device)
             self._prepared = True
 
     def device(self) -> Device:
@@ -115,15 +89,16 @@ class Gate:
             from kito.runtime.devices import detect
 
             self.prepare()
-            self._device = detect(self._wanted)
+            self._device = detect(self.wanted_device)
         return self._device
 
     @property
-    def _wanted(self) -> DeviceChoice:
+    def wanted_device(self) -> DeviceChoice:
+        """The device that the options ask for."""
         return "gpu" if self.options.require_gpu else self.options.device
 
     def environment(self) -> dict[str, Any] | None:
-        """The machine, for the report; None where it cannot be told."""
+        """The machine, for the report; None where the device is unknown."""
         if self._environment is None:
             from kito.runtime.devices import environment
 
@@ -134,7 +109,7 @@ class Gate:
         return self._environment
 
     def staging(self) -> Path:
-        """A folder beside the artifacts for those whose model still has checks to pass."""
+        """The folder that holds artifacts until their model has passed all of its checks."""
         if self.options.artifacts is None:
             if self._scratch is None:
                 self._scratch = tempfile.TemporaryDirectory(prefix="kito-")
@@ -143,99 +118,42 @@ class Gate:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def expect(self, names: Iterable[str]) -> None:
+        """Note the model that each collected item needs; a name appears once per item."""
+        self._expected = Counter(names)
+
+    def item_done(self, name: str) -> None:
+        """Count an item of a model; release the model after its last item."""
+        self._expected[name] -= 1
+        if self._expected[name] <= 0:
+            self._release(name)
+
+    def release_others(self, name: str | None) -> None:
+        """Release every model but this one."""
+        for held in list(self._runs):
+            if held != name:
+                self._release(held)
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def _release(self, name: str) -> None:
+        if name in self._runs:
+            self._runs.pop(name).release()
+
     def _import(self) -> None:
-        """The core with Keras and its backend, which take seconds: a phase of its own."""
+        """Import the core with Keras and its backend; a phase of its own, as it takes seconds."""
         with self.clock.measure(IMPORT):
             import kito.export.artifact
             import kito.rewrite.reduce
             import kito.runtime.devices
             import kito.runtime.load  # noqa: F401
 
-    # ---- hooks ---------------------------------------------------------------------------------
-
-    def pytest_sessionstart(self) -> None:
-        """A GPU that must be there is missed at once."""
-        if self.options.check and self._wanted == "gpu" and not self.is_worker:
-            option = "--kito-require-gpu" if self.options.require_gpu else "--kito-device gpu"
-            try:
-                self.device()
-            except KitoError as error:
-                raise pytest.UsageError(f"{option}: {error}") from error
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> object:
-        """Under xdist, keep together what must not be torn apart."""
-        from pytest_kito.session.scheduling import scheduler
-
-        return scheduler(config, log, self.config) if self.options.check else None
-
-    def pytest_collect_file(
-        self, file_path: Path, parent: pytest.Collector
-    ) -> pytest.Collector | None:
-        """Collect the checks."""
-        if not self.options.check or file_path != self.config.path:
-            return None
-        from pytest_kito.session.items import KitoFile
-
-        collector = KitoFile.from_parent(parent, path=file_path)
-        collector.gate = self
-        return collector
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Count who needs which model."""
-        self._expected = Counter(name for item in session.items for name in [_model(item)] if name)
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(
-        self, item: pytest.Item, nextitem: pytest.Item | None
-    ) -> Generator[None, object, object]:
-        """Release a model when the last item that needs it is done."""
-        result = yield
-        name = _model(item)
-        if name:
-            with self.own.running():
-                self._expected[name] -= 1
-                if self._expected[name] <= 0:
-                    self._release(name)
-        if self.is_worker:
-            # Others run a part of the items: what comes next here tells what is still needed.
-            following = None if nextitem is None else _model(nextitem)
-            for held in list(self._runs) if following or nextitem is None else ():
-                if held != following:
-                    self._release(held)
-        return result
-
-    def _release(self, name: str) -> None:
-        if name in self._runs:
-            self._runs.pop(name).release()
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Send what a check found along with the report of its item."""
-        report = yield
-        finding: Finding | None = getattr(item, "finding", None)
-        if finding is not None and call.when == "call":
-            report.kito = as_data(finding)  # type: ignore[attr-defined]
-        return report
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        """pytest-xdist: the workers' artifacts wait where the controller looks for them."""
-        node.workerinput["kito_run"] = self.run_id
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
-        """Leave nothing behind; a worker of pytest-xdist tells what it took for itself."""
-        if self._scratch is not None:
-            self._scratch.cleanup()
-        if self.is_worker:
-            self.pytest_config.workeroutput["kito_seconds"] = self.own.seconds  # type: ignore[attr-defined]
-
 
 def _part(config: Config, options: Options) -> tuple[ModelSpec, ...]:
-    """The models of this session's part of them."""
+    """The models of this session's shard."""
     if options.shard is None and options.timings is None:
         return config.models
     try:
@@ -247,17 +165,7 @@ def _part(config: Config, options: Options) -> tuple[ModelSpec, ...]:
 
 def _load(path: Path, root: Path, checks: bool) -> Config:
     try:
-        # Tests that use no more than the fixtures write no artifacts.
+        # A session that uses only the fixtures writes no artifacts.
         return load_config(path, root=root, formats=checks)
     except ConfigError as error:
         raise pytest.UsageError(*error.errors) from error
-
-
-def _model(item: pytest.Item) -> str | None:
-    """The declared model that an item needs."""
-    spec = getattr(item, "spec", None)
-    if isinstance(spec, ModelSpec):
-        return spec.name
-    params = getattr(getattr(item, "callspec", None), "params", {})
-    name = params.get("kito_model_name")
-    return name if isinstance(name, str) else None

@@ -65,13 +65,13 @@ class CheckItem(pytest.Item):
     finding: Finding | None = None
 
     def check(self) -> dict[str, Any]:
-        """Make the check; returns its figures."""
-        raise AssertionError("every kind of check has its own")
+        """Make the check; return its figures."""
+        raise AssertionError("each subclass defines its check")
 
     def runtest(self) -> None:
-        """Make the check and note what it found."""
+        """Make the check and record its finding."""
         self.finding = Finding(self.spec.name, self.name)
-        self.gate.clock.take()  # what tests of the user's own had done is not of this check
+        self.gate.clock.take()  # discard the time of the user's own tests
         self.progress = Progress(self.config, f"{self.spec.name}: {self.name}")
         try:
             with self.progress, self.gate.clock.announcing(self.progress.phase):
@@ -85,7 +85,7 @@ class CheckItem(pytest.Item):
         except CheckFailed as failure:
             self._note("failed", str(failure), failure.data)
             raise
-        except BaseException as error:  # pytest.fail, a time-out and an interrupt are no passes
+        except BaseException as error:  # pytest.fail, a time-out or an interrupt
             self._note("failed", str(error) or type(error).__name__, None)
             raise
         finally:
@@ -100,7 +100,7 @@ class CheckItem(pytest.Item):
     def repr_failure(
         self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any
     ) -> Any:
-        """A short message; the traceback only of what nobody expected."""
+        """A short message for a failed check; a traceback for an unexpected error."""
         if isinstance(excinfo.value, CheckFailed | KitoError):
             text = f"{self._place()}: {self.spec.name}: {self.name}: {excinfo.value}"
             return disarm(text) if in_actions() else text
@@ -134,7 +134,7 @@ class Speedup(CheckItem):
     def check(self) -> dict[str, Any]:
         gate, run = self.gate, self.gate.run(self.spec.name)
         device = gate.device()
-        with gate.clock.measure("time"):  # all but the stages that it may have to do first
+        with gate.clock.measure("time"):  # without the stages that may have to run first
             return check_speedup(
                 run,
                 self.parameter,

@@ -39,10 +39,10 @@ class Options:
 
     @classmethod
     def from_config(cls, config: pytest.Config) -> Options:
-        """Read them.
+        """Read the options from the command line, the ini file and the defaults.
 
         Raises:
-            pytest.UsageError: a value is none that is allowed.
+            pytest.UsageError: a value is not allowed.
         """
 
         def value(name: str) -> Any:
@@ -59,7 +59,7 @@ class Options:
         device = value("device")
         if device not in _DEVICES:
             raise pytest.UsageError(
-                f"kito_device: {device!r} is no device; allowed: {', '.join(_DEVICES)}"
+                f"kito_device: {device!r} is not a device; allowed: {', '.join(_DEVICES)}"
             )
         if value("require_gpu") and device == "cpu":
             raise pytest.UsageError(
@@ -114,6 +114,6 @@ def _shard(text: str) -> tuple[int, int] | None:
     index, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= index <= count:
         raise pytest.UsageError(
-            f"kito_shard: {text!r} is no part; allowed: I/N with 1 <= I <= N, such as 2/3"
+            f"kito_shard: {text!r} is not a shard; allowed: I/N with 1 <= I <= N, such as 2/3"
         )
     return index, count

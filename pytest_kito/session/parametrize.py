@@ -1,4 +1,4 @@
-"""Which of the declared models a session, or a test, is about."""
+"""Runs a test that uses a model fixture once per declared model."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import pytest
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Give a test that uses a model fixture its models: all, or those of its marker ``kito_model``.
+    """Parametrize a test by all declared models, or by those of its marker ``kito_model``.
 
     Raises:
         pytest.UsageError: the marker names a model that is not declared.
     """
-    from pytest_kito.session.gate import gate_of
+    from pytest_kito.session.hooks import gate_of
 
     names = [spec.name for spec in gate_of(metafunc.config).config.models]
     marker = metafunc.definition.get_closest_marker("kito_model")

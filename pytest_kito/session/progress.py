@@ -1,7 +1,7 @@
-"""What a long check is at, on the line on which pytest will say how it went.
+"""Shows the progress of a long check on the line where pytest will print its outcome.
 
-The text is written behind what pytest has written on that line, and taken away again: pytest's own
-output is the same with it and without.
+The text follows what pytest has written on that line, and is erased at the end, so that pytest's
+own output does not change.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ _SAVE, _RESTORE, _CLEAR = "\0337", "\0338", "\033[K"
 
 
 class Progress:
-    """Shows which model, which phase and how many pairs, where the terminal allows it.
+    """A context manager that shows the model, the phase and the number of timed pairs.
 
-    That is where standard output is a terminal that knows the codes for it, and pytest is not
-    quiet; elsewhere nothing is written. It is a context manager, and takes its text away at its
-    end.
+    It writes only if standard output is a terminal that supports the control codes, and pytest is
+    not quiet. It erases its text at its end.
     """
 
     def __init__(self, config: pytest.Config, what: str) -> None:
@@ -33,11 +32,11 @@ class Progress:
         self._on = _allows(config)
 
     def phase(self, name: str) -> None:
-        """Say what begins, one of :data:`pytest_kito.checks.phases.PHASES`."""
+        """Show the phase that begins, one of :data:`pytest_kito.checks.phases.PHASES`."""
         self._show(f"{self._what}: {name}")
 
     def pairs(self, count: int) -> None:
-        """Say how many pairs were timed; now and then only, since it takes time."""
+        """Show how many pairs were timed; at most every :data:`EVERY_S` seconds."""
         if self._on and monotonic() >= self._next:
             self._show(f"{self._what}: {count} pairs")
             self._next = monotonic() + EVERY_S

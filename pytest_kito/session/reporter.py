@@ -1,6 +1,6 @@
-"""What becomes of the findings of a session: they are collected, published and reported.
+"""Collects the findings of a session, publishes the artifacts and writes the reports.
 
-Only the process that the user started reports: workers of pytest-xdist send it their findings.
+Only the process that the user started does so. The workers of pytest-xdist send it their findings.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NO_FAILURE = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
 class Reporter:
-    """Collects what the checks found, and reports it; a pytest plugin by its hooks."""
+    """A pytest plugin that collects the findings of the checks and reports them."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -39,10 +39,10 @@ class Reporter:
         self._problems: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in what a check found, here or in a worker, and what became of its item."""
-        found = getattr(report, "kito", None)
-        if found is not None:
-            self.results.add(found)
+        """Record the finding of a check, made here or in a worker, and the outcome of its item."""
+        finding = getattr(report, "kito", None)
+        if finding is not None:
+            self.results.add(finding)
         file, model, check = ["", "", *report.nodeid.split("::")][-3:]
         check = check.partition("@")[0]  # pytest-xdist adds the item's group
         if Path(file).name != self._gate.config.path.name:
@@ -50,7 +50,7 @@ class Reporter:
         if not self.results.declares(model, check):
             return
         self.results.total += report.duration
-        if report.failed and (found is None or found["outcome"] != "failed"):
+        if report.failed and (finding is None or finding["outcome"] != "failed"):
             # The worker died, or something failed before or after the check.
             self.results.add(as_data(Finding(model, check, "failed", _reason(report))))
         elif report.skipped and not self.results.found(model, check):
@@ -58,17 +58,17 @@ class Reporter:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """pytest-xdist: add what a worker took for itself."""
+        """pytest-xdist: add the seconds of a worker's own work."""
         self.results.total += getattr(node, "workeroutput", {}).get("kito_seconds", 0.0)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(
         self, session: pytest.Session, exitstatus: int
     ) -> Generator[None, None, None]:
-        """Publish the artifacts of what is proved, and write the reports.
+        """Publish the artifacts of the models that passed, and write the reports.
 
-        That comes before the terminal's summary, which tells of it; annotations, each on a line of
-        its own, come after.
+        This comes before the terminal summary, which shows the problems. The annotations, one per
+        line, come after it.
         """
         self.results.interrupted = exitstatus in _INTERRUPTED
         with self._gate.own.running():
@@ -81,14 +81,14 @@ class Reporter:
         terminal = session.config.pluginmanager.get_plugin("terminalreporter")
         if terminal is None:
             return
-        if terminal.no_summary:  # then pytest asks nobody for a summary
+        if terminal.no_summary:  # pytest does not call pytest_terminal_summary
             self._show_problems(terminal)
         if in_actions():
             for line in workflow_commands(self.results, self._gate.config.path, os.environ):
                 terminal.write_line(line)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """The table of the models, and what is to be said of it."""
+        """Show the table of the models, and the problems of publishing and reporting."""
         verbosity = terminalreporter.verbosity
         if self.results.models and verbosity >= -1:
             terminalreporter.section("kito")
@@ -106,7 +106,7 @@ class Reporter:
         remove_staging(folder, self._gate.run_id)
 
     def _reports(self) -> Iterator[Report]:
-        """The reports that are files, as far as they are asked for."""
+        """The report files that the user or GitHub Actions requested."""
         path = self._gate.options.report
         if path is not None:
             yield Report("JSON report", path, "--kito-report", write_report)
@@ -122,11 +122,11 @@ class Reporter:
 
 
 def _reason(report: pytest.TestReport) -> str:
-    """Why an item failed or was skipped, where no finding tells."""
+    """Why an item without a finding failed or was skipped."""
     if isinstance(report.longrepr, tuple):
         return report.longrepr[2]
     crash = getattr(report.longrepr, "reprcrash", None)
-    # What is raised says it in its first line; pytest-xdist, of a worker that died, in the last.
+    # An exception gives the reason in its first line; pytest-xdist, for a dead worker, in the last.
     lines = report.longreprtext.splitlines()[-1:] if crash is None else crash.message.splitlines()
     when = {"setup": "before the check: ", "teardown": "after the check: "}
     return when.get(str(report.when), "") + (lines[0] if lines else "no reason was given")

@@ -1,8 +1,8 @@
-"""Which worker of pytest-xdist runs which check.
+"""Decides which worker of pytest-xdist runs which check.
 
 All checks of the models whose speed is measured run on one worker, one after the other: their
-timings do not disturb each other, and each model is built once. The checks of any other model stay
-together. Every other test goes where the chosen distribution sends it.
+timings do not disturb each other, and each model is built once. The checks of any other model run
+on one worker. The chosen distribution decides about all other tests.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ TIMED = "kito-timed"
 
 
 def scheduler(config: pytest.Config, log: Any, declared: Config) -> object | None:
-    """The scheduler for this session; None where xdist's own is as good.
+    """Return the scheduler for this session; None if xdist's own is enough.
 
-    That is with ``--dist=each``, where every worker runs everything, ``--dist=loadfile``, where all
-    checks are on one worker anyway, and with one worker.
+    It is enough with ``--dist=each``, where every worker runs everything, with ``--dist=loadfile``,
+    where all checks are on one worker anyway, and with one worker.
 
     Args:
-        config: of the session.
-        log: of xdist, handed through.
+        config: the session's configuration.
+        log: the log that xdist hands to its schedulers.
         declared: the kito.yaml whose checks these are.
     """
     from xdist.scheduler import LoadGroupScheduling, LoadScopeScheduling
@@ -45,13 +45,13 @@ def scheduler(config: pytest.Config, log: Any, declared: Config) -> object | Non
     root = config.rootpath
 
     class GateScheduling(base):  # type: ignore[valid-type,misc]
-        """As the distribution that was chosen, but for the checks."""
+        """Schedules all tests but the checks as the chosen distribution does."""
 
         def _split_scope(self, nodeid: str) -> str:
             scope = scope_of(nodeid, root, declared)
             if scope is not None:
                 return scope
-            # These two have no scopes: each test is one of its own.
+            # These two distributions have no scopes: each test is its own scope.
             alone = kind in ("load", "worksteal")
             return nodeid if alone else str(super()._split_scope(nodeid))
 
@@ -59,7 +59,7 @@ def scheduler(config: pytest.Config, log: Any, declared: Config) -> object | Non
 
 
 def scope_of(nodeid: str, root: Path, declared: Config) -> str | None:
-    """What a check must stay together with; None for any other test.
+    """Return the scope, whose checks run on one worker; None for a test that is not a check.
 
     Args:
         nodeid: ``FILE::MODEL::CHECK`` for a check, FILE relative to the root directory.

@@ -1,9 +1,9 @@
 """A small model repository, for tests that run pytest inside pytest.
 
 pytest forgets the modules that such an inner run imported, and TensorFlow and ONNX Runtime cannot
-be imported twice in one process: they are imported here, before. So is the core, or a layer that
-one inner run registers would be looked up in the registry of another, and TensorFlow would look for
-code that is gone.
+be imported twice in one process. This module therefore imports them first. It imports the core too:
+otherwise an inner run would look up a layer in the registry of another run, and TensorFlow would
+look for code that no longer exists.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _no_github_actions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def repository(pytester: pytest.Pytester) -> Callable[[str], pytest.Pytester]:
-    """Write kito.yaml beside a module of models; returns the folder, to run pytest in."""
+    """Return a function that writes kito.yaml and a module of models; it returns the pytester."""
 
     def make(config: str) -> pytest.Pytester:
         (pytester.path / "nets.py").write_text(MODELS)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
+import kito
 from kito.export.manifest import update_manifest
 from pytest_kito.cli.app import app, main
 
@@ -97,6 +99,27 @@ def test_compare_answers_by_exit_code(folder: Path, capsys: pytest.CaptureFixtur
     np.savez(folder / "data.npz", image=np.random.default_rng(0).random((4, 8, 8, 3)))
     assert run("compare", "model.keras", "wrong.keras", "--data", "data.npz", "--json") == 1
     assert json.loads(capsys.readouterr().out.partition("\n{")[2].join(["{", ""]))["samples"] == 4
+
+
+def test_json_has_every_field_of_the_results(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = [keras.models.load_model(folder / name) for name in ("model.keras", "wrong.keras")]
+    comparison = kito.compare(*models)
+    assert comparison.departure is not None
+    assert run("compare", "model.keras", "wrong.keras", "--json") == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads(
+        json.dumps({**asdict(comparison), "message": comparison.message()})
+    )
+    reduction = kito.reduce(models[0])
+    assert run("explain", "model.keras", "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    names = ("layers", "parameters", "batchnorms", "precomputed", "opened", "seconds")
+    assert set(printed) == {*names, "rewrites", "kept"}
+    assert printed["layers"] == list(reduction.layers)
+    assert printed["rewrites"] == json.loads(json.dumps([asdict(x) for x in reduction.rewrites]))
+    assert printed["kept"] == [asdict(x) for x in reduction.kept]
 
 
 def test_json_has_no_infinity(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,7 +243,7 @@ def test_merge_refuses_what_is_no_report(
         (["explain", "nothing.keras"], "there is no such file"),
         (["explain", "json:dumps"], "json:dumps"),
         (["explain", "model.keras", "--passes", "fold_everything"], "fold_everything"),
-        (["reduce", "model.keras", "-o", "model.h5"], "model.h5 ends as no format's files do"),
+        (["reduce", "model.keras", "-o", "model.h5"], "model.h5 has no suffix of a format"),
         (["reduce", "model.keras", "-o", "no/where.keras"], "there is no directory no"),
         (["reduce", "model.keras", "-o", "./model.keras"], "is the model itself"),
         (["reduce", "model.keras", "-o", "folder.keras"], "is a directory"),

@@ -72,9 +72,12 @@ def test_the_configuration_may_lie_elsewhere(repository: Repository) -> None:
 @pytest.mark.parametrize(
     "args, message",
     [
-        (("--kito-shard", "3/2"), "*kito_shard: '3/2' is no part; allowed: I/N*"),
+        (("--kito-shard", "3/2"), "*kito_shard: '3/2' is not a shard; allowed: I/N*"),
         (("--kito-device", "tpu"), "*--kito-device*tpu*"),
-        (("-o", "kito_device=tpu"), "*kito_device: 'tpu' is no device; allowed: auto, cpu, gpu*"),
+        (
+            ("-o", "kito_device=tpu"),
+            "*kito_device: 'tpu' is not a device; allowed: auto, cpu, gpu*",
+        ),
     ],
 )
 def test_wrong_values(repository: Repository, args: tuple[str, ...], message: str) -> None:

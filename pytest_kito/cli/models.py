@@ -1,0 +1,187 @@
+"""The commands of ``kito`` that load models: reduce, explain, compare and bench."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from kito.errors import KitoError
+from kito.export.formats.names import FORMAT_NAMES, split_file_name
+from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
+from pytest_kito.cli.answers import Json, answer
+
+if TYPE_CHECKING:
+    from kito.equivalence.result import Comparison
+
+MODEL = "A .keras or .h5 file, or package.module:callable."
+Model = Annotated[str, typer.Argument(help=MODEL, show_default=False)]
+Data = Annotated[
+    Path | None, typer.Option(help="An .npz file of inputs by name; random inputs without it.")
+]
+Samples = Annotated[int, typer.Option(help="Number of random samples.", min=2)]
+Passes = Annotated[str, typer.Option(help=f"Comma-separated, out of {', '.join(PASSES)}.")]
+Target = Annotated[str, typer.Option(help="any, cpu or gpu.")]
+_DEFAULT = ",".join(DEFAULT_PASSES)
+
+
+def reduce(
+    model: Model,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="The file to write; its suffix tells the format."),
+    ],
+    passes: Passes = _DEFAULT,
+    target: Target = "any",
+    data: Data = None,
+    samples: Samples = 32,
+    as_json: Json = False,
+) -> None:
+    """Reduce a model, and write it if its outputs are the same."""
+    from kito.equivalence.compare import compare
+    from kito.export.artifact import ArtifactDiffersError, write_artifact
+    from kito.export.proof import Baseline
+    from kito.runtime.inputs import resolve_inputs
+
+    named = split_file_name(output.name)
+    if named is None:
+        suffixes = ", ".join(kind.suffix for kind in FORMAT_NAMES.values())
+        raise KitoError(f"{output} has no suffix of a format; use one of {suffixes}")
+    name, artifact_format = named
+    if FORMAT_NAMES[artifact_format].missing:
+        raise KitoError(f"'{artifact_format}' {FORMAT_NAMES[artifact_format].advice}")
+    if not output.parent.is_dir():
+        raise KitoError(f"there is no directory {output.parent} to write {output.name} into")
+    if output.is_dir():
+        raise KitoError(f"{output} is a directory; name the file to write")
+    if output.exists() and Path(model).exists() and output.samefile(model):
+        raise KitoError(f"{output} is the model itself, which is never overwritten")
+    reduction = _reduce(model, passes, target)
+    inputs = resolve_inputs(reduction.original, data, samples=samples)
+    comparison = compare(reduction.original, reduction.model, inputs)
+    written, outcome = False, f"{output} is not written"
+    if comparison.passed:
+        try:
+            baseline = Baseline(reduction.original, inputs)
+            write_artifact(reduction.model, baseline, output.parent, name, artifact_format)
+            written, outcome = True, f"wrote {output}"
+        except ArtifactDiffersError as error:
+            outcome += f": {error}"
+    result = {
+        **reduction.to_dict(),
+        "equivalence": _comparison_json(comparison),
+        "written": written,
+        "message": outcome,
+    }
+    text = "\n".join([reduction.summary(), comparison.message(), outcome])
+    answer(result, text, as_json, yes=written)
+
+
+def explain(
+    model: Model, passes: Passes = _DEFAULT, target: Target = "any", as_json: Json = False
+) -> None:
+    """Say what is rewritten in a model, what is kept, and why."""
+    reduction = _reduce(model, passes, target)
+    answer(reduction.to_dict(), reduction.summary(), as_json)
+
+
+def compare(
+    a: Model,
+    b: Model,
+    data: Data = None,
+    samples: Samples = 32,
+    rtol: Annotated[float | None, typer.Option(help="Relative tolerance; strict.", min=0)] = None,
+    atol: Annotated[float | None, typer.Option(help="Absolute tolerance; strict.", min=0)] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the outputs of two models."""
+    from kito.equivalence import compare as comparison
+
+    result = comparison.compare(_load(a), _load(b), data, samples=samples, rtol=rtol, atol=atol)
+    lines = [
+        f"{name}: differs by at most {output.max_abs:.3g}, mean {output.mean_abs:.3g}, "
+        f"scale {output.scale:.3g}, varies by {output.spread:.3g}; "
+        f"rtol {output.required_rtol:.2g} would do"
+        for name, output in result.outputs.items()
+    ]
+    text = "\n".join([*lines, result.message()])
+    answer(_comparison_json(result), text, as_json, yes=result.passed)
+
+
+def bench(  # noqa: PLR0913 - each is an option of the command
+    a: Model,
+    b: Annotated[str | None, typer.Argument(help=f"{MODEL} Without it: A, reduced.")] = None,
+    data: Data = None,
+    batch_size: Annotated[int, typer.Option(help="Samples per call.")] = 32,
+    minimum: Annotated[float | None, typer.Option(help="The speed-up to reach.")] = None,
+    budget: Annotated[float, typer.Option(help="Seconds to measure, at most.")] = 60.0,
+    jit: Annotated[str, typer.Option(help="XLA: auto, on or off.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure how many times as fast B is as A."""
+    from kito.rewrite.reduce import reduce as reduce_model
+    from kito.runtime.devices import prepare
+    from kito.timing.speedup import measure_speedup
+
+    prepare()
+    first = _load(a)
+    second = reduce_model(first).model if b is None else _load(b)
+    estimate = measure_speedup(
+        first,
+        second,
+        data,
+        batch_size=batch_size,
+        minimum=minimum,
+        budget_s=budget,
+        jit=cast(Any, jit),  # measure_speedup checks the value
+    )
+    text = (
+        f"{estimate.ratio:.3f}x as fast, {estimate.confidence:.0%} interval [{estimate.low:.3f}, "
+        f"{estimate.high:.3f}], noise floor {estimate.noise_floor:.3f}\n"
+        f"{estimate.original_ms[0]:.3f} ms -> {estimate.reduced_ms[0]:.3f} ms, median of "
+        f"{estimate.pairs} pairs at batch {estimate.batch_size} on '{estimate.device.name}'"
+    )
+    if estimate.predict_ms is not None:
+        text += f"\n{estimate.predict_ms:.3f} ms with predict, which is not part of the ratio"
+    if estimate.verdict is not None:
+        text += f"\n{estimate.verdict}: {estimate.explanation}"
+    text = "\n".join([text, *estimate.warnings])
+    answer(asdict(estimate), text, as_json, yes=estimate.verdict in (None, "pass"))
+
+
+def _load(source: str) -> Any:
+    from kito.runtime.load import load_model
+
+    # Standard output is for the answer only, not for what the user's code prints.
+    with redirect_stdout(sys.stderr):
+        return load_model(source, base=Path.cwd())
+
+
+def _reduce(source: str, passes: str, target: str) -> Any:
+    from kito.rewrite.reduce import reduce as reduce_model
+
+    names = [name.strip() for name in passes.split(",") if name.strip()]
+    return reduce_model(_load(source), passes=names, target=target)
+
+
+def _comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as in the JSON report, with what only the command line prints.
+
+    ``first_departure`` is a name here; the layer with its difference is ``departure``.
+    """
+    data = comparison.to_dict()
+    return {
+        **data,
+        "outputs": {
+            name: {**output.to_dict(), "strict": output.strict, "faulty": output.faulty}
+            for name, output in comparison.outputs.items()
+        },
+        "first_departure": comparison.first_departure,
+        "departure": data["first_departure"],
+        "reason": comparison.reason,
+        "message": comparison.message(),
+    }
