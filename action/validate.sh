@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=action/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
-EXTRAS='gpu jax litert onnx openvino report torch xdist'
+EXTRAS='gpu jax litert onnx openvino torch xdist'
 
 one_of() {
     local name=$1 value=$2 allowed

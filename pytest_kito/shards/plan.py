@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kito.errors import KitoError, nearest
 from pytest_kito.config.load import load_config
-from pytest_kito.config.values import NAME_PATTERN
+from pytest_kito.config.names import NAME_PATTERN
 from pytest_kito.shards.costs import costs
 from pytest_kito.shards.partition import shard
 

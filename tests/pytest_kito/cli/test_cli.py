@@ -161,7 +161,7 @@ def test_init_declares_the_models_that_are_there(
     before = (folder / "kito.yaml").read_text()
     assert yaml.safe_load(before)["version"] == 1
     assert run("init") == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert (folder / "kito.yaml").read_text() == before
 
 
