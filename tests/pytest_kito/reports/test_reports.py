@@ -1,4 +1,4 @@
-"""The reports of real sessions, read back, and what a failure leaves of them."""
+"""The reports of real sessions, read back."""
 
 from __future__ import annotations
 
@@ -110,11 +110,11 @@ def test_plain_and_distributed_sessions_report_the_same(
             case: {name for name in each if not name.startswith("kito_seconds_")}
             for case, each in properties(out / "junit.xml").items()
         }
-        told = sorted(commands(result))
-        # Timings beside another worker carry a warning.
-        under_load = [x for x in told if x.startswith("::warning") and "under load" in x]
+        annotations = sorted(commands(result))
+        # Timings while another worker runs have a warning.
+        under_load = [x for x in annotations if x.startswith("::warning") and "under load" in x]
         assert bool(under_load) == (run == ["-n", "2"])
-        found.append((unmeasured(report), figures, [x for x in told if x not in under_load]))
+        found.append((unmeasured(report), figures, [x for x in annotations if x not in under_load]))
         assert len(found[-1][2]) == 3 + 2 + 1
         summary = in_actions.read_text(encoding="utf-8")
         assert summary.count("| small |") == len(found)
@@ -192,7 +192,7 @@ def test_the_artifacts_are_what_was_tested(repository: Repository) -> None:
     assert not any(isinstance(x, keras.layers.BatchNormalization) for x in loaded.layers)
 
 
-def test_without_a_folder_the_artifact_is_proved_and_thrown_away(repository: Repository) -> None:
+def test_without_a_folder_the_artifact_is_checked_and_discarded(repository: Repository) -> None:
     folder = repository("{version: 1, models: {small: {source: 'nets:net'}}}")
     before = set(folder.path.iterdir())
     folder.runpytest_inprocess("--kito-check", "-k", "artifact", "-p", "no:cacheprovider")
@@ -200,7 +200,7 @@ def test_without_a_folder_the_artifact_is_proved_and_thrown_away(repository: Rep
     assert after == before
 
 
-def test_merged_shards_are_the_whole(repository: Repository) -> None:
+def test_merged_shards_equal_one_session(repository: Repository) -> None:
     folder = repository(
         """
         version: 1
@@ -231,7 +231,7 @@ def test_merged_shards_are_the_whole(repository: Repository) -> None:
     assert merged["seconds"]["total"] == pytest.approx(
         sum(read(path)["seconds"]["total"] for path in parts), abs=0.01
     )
-    # A merged report balances later sessions as well as any.
+    # A merged report also works as the timings of a later session.
     (folder.path / "merged.json").write_text(json.dumps(merged))
     again = run("again.json", "--kito-shard", "1/3", "--kito-timings", "merged.json")
     assert len(read(again)["models"]) >= 1
