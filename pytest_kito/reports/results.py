@@ -1,8 +1,8 @@
 """The results of the checks, from which every report is written; nothing here measures.
 
 A :class:`Finding` is the result of one check of one model. It is plain data, so that an xdist
-worker can send it to the controller inside the test's report. :class:`Results` holds the findings by model
-and check, in the order of kito.yaml, independent of the order in which they arrive.
+worker can send it to the controller inside the test's report. :class:`Results` holds the findings
+by model and check, in the order of kito.yaml, independent of the order in which they arrive.
 """
 
 from __future__ import annotations

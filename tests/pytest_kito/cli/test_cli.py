@@ -211,7 +211,7 @@ def test_merge_refuses_what_is_no_report(
 ) -> None:
     (tmp_path / "no.json").write_text(json.dumps(broken))
     assert run("merge", str(tmp_path / "no.json")) == 2
-    assert "no.json is no report" in capsys.readouterr().err
+    assert "no.json is not a report" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
