@@ -66,13 +66,13 @@ def _model_files(directory: Path) -> Iterable[Path]:
         weights = path.name.endswith(".weights.h5")
         # The models that --kito-artifacts wrote are reduced already.
         artifact = (path.parent / MANIFEST).exists()
-        model = path.suffix in MODEL_FILES and not (skipped or weights or artifact)
-        if model and path.is_file():
+        is_model = path.suffix in MODEL_FILES and not (skipped or weights or artifact)
+        if is_model and path.is_file():
             yield path
 
 
 def _name(stem: str, names: set[str]) -> str:
-    """A valid name from the stem of a file, not among ``names`` in lower case; is added there."""
+    """A new valid name from the stem of a file; its lower case form is added to ``names``."""
     base = avoid_reserved(re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).lstrip(".-")[:90] or "model")
     name, number = base, 2
     while name.lower() in names:
