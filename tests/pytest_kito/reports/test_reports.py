@@ -85,7 +85,11 @@ def test_plain_and_distributed_sessions_report_the_same(
     for run in ([], ["-n", "0"], ["-n", "2"]):
         out = folder.path / f"out{len(found)}"
         args = ["--kito-check", f"--kito-report={out}/report.json", f"--kito-artifacts={out}"]
-        result = folder.runpytest_subprocess(*args, f"--junit-xml={out}/junit.xml", *run)
+        args += [f"--junit-xml={out}/junit.xml", *run]
+        # With -n 0 xdist starts no process: this one, which has imported Keras, is faster.
+        in_process = run == ["-n", "0"]
+        start = folder.runpytest_inprocess if in_process else folder.runpytest_subprocess
+        result = start(*args)
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.stdout.fnmatch_lines(["*slow.keras is not published: speedup[[]1] failed*"])
         report = read(out / "report.json")
@@ -105,7 +109,8 @@ def test_plain_and_distributed_sessions_report_the_same(
         assert seconds["total"] == pytest.approx(
             sum(value for name, value in seconds.items() if name != "total"), abs=0.01
         )
-        assert min(seconds[name] for name in ("import", "build", "reduce", "compare", "time")) > 0
+        assert min(seconds[name] for name in ("build", "reduce", "compare", "time")) > 0
+        assert in_process or seconds["import"] > 0
         figures = {
             case: {name for name in each if not name.startswith("kito_seconds_")}
             for case, each in properties(out / "junit.xml").items()
