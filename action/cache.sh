@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# Where pip keeps what it downloads, and a key that changes with what is to be installed.
+# The directory of pip's cache, and a cache key that depends on the packages to install.
+# Outputs: dir, key, prefix; none where pip's cache is off.
 set -euo pipefail
 # shellcheck source=action/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
-command -v python >/dev/null || fail "input 'python-version': it is empty, and there is no python on PATH"
+command -v python >/dev/null || fail "input 'python-version': is empty, and there is no python on PATH"
 
-# Many images switch pip's cache off.
+# Many images switch pip's cache off; then there is nothing to cache.
 dir=$(python -m pip cache dir 2>/dev/null) || exit 0
 
-wanted() {
+requested() {
     python --version
     printf '%s\n' "$INPUT_INSTALL" "$INPUT_EXTRAS" "$INPUT_REQUIREMENTS"
     cat "${BASH_SOURCE[0]%/*}/../pyproject.toml"
@@ -19,5 +20,5 @@ wanted() {
 }
 
 output dir "$dir"
-output key "kito-pip-$RUNNER_OS-$RUNNER_ARCH-$(wanted | sha256sum | cut -c1-32)"
+output key "kito-pip-$RUNNER_OS-$RUNNER_ARCH-$(requested | sha256sum | cut -c1-32)"
 output prefix "kito-pip-$RUNNER_OS-$RUNNER_ARCH-"

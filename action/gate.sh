@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Run the checks of kito.yaml and say what came out. Outputs: passed, report, artifacts-dir,
-# manifest, summary; its exit code is that of pytest, or 1 where pytest had nothing to say.
+# Run the checks of kito.yaml. Outputs: passed, report, artifacts-dir, manifest, summary. The exit
+# code is that of pytest, or 1 if pytest succeeded but no check was run and passed.
 set -euo pipefail
 # shellcheck source=action/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 scratch=$(mktemp -d --tmpdir="${RUNNER_TEMP:-/tmp}")
 
-# Words as a shell would split them, but nothing in them is run.
+# Split the words as a shell does, without running or expanding anything in them.
 python -I - <<'PYTHON' >"$scratch/arguments" || fail "input 'pytest-args': $(quoted "$INPUT_PYTEST_ARGS") has a quote or a backslash that is not closed"
 import os
 import shlex
@@ -22,7 +22,7 @@ PYTHON
 mapfile -d '' -t given <"$scratch/arguments"
 for word in ${given[@]+"${given[@]}"}; do
     [[ $word != --kito* ]] ||
-        wrong pytest-args "$word" "options that are no input of this action; its inputs set those of the gate"
+        wrong pytest-args "$word" "options of pytest; the options of the gate are set by the inputs of this action"
 done
 
 arguments=(
@@ -50,14 +50,14 @@ rm -f -- "$INPUT_REPORT"
 status=0
 pytest ${given[@]+"${given[@]}"} "${arguments[@]}" "${targets[@]}" || status=$?
 
-# Tests can pass with every check left out: the report says whether something was proved.
+# pytest also succeeds if every check is deselected: the report says whether checks passed.
 passed=false
 if [[ -f $INPUT_REPORT ]] && kito summary "$INPUT_REPORT" >"$scratch/summary.md"; then
     summary=$scratch/summary.md
     [[ $status != 0 ]] || ! kito merge "$INPUT_REPORT" >/dev/null || passed=true
 fi
 if [[ $status == 0 && $passed == false ]]; then
-    error "no check of $(quoted "$INPUT_CONFIG") was made and passed; see 'pytest-args' and 'models'"
+    error "no check of $(quoted "$INPUT_CONFIG") was run and passed; see 'pytest-args' and 'models'"
     status=1
 fi
 

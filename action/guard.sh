@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Whose code may run on this machine, and what may leave it.
+# Decide whether this run may use the machine, sign and publish. A fork's pull request may not publish
+# or sign, and runs on special machines only where 'allow-forks' is true.
 set -euo pipefail
 # shellcheck source=action/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
 fork=false
 case $KITO_EVENT in
-    # A head repository that was deleted has no name, and is no more trusted for that.
+    # A deleted head repository has an empty name; it counts as a fork.
     pull_request* | workflow_run) [[ $KITO_HEAD_REPOSITORY == "$GITHUB_REPOSITORY" ]] || fork=true ;;
 esac
 
@@ -30,5 +31,5 @@ fi
 if [[ $INPUT_PUBLISH == release ]]; then
     command -v gh >/dev/null || fail "input 'publish': 'release' needs the GitHub CLI, gh, on this runner's PATH; see https://cli.github.com"
     [[ -n $INPUT_RELEASE_TAG || $GITHUB_REF_TYPE == tag ]] ||
-        fail "input 'release-tag': this run is of no tag ($(quoted "$GITHUB_REF_NAME")); run on a tag, or name one that exists"
+        fail "input 'release-tag': this run is not for a tag ($(quoted "$GITHUB_REF_NAME")); run on a tag, or name an existing one"
 fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Install the gate: from the action's own source, at the action's own commit, unless told otherwise.
-# With KITO_LIGHT=true without Keras and TensorFlow, which planning does not need.
+# Install the gate: by default from the action's own source, at the action's own commit.
+# KITO_LIGHT=true leaves out Keras and TensorFlow, which planning does not need.
 set -euo pipefail
 # shellcheck source=action/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
@@ -11,8 +11,8 @@ arguments=()
 if [[ -n $INPUT_INSTALL ]]; then
     IFS=$' \t\n' read -r -d '' -a arguments <<<"$INPUT_INSTALL" || true
     for argument in "${arguments[@]}"; do
-        # An option could name another index, or read any file.
-        [[ $argument != -* ]] || wrong install "$INPUT_INSTALL" "requirements or paths for pip, without options; options can stand in a file of 'requirements'"
+        # An option could name another package index, or read any file.
+        [[ $argument != -* ]] || wrong install "$INPUT_INSTALL" "requirements or paths for pip, without options; write options into a file of 'requirements'"
     done
 elif [[ ${KITO_LIGHT:-false} == true ]]; then
     mapfile -t arguments < <(python -I - "$source_tree/pyproject.toml" <<'PYTHON'
@@ -26,7 +26,7 @@ with open(sys.argv[1], "rb") as file:
             print(requirement)
 PYTHON
     )
-    # Keras would bring it: planning looks into .h5 files.
+    # Planning reads .h5 files; h5py is otherwise installed as a dependency of Keras.
     arguments+=(h5py)
     python -m pip install --no-deps "$source_tree"
 else
@@ -36,7 +36,7 @@ fi
 
 while IFS= read -r file; do
     [[ -n $file ]] || continue
-    [[ -f $file ]] || wrong requirements "$file" "requirements files that are there, one a line"
+    [[ -f $file ]] || wrong requirements "$file" "existing requirements files, one per line"
     arguments+=("--requirement=$file")
 done <<<"$INPUT_REQUIREMENTS"
 

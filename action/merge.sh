@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The reports and artifacts of all shards -> one report, one summary, one directory of artifacts.
+# Merge the reports and artifacts of all shards into one report, one summary, one directory.
 # Reads KITO_SHARDS (their number), KITO_REPORTS (NAME-report-I for each shard, a directory that holds
 # its report), KITO_PARTS (NAME-shard-I for each shard that made artifacts), KITO_NAME, INPUT_REPORT
 # and INPUT_ARTIFACTS_DIR.
-# Outputs: passed, report, artifacts-dir, manifest, summary. It fails where a shard did.
+# Outputs: passed, report, artifacts-dir, manifest, summary. Fails if a shard failed.
 set -euo pipefail
 # shellcheck source=action/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
@@ -11,7 +11,7 @@ source "${BASH_SOURCE[0]%/*}/lib.sh"
 reports=() parts=()
 for ((shard = 1; shard <= KITO_SHARDS; shard++)); do
     found=("$KITO_REPORTS/$KITO_NAME-report-$shard"/*.json)
-    # Where there is but one to download, it lies in the directory itself.
+    # A single downloaded artifact is put into the directory itself.
     [[ $KITO_SHARDS != 1 || -f ${found[0]} ]] || found=("$KITO_REPORTS"/*.json)
     [[ ${#found[@]} == 1 && -f ${found[0]} ]] || fail "shard $shard of $KITO_SHARDS left no report; see its job"
     reports+=("${found[0]}")
@@ -29,7 +29,7 @@ summary=$(mktemp --suffix=.md --tmpdir="${RUNNER_TEMP:-/tmp}")
 kito summary "$INPUT_REPORT" | tee -a "${GITHUB_STEP_SUMMARY:-/dev/null}" >"$summary"
 
 manifest=
-# A shard that failed says so; what the others proved is not handed out without it.
+# If one shard failed, the artifacts of the others are not handed out either.
 if [[ $passed == true && ${#parts[@]} -gt 0 ]]; then
     kito merge-artifacts "${parts[@]}" -o "$INPUT_ARTIFACTS_DIR"
     manifest=$INPUT_ARTIFACTS_DIR/kito-manifest.json

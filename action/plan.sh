@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# kito.yaml -> the matrix of a workflow's jobs. Reads INPUT_CONFIG, INPUT_MODELS, INPUT_SHARDS,
+# Plan the matrix of a workflow's jobs from kito.yaml. Reads INPUT_CONFIG, INPUT_MODELS, INPUT_SHARDS,
 # INPUT_TIMINGS and INPUT_UPLOAD_ARTIFACTS; outputs: matrix, shards.
 set -euo pipefail
 # shellcheck source=action/lib.sh
@@ -23,7 +23,7 @@ if ! plan=$(kito plan "${arguments[@]}" --json 2>&1); then
 fi
 
 shards=$(python -I -c 'import json, sys; print(json.load(sys.stdin)["shards"])' <<<"$plan")
-# A matrix has nothing but its combinations, and stands on one line.
+# The matrix must contain nothing but its combinations, on one line.
 matrix=$(python -I -c 'import json, sys; print(json.dumps({"include": json.load(sys.stdin)["include"]}))' <<<"$plan")
 output shards "$shards"
 output matrix "$matrix"

@@ -1,10 +1,11 @@
-"""Questions of release.sh about JSON: what is to be released, and what a release holds.
+"""Reads the JSON files that release.sh works with: manifest, report and release.
 
-release_state.py files FOLDER REPORT      the files to release, one a line; fails where the folder
-                                          holds others, or other bytes than the report's run proved
-release_state.py draft RELEASE            true or false
-release_state.py assets RELEASE           the names of its files, one a line
-release_state.py notes RELEASE TABLE BEGIN END   its notes with the table in place of an older one
+release_state.py files FOLDER REPORT      prints the files to release, one per line; fails if the
+                                          folder holds other files, or the manifest other digests
+                                          than the report
+release_state.py draft RELEASE            prints whether the release is a draft: true or false
+release_state.py assets RELEASE           prints the names of the release's files, one per line
+release_state.py notes RELEASE TABLE BEGIN END   prints the notes, an older table replaced by TABLE
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 def files(folder: str, report: str) -> str:
-    """Every file of the manifest, with the manifest and its sums.
+    """The names of all files to release: those of the manifest, the manifest and its sums.
 
-    The report is of the run that passed: what it calls proved is what the manifest must list.
+    The manifest must list exactly the artifacts that the report lists as proved.
     """
     listed = json.loads(Path(folder, MANIFEST).read_text("utf-8"))["files"]
     checked = json.loads(Path(report).read_text("utf-8"))
@@ -38,26 +39,26 @@ def files(folder: str, report: str) -> str:
     present = sorted(path.name for path in Path(folder).iterdir())
     if present != names:
         extra = ", ".join(map(ascii, sorted(set(present) - set(names))))
-        sys.exit(f"the directory of artifacts holds what is not in {MANIFEST}: {extra}")
+        sys.exit(f"the directory of artifacts holds files that are not in {MANIFEST}: {extra}")
     for name in names:
         if not NAME.fullmatch(name):
-            sys.exit(f"{name!a} is no name that a release keeps as it is")
+            sys.exit(f"GitHub would change the file name {name!a} in a release; rename the model")
     return "".join(f"{name}\n" for name in names)
 
 
 def draft(release: str) -> str:
-    """Whether it is one."""
+    """Whether the release is a draft, as JSON."""
     return json.dumps(json.loads(Path(release).read_text("utf-8"))["isDraft"])
 
 
 def assets(release: str) -> str:
-    """The names of its files."""
+    """The names of the release's files."""
     found = json.loads(Path(release).read_text("utf-8"))["assets"]
     return "".join(f"{asset['name']}\n" for asset in found)
 
 
 def notes(release: str, table: str, begin: str, end: str) -> str:
-    """What a person wrote stays; our table comes last, once."""
+    """The notes that a person wrote, followed by the table; an older table is removed."""
     body = json.loads(Path(release).read_text("utf-8"))["body"] or ""
     old = re.compile(rf"\s*{re.escape(begin)}.*?{re.escape(end)}\s*", re.DOTALL)
     text = Path(table).read_text("utf-8")

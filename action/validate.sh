@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Judge every input before anything is installed or run. Reads INPUT_*; writes the output `models`,
-# the names separated by single spaces.
+# Validate every input before anything is installed or run. Reads INPUT_*. Output: models, the names
+# separated by single spaces.
 set -euo pipefail
 # shellcheck source=action/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 
-EXTRAS='gpu jax litert onnx openvino report torch xdist'
+EXTRAS='gpu jax litert onnx openvino torch xdist'
 
 one_of() {
     local name=$1 value=$2 allowed
@@ -16,7 +16,7 @@ one_of() {
     wrong "$name" "$value" "$(printf '%s, ' "$@" | sed 's/, $//')"
 }
 
-# Paths also go to other actions, which would expand wildcards in them and split them at newlines.
+# Paths are passed to other actions, which expand wildcards and split at newlines.
 safe_path() {
     local name=$1 value=$2
     [[ $value =~ ^[A-Za-z0-9_./][A-Za-z0-9_./\ -]*$ ]] ||
@@ -37,22 +37,22 @@ one_of cache "$INPUT_CACHE" true false
     wrong python-version "$INPUT_PYTHON_VERSION" "a version such as 3.12, or empty for the Python on PATH"
 
 safe_path config "$INPUT_CONFIG"
-[[ -f $INPUT_CONFIG ]] || wrong config "$INPUT_CONFIG" "a file that is there; is actions/checkout run before?"
+[[ -f $INPUT_CONFIG ]] || wrong config "$INPUT_CONFIG" "an existing file; does actions/checkout run before?"
 safe_path report "$INPUT_REPORT"
 [[ ! -d $INPUT_REPORT && $INPUT_REPORT != */ ]] || wrong report "$INPUT_REPORT" "a file, not a directory"
 safe_path artifacts-dir "$INPUT_ARTIFACTS_DIR"
 case "$INPUT_ARTIFACTS_DIR/" in
     ./ | / | .//) wrong artifacts-dir "$INPUT_ARTIFACTS_DIR" "a directory of its own" ;;
 esac
-# What an earlier run left would be held for proved by this one.
+# Files of an earlier run would look as if this run had proved them.
 [[ ! -e $INPUT_ARTIFACTS_DIR || (-d $INPUT_ARTIFACTS_DIR && -z $(ls -A -- "$INPUT_ARTIFACTS_DIR")) ]] ||
-    wrong artifacts-dir "$INPUT_ARTIFACTS_DIR" "a directory that is empty or not there yet"
+    wrong artifacts-dir "$INPUT_ARTIFACTS_DIR" "a directory that is empty or does not exist yet"
 [[ -z $INPUT_TIMINGS ]] || safe_path timings "$INPUT_TIMINGS"
-[[ -z $INPUT_TIMINGS || -f $INPUT_TIMINGS ]] || wrong timings "$INPUT_TIMINGS" "a file that is there, or empty"
+[[ -z $INPUT_TIMINGS || -f $INPUT_TIMINGS ]] || wrong timings "$INPUT_TIMINGS" "an existing file, or empty"
 
 [[ $INPUT_UPLOAD_ARTIFACTS =~ ^[A-Za-z0-9._-]*$ ]] ||
     wrong upload-artifacts "$INPUT_UPLOAD_ARTIFACTS" "letters, digits, '.', '_' and '-', or empty for none"
-# git check-ref-format allows more; nothing that a shell or a URL reads otherwise is needed in a tag.
+# git check-ref-format allows more, but characters that are special in a shell or a URL are refused.
 [[ $INPUT_RELEASE_TAG =~ ^([A-Za-z0-9][A-Za-z0-9._/+-]*)?$ ]] ||
     wrong release-tag "$INPUT_RELEASE_TAG" "a tag of letters, digits, '.', '_', '/', '+' and '-', or empty for the tag of the run"
 
@@ -62,7 +62,7 @@ if [[ -n $INPUT_SHARD ]]; then
     [[ -z ${INPUT_MODELS//[[:space:],]/} ]] ||
         wrong shard "$INPUT_SHARD" "empty where 'models' names the models"
     [[ $INPUT_PUBLISH == none ]] ||
-        wrong publish "$INPUT_PUBLISH" "none where 'shard' leaves models out; publish what is merged"
+        wrong publish "$INPUT_PUBLISH" "none where 'shard' leaves models out; publish after merging the shards"
 fi
 
 extras=()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What may leave this job: prints the names of the files, or fails. Reads KITO_PASSED,
+# Print the names of the files that may be signed and published, or fail. Reads KITO_PASSED,
 # KITO_ARTIFACTS_DIR and KITO_REPORT.
 set -euo pipefail
 here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)

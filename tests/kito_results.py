@@ -1,4 +1,4 @@
-"""Results as checks leave them, made by hand: reports are tested without building a model."""
+"""Hand-made results of checks, to test reports without building a model."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The artifacts of a session: published once proved, and verified later."""
+"""The artifacts of a session: publishes those that passed, and verifies them later."""

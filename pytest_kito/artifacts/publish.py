@@ -1,7 +1,8 @@
-"""From the staged artifacts of a session to the folder of those that were proved.
+"""Publishes the staged artifacts of a session: moves those of models that passed to their folder.
 
-A session may be killed at any point. So the manifest loses the entries of files that are about to
-be replaced first, and gets the others when all are in their places; a file is replaced by a rename.
+A session may be killed at any point. So the entries of files that are about to be replaced are
+removed from the manifest first, each file is replaced by a rename, and the new entries are added
+when all files are in place.
 """
 
 from __future__ import annotations
@@ -19,32 +20,32 @@ STAGING = ".staging-"
 
 
 def publish(results: Results, folder: Path) -> list[str]:
-    """Move the artifacts of the models that are proved to ``folder``, and list them there.
+    """Move the artifacts of proved models to ``folder``, and list them in its manifest.
 
-    A model is proved when every check that is declared for it was made in this session and none
-    failed; what was skipped has a reason. What an earlier session published of a model that failed
-    now, or that is published anew, is no longer listed.
+    A model is proved if every check that is declared for it was run in this session and none
+    failed; skipped checks count as run. Artifacts of an earlier session are removed from the
+    manifest if their model failed in this session, or is published again.
 
     Args:
         results: what the session found.
-        folder: where the artifacts, ``kito-manifest.json`` and ``SHA256SUMS`` go.
+        folder: the folder of the artifacts, ``kito-manifest.json`` and ``SHA256SUMS``.
 
     Returns:
-        For each artifact that was made and is not published, why not.
+        One message for each artifact that was made but is not published, with the reason.
 
     Raises:
-        KitoError: the folder's manifest is none.
+        KitoError: the folder's manifest is invalid.
         OSError: a file cannot be moved or written.
     """
     from kito.export.manifest import MANIFEST, update_manifest, withdraw
 
     proved = [model for model in results.models if model.proved]
-    # A model that no longer passes must not look proved by a former run.
+    # A model that failed now must not stay listed as proved by an earlier session.
     withdrawn = [model.name for model in results.models if model.proved or model.failed]
     withdraw(folder, withdrawn)
     entries: list[dict[str, Any]] = []
     for model in proved:
-        for finding, data in _made(model):
+        for finding, data in _staged(model):
             assert finding.staged is not None
             os.replace(finding.staged, folder / data["file"])
             entries.append(_entry(model, finding, data))
@@ -54,29 +55,33 @@ def publish(results: Results, folder: Path) -> list[str]:
         f"{data['file']} is not published: {_why_not(model)}"
         for model in results.models
         if not model.proved
-        for _, data in _made(model)
+        for _, data in _staged(model)
     ]
 
 
 def staging_folder(folder: Path, run: str) -> Path:
-    """Where the artifacts of a session wait.
+    """The folder that holds the artifacts of a session until they are published.
 
     Args:
         folder: the folder of artifacts.
-        run: the number of the session's process, ``-`` and more.
+        run: an identifier that starts with the id of the session's process and ``-``.
     """
     return folder / f"{STAGING}{run}"
 
 
 def remove_staging(folder: Path, run: str) -> None:
-    """Remove a session's staging folder, and those of sessions that were killed."""
+    """Remove the staging folders of this session and of sessions that were killed."""
     for path in [staging_folder(folder, run), *leftovers(folder, STAGING)]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _made(model: ModelResult) -> list[tuple[Finding, dict[str, Any]]]:
-    found = model.of("artifact")
-    return [(x, x.data) for x in found if x.staged is not None and x.data is not None]
+def _staged(model: ModelResult) -> list[tuple[Finding, dict[str, Any]]]:
+    """The findings of a model that have a staged file, each with its figures."""
+    return [
+        (finding, finding.data)
+        for finding in model.of("artifact")
+        if finding.staged is not None and finding.data is not None
+    ]
 
 
 def _why_not(model: ModelResult) -> str:
@@ -88,7 +93,7 @@ def _why_not(model: ModelResult) -> str:
 
 
 def _entry(model: ModelResult, finding: Finding, data: dict[str, Any]) -> dict[str, Any]:
-    """A file's entry of the manifest, with the figures of all checks of its model."""
+    """The manifest's entry of a file, with the figures of all checks of its model."""
     sections = ("reduction", "equivalence", "speedup")
     entry = {
         "model": model.name,
@@ -97,6 +102,6 @@ def _entry(model: ModelResult, finding: Finding, data: dict[str, Any]) -> dict[s
     }
     machine = finding.environment
     if machine is not None:
-        told = {key: machine[key] for key in ("python", "keras", "backend") if key in machine}
-        entry["versions"] = {"kito": version("pytest-kito"), **told}
+        known = {key: machine[key] for key in ("python", "keras", "backend") if key in machine}
+        entry["versions"] = {"kito": version("pytest-kito"), **known}
     return entry

@@ -1,7 +1,7 @@
-"""Files of a manifest, run again by their engines and compared with the declared originals.
+"""Verifies artifacts by running them in their engines and comparing them with the originals.
 
-What it takes to build an original, to feed it and to judge the difference stands in kito.yaml, so
-the files are held against that: nothing that was noted when they were made is believed.
+kito.yaml declares how to build and feed each original and what difference is allowed. Only these
+declarations are used, not the figures that the manifest recorded when the files were written.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from pytest_kito.config.problems import ConfigError
 
 
 def verify_by_running(folder: Path, config: Path) -> list[str]:
-    """:func:`kito.export.manifest.verify`, and the comparison of each file; nothing is written.
+    """Verify a folder against its manifest, then run each file and compare its outputs.
 
-    A file that is not what was proved is not opened.
+    Nothing is written. A file whose size or SHA-256 differs from the manifest is not opened.
 
     Args:
-        folder: of artifacts.
+        folder: a folder of artifacts with a manifest.
         config: a kito.yaml that declares their models.
 
     Returns:
-        What is wrong, one line each; empty where all is as it was proved, and proved again.
+        One line per problem; empty if all files match the manifest and their originals.
 
     Raises:
-        KitoError: there is no manifest or no valid kito.yaml.
+        KitoError: the manifest or kito.yaml is missing or invalid.
     """
     problems = verify(folder)
     try:
         declared = load_config(config)
     except ConfigError as error:
         raise KitoError("; ".join(error.errors)) from error
-    entries = [x for x in read_manifest(folder) if not file_problems(folder, x)]
+    entries = [entry for entry in read_manifest(folder) if not file_problems(folder, entry)]
     entries.sort(key=lambda entry: str(entry["model"]))
     for name, of_model in groupby(entries, key=lambda entry: str(entry["model"])):
         problems += _run(folder, list(of_model), name, declared)
@@ -49,7 +49,7 @@ def _run(folder: Path, entries: list[dict[str, Any]], name: str, config: Config)
     spec = next((spec for spec in config.models if spec.name == name), None)
     if spec is None:
         return [
-            f"{entry['file']}: was not run, {config.shown} declares no model '{name}'"
+            f"{entry['file']}: was not run, because {config.shown} declares no model '{name}'"
             for entry in entries
         ]
     run = ModelRun(spec, config.base)
@@ -61,8 +61,8 @@ def _run(folder: Path, entries: list[dict[str, Any]], name: str, config: Config)
             problems.append(f"{entry['file']}: could not be run: {_line(str(error))}")
             continue
         if not proof.comparison.passed:
-            found = _line(proof.comparison.message())
-            problems.append(f"{entry['file']}: run again, differs: {found}")
+            difference = _line(proof.comparison.message())
+            problems.append(f"{entry['file']}: differs when run again: {difference}")
     return problems
 
 

@@ -1,1 +1,1 @@
-"""kito.yaml: read, validated, and turned into typed specs."""
+"""kito.yaml: reads and validates it, and turns it into typed specs."""

@@ -1,11 +1,10 @@
 """kito.yaml -> typed, frozen specs, or every problem of the file at once.
 
-Importing this module imports no Keras: a file is judged before anything is built.
+Importing this module does not import Keras: a file is validated before anything is built.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,56 +12,40 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pytest_kito.config.problems import ConfigError, KeyPath, Problem, dotted, explain, quoted
+from pytest_kito.config.names import NAME_RULE, is_safe_name
+from pytest_kito.config.problems import ConfigError, KeyPath, Problem, explain, quoted
 from pytest_kito.config.schema import KitoFile, ModelKeys, known_keys
-from pytest_kito.config.values import NAME_PATTERN
 from pytest_kito.config.yaml_lines import read_yaml
 
 __all__ = ["Config", "ConfigError", "ModelSpec", "load_config"]
 
 MAX_BYTES = 1_000_000
-"""Size of a file; a thousand models with all their keys fit in."""
-
-_WINDOWS = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
-_NAMES = (
-    "letters, digits, '-', '_' and '.', first a letter, a digit or '_', at most 100 characters, "
-    "no name that Windows reserves (con, nul, com1)"
-)
+"""Largest size of a file; a thousand models with all their keys fit."""
 
 
 class ModelSpec(ModelKeys):
-    """One declared model: its keys, the defaults filled in, its name, and where it is written."""
+    """One declared model: its name, its keys with the defaults filled in, and its line."""
 
     name: str
     """The key under ``models``."""
     line: int
     """The line of the name in the file, from 1."""
-    lines: Mapping[str, int]
-    """The line of each key that is written, here or under ``defaults``, as in ``speedup.min``."""
-
-    def line_of(self, key: str) -> int:
-        """The line of a dotted key, or of the nearest written key around it, or of the name."""
-        while key:
-            if key in self.lines:
-                return self.lines[key]
-            key = key.rpartition(".")[0]
-        return self.line
 
 
 @dataclass(frozen=True)
 class Config:
-    """What a kito.yaml declares."""
+    """The models that a kito.yaml declares."""
 
     path: Path
-    """The file; whatever it names is relative to its directory."""
+    """The file."""
     shown: str
-    """The file's name for people, relative to the root directory where it is inside."""
+    """The file's name in messages, relative to the root directory if the file is inside it."""
     models: tuple[ModelSpec, ...]
-    """In the order of the file."""
+    """The models, in the order of the file."""
 
     @property
     def base(self) -> Path:
-        """The directory of the file."""
+        """The directory of the file. Paths in the file are relative to it."""
         return self.path.parent
 
 
@@ -71,11 +54,11 @@ def load_config(path: Path, *, root: Path | None = None, formats: bool = False) 
 
     Args:
         path: the file.
-        root: directory that messages name the file relative to; None: as ``path`` is.
-        formats: whether the packages of each declared format of artifacts must be installed.
+        root: messages show the file's path relative to this directory; None shows ``path`` itself.
+        formats: whether the packages of every declared artifact format must be installed.
 
     Raises:
-        ConfigError: the file cannot be read or is not valid; ``.errors`` holds every problem.
+        ConfigError: the file cannot be read or is invalid; ``.errors`` holds every problem.
     """
     shown = str(path)
     if root is not None and path.is_relative_to(root):
@@ -85,17 +68,16 @@ def load_config(path: Path, *, root: Path | None = None, formats: bool = False) 
     context = {"base": path.parent, "formats": formats}
     file, invalid = _validate(merged, inherited, document.lines, context)
     names = merged.get("models") if isinstance(merged, dict) else None
-    problems = _once((*document.problems, *_bad_names(names, document.lines), *invalid))
+    name_problems = _check_names(names, document.lines)
+    problems = _unique((*document.problems, *name_problems, *invalid))
     if file is None or problems:
         raise ConfigError(problem.shown(shown) for problem in problems)
-    written = _written(document.lines, inherited, file.models)
-    # The keys are checked already, and hold their sections as they are.
+    # The keys are validated already: model_construct() does not validate them again.
     models = tuple(
         ModelSpec.model_construct(
             **{field: getattr(keys, field) for field in ModelKeys.model_fields},
             name=name,
             line=document.lines["models", name],
-            lines=written[name],
         )
         for name, keys in file.models.items()
     )
@@ -103,26 +85,28 @@ def load_config(path: Path, *, root: Path | None = None, formats: bool = False) 
 
 
 def _read(path: Path, shown: str) -> str:
-    def refused(what: str, line: int = 1) -> ConfigError:
+    def unreadable(what: str, line: int = 1) -> ConfigError:
         return ConfigError([Problem(line, (), what).shown(shown)])
 
     try:
-        # Opening a pipe or a device could wait, or go on, for ever.
+        # Reading a pipe or a device could block or never end.
         if path.exists() and not path.is_file():
-            raise refused("not a file; name a YAML file")
+            raise unreadable("not a file; name a YAML file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise refused("there is no such file; write one, or name it with --kito-config") from None
+        raise unreadable(
+            "there is no such file; write one, or name it with --kito-config"
+        ) from None
     except OSError as error:
-        raise refused(f"cannot be read: {error.strerror}; check its permissions") from error
+        raise unreadable(f"cannot be read: {error.strerror}; check its permissions") from error
     if len(data) > MAX_BYTES:
-        raise refused(f"larger than {MAX_BYTES} bytes; use 'defaults' for what models share")
+        raise unreadable(f"larger than {MAX_BYTES} bytes; use 'defaults' for what models share")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise refused("not UTF-8; save it in this encoding", line) from error
+        raise unreadable("not UTF-8; save it in this encoding", line) from error
 
 
 def _validate(
@@ -132,7 +116,7 @@ def _validate(
     context: dict[str, Any],
 ) -> tuple[KitoFile | None, list[Problem]]:
     if not isinstance(merged, dict):
-        what = "is empty" if merged is None else f"holds {quoted(merged)}, which is no mapping"
+        what = "is empty" if merged is None else f"holds {quoted(merged)}, which is not a mapping"
         return None, [Problem(1, (), f"{what}; write 'version: 1' and 'models:'")]
     try:
         return KitoFile.model_validate(merged, context=context), []
@@ -145,8 +129,8 @@ def _validate(
         return None, problems
 
 
-def _once(problems: Iterable[Problem]) -> list[Problem]:
-    """One problem a place, by line: a wrong default is found again in each model."""
+def _unique(problems: Iterable[Problem]) -> list[Problem]:
+    """The first problem of each path, sorted by line: every model repeats that of a default."""
     first: dict[KeyPath, Problem] = {}
     for problem in problems:
         first.setdefault(problem.path, problem)
@@ -154,7 +138,7 @@ def _once(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def _with_defaults(raw: Any) -> tuple[Any, frozenset[KeyPath]]:
-    """The file with ``defaults`` merged under each model, and the paths that came from there."""
+    """The file with ``defaults`` merged into each model, and the paths that were inherited."""
     match raw:
         case {"defaults": dict(defaults), "models": dict(models)}:
             pass
@@ -170,10 +154,11 @@ def _with_defaults(raw: Any) -> tuple[Any, frozenset[KeyPath]]:
 
 
 def _merge(
-    under: Mapping[str, Any], own: Mapping[str, Any], at: KeyPath, inherited: set[KeyPath]
+    defaults: Mapping[str, Any], own: Mapping[str, Any], at: KeyPath, inherited: set[KeyPath]
 ) -> dict[str, Any]:
+    """The model's own keys, and the defaults for the others; adds their paths to ``inherited``."""
     merged = dict(own)
-    for key, value in under.items():
+    for key, value in defaults.items():
         if key not in own:
             merged[key] = value
             inherited.add((*at, key))
@@ -182,47 +167,28 @@ def _merge(
     return merged
 
 
-def _bad_names(models: Any, lines: Mapping[KeyPath, int]) -> Iterator[Problem]:
-    """Names that are no safe names of files, on any system."""
-    taken: dict[str, str] = {}
+def _check_names(models: Any, lines: Mapping[KeyPath, int]) -> Iterator[Problem]:
+    """The names that are unsafe as file names, or that differ only in case."""
+    first_of: dict[str, str] = {}
     for name in models if isinstance(models, dict) else ():
         at = ("models", name)
-        same = taken.setdefault(name.lower(), name)
-        if not re.fullmatch(NAME_PATTERN, name) or _WINDOWS.fullmatch(name):
-            yield Problem(lines[at], at, f"not a safe file name; allowed: {_NAMES}")
-        elif same != name:
-            what = f"the same file name as {quoted(same)} where case is ignored; rename one"
+        first = first_of.setdefault(name.lower(), name)
+        if not is_safe_name(name):
+            yield Problem(lines[at], at, f"not a safe file name; allowed: {NAME_RULE}")
+        elif first != name:
+            what = f"the same file name as {quoted(first)} where case is ignored; rename one"
             yield Problem(lines[at], at, what)
 
 
 def _origin(path: KeyPath, inherited: frozenset[KeyPath]) -> KeyPath:
-    """Where in the file the value at ``path`` of the merged file was written."""
+    """The path in the file itself of the value at ``path`` in the merged file."""
     if any(path[:length] in inherited for length in range(len(path) + 1)):
         return ("defaults", *path[2:])
     return path
 
 
 def _line(path: KeyPath, lines: Mapping[KeyPath, int]) -> int:
-    """The line of the path, or of the nearest key around it that is written."""
+    """The line of the path, or of the nearest enclosing key that is in the file."""
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path, 1)
-
-
-def _written(
-    lines: Mapping[KeyPath, int], inherited: frozenset[KeyPath], names: Iterable[str]
-) -> dict[str, dict[str, int]]:
-    """For each model, the lines of its keys, those it inherits included."""
-    shared = [(path[1:], line) for path, line in lines.items() if path[0] == "defaults"]
-    written = {
-        name: {
-            dotted(rest): line
-            for rest, line in shared
-            if _origin(("models", name, *rest), inherited)[0] == "defaults"
-        }
-        for name in names
-    }
-    for path, line in lines.items():
-        if path[0] == "models" and len(path) > 2:
-            written[str(path[1])][dotted(path[2:])] = line
-    return written

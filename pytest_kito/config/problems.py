@@ -1,4 +1,4 @@
-"""What is wrong with a kito.yaml: one line each, with where, what, and what is allowed."""
+"""Problems of a kito.yaml, one line each: where it is, what is wrong, and what is allowed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 KeyPath = tuple[str | int, ...]
-"""Where a value is: the keys, and the indices in lists, from the top of the file."""
+"""The path of a value: the keys and the list indices that lead to it from the top of the file."""
 
 _LONGEST = 60
 _short = reprlib.Repr()
@@ -23,7 +23,7 @@ _short.maxstring = _LONGEST
 
 
 class ConfigError(KitoError):
-    """A kito.yaml that cannot be used.
+    """A kito.yaml is invalid or cannot be read.
 
     Attributes:
         errors: every problem of the file, sorted by line, each as
@@ -37,11 +37,14 @@ class ConfigError(KitoError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong."""
+    """One problem of a file."""
 
     line: int
+    """The line in the file, from 1."""
     path: KeyPath
+    """The value that is wrong; empty for the whole file."""
     text: str
+    """What is wrong, and what is allowed."""
 
     def shown(self, file: str) -> str:
         """The problem as one line, with ``file`` as the name of the file."""
@@ -50,7 +53,7 @@ class Problem:
 
 
 def dotted(path: KeyPath) -> str:
-    """``models.unet.artifacts[1]``; a key that would not read well so is quoted."""
+    """The path as text, ``models.unet.artifacts[1]``; long keys and special characters quoted."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -64,13 +67,13 @@ def dotted(path: KeyPath) -> str:
 
 
 def quoted(value: Any) -> str:
-    """The value as one short printable piece of text."""
+    """The value as short, printable text on one line."""
     words = {None: "null", True: "true", False: "false"}
     return words[value] if value is None or isinstance(value, bool) else _short.repr(value)
 
 
-# Every type that the YAML reader makes.
-_WRITTEN: Mapping[type, str] = {
+# Every type that the YAML reader returns.
+_ACTUAL: Mapping[type, str] = {
     NoneType: "no value",
     bool: "a boolean",
     dict: "a mapping",
@@ -80,7 +83,8 @@ _WRITTEN: Mapping[type, str] = {
     str: "text",
 }
 
-_KINDS: Mapping[str, str] = {
+# By the type of pydantic's error.
+_EXPECTED: Mapping[str, str] = {
     "float_type": "a number",
     "int_type": "a whole number",
     "dict_type": "a mapping",
@@ -98,11 +102,11 @@ _BOUNDS: Mapping[str, tuple[str, str]] = {
 
 
 def explain(error: ErrorDetails, known: Mapping[str, str]) -> str:
-    """What is wrong and what is allowed, from one of pydantic's errors.
+    """Say what is wrong and what is allowed, for one of pydantic's errors.
 
     Args:
-        error: of a validation of :class:`pytest_kito.config.schema.KitoFile`.
-        known: the keys that are allowed where the error is, and what each means.
+        error: from validating a :class:`pytest_kito.config.schema.KitoFile`.
+        known: the keys that are allowed at the place of the error, and what each means.
     """
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     key = str(error["loc"][-1])
@@ -110,8 +114,8 @@ def explain(error: ErrorDetails, known: Mapping[str, str]) -> str:
         return f"unknown key; {nearest(key, known)}allowed: {', '.join(known)}"
     if kind == "missing":
         return f"missing; allowed: {known[key].rstrip('.')}"
-    if kind in _KINDS:
-        return f"{quoted(value)} is {_WRITTEN[type(value)]}; allowed: {_KINDS[kind]}"
+    if kind in _EXPECTED:
+        return f"{quoted(value)} is {_ACTUAL[type(value)]}; allowed: {_EXPECTED[kind]}"
     if kind in _BOUNDS:
         what, allowed = _BOUNDS[kind]
         return f"{quoted(value)} {what}; allowed: {allowed.format(**context)}"

@@ -1,8 +1,8 @@
 """The keys of kito.yaml: their types, defaults and meaning, as pydantic models.
 
-The same models check a file, are the typed specs that the checks read, and make the JSON schema
-that ships for editors. Keys are closed, values are not converted (``"8"`` is no number), nothing
-can be changed afterwards.
+These models validate a file, are the typed specs that the checks read, and generate the JSON schema
+for editors. Unknown keys are errors, values are not converted (``"8"`` is not a number), and the
+specs are frozen.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from kito.errors import nearest
 from kito.rewrite.passes.names import DEFAULT_PASSES
 from kito.runtime.import_path import MODEL_FILES, is_import_path
+from pytest_kito.config.names import NAME_PATTERN
 from pytest_kito.config.problems import quoted
 from pytest_kito.config.values import (
     LIST,
-    NAME_PATTERN,
     UNIQUE,
     BatchSizes,
     Confidence,
@@ -182,7 +182,7 @@ class ModelKeys(DefaultKeys):
 
     @field_validator("source")
     @classmethod
-    def _callable_orexisting_file(cls, source: str, info: ValidationInfo) -> str:
+    def _callable_or_existing_file(cls, source: str, info: ValidationInfo) -> str:
         allowed = "package.module:callable, or a .keras or .h5 file"
         if source.endswith(MODEL_FILES):
             return existing_file(source, info, allowed)
@@ -212,13 +212,14 @@ def known_keys(path: tuple[str | int, ...]) -> dict[str, str]:
             if part == (field.alias or name):
                 section = _section_of(field.annotation) or section
                 break
-        # A part that is no key is a name of the user's: the section is what its mapping holds.
+        # Any other part is a name that the user chose: the section stays that of its mapping.
     return {
         field.alias or name: field.description or "" for name, field in section.model_fields.items()
     }
 
 
 def _section_of(annotation: Any) -> type[Section] | None:
+    """The section that an annotation such as ``Mapping[str, ModelKeys]`` holds; None if none."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
     return next(filter(None, map(_section_of, get_args(annotation))), None)

@@ -1,4 +1,4 @@
-"""``kito init``: a first kito.yaml for the model files of a directory."""
+"""``kito init``: writes a first kito.yaml for the model files of a directory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kito.errors import KitoError
+from kito.export.manifest import MANIFEST
+from kito.runtime.import_path import MODEL_FILES
+from pytest_kito.config.names import avoid_reserved
 
 _HEAD = """\
-# What `pytest --kito-check` must find true of the models of this repository.
+# The models of this repository that `pytest --kito-check` checks.
 version: 1
 
 defaults:
@@ -24,18 +27,18 @@ _MODEL = """\
     # weights, tolerance, reduction, artifacts: see the documentation of kito.yaml
     speedup: {{device: cpu, batch_size: 1}}     # measured only; add `min: 1.2` to require it
 """
-_SKIPPED = {"node_modules", "site-packages", "venv"}
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", re.IGNORECASE)
+_SKIPPED_FOLDERS = {"node_modules", "site-packages", "venv"}
 
 
 def write_starter(directory: Path) -> tuple[Path, int]:
     """Write ``kito.yaml`` into ``directory``, one model per ``.keras`` or ``.h5`` file below it.
 
     Returns:
-        The file, and how many models it declares.
+        The path of the file, and how many models it declares.
 
     Raises:
-        KitoError: there is one already, or there are no model files.
+        KitoError: the file exists already, or there are no model files.
+        OSError: the file cannot be written.
     """
     path = directory / "kito.yaml"
     sources = sorted(_model_files(directory))
@@ -52,25 +55,25 @@ def write_starter(directory: Path) -> tuple[Path, int]:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise KitoError(f"{path} is there already; nothing is overwritten") from None
+        raise KitoError(f"{path} exists already; it is not overwritten") from None
     return path, len(sources)
 
 
 def _model_files(directory: Path) -> Iterable[Path]:
     for path in directory.rglob("*"):
         parts = path.relative_to(directory).parts
-        hidden = any(part.startswith(".") or part in _SKIPPED for part in parts)
+        skipped = any(part.startswith(".") or part in _SKIPPED_FOLDERS for part in parts)
         weights = path.name.endswith(".weights.h5")
-        # What --kito-artifacts wrote is reduced already.
-        artifact = (path.parent / "kito-manifest.json").exists()
-        wanted = path.suffix in (".keras", ".h5") and not (hidden or weights or artifact)
-        if wanted and path.is_file():
+        # The models that --kito-artifacts wrote are reduced already.
+        artifact = (path.parent / MANIFEST).exists()
+        is_model = path.suffix in MODEL_FILES and not (skipped or weights or artifact)
+        if is_model and path.is_file():
             yield path
 
 
 def _name(stem: str, names: set[str]) -> str:
-    base = re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).lstrip(".-")[:90] or "model"
-    base = _RESERVED.sub(r"\g<0>_", base, count=1) if _RESERVED.match(base) else base
+    """A new valid name from the stem of a file; its lower case form is added to ``names``."""
+    base = avoid_reserved(re.sub(r"[^A-Za-z0-9_.-]+", "_", stem).lstrip(".-")[:90] or "model")
     name, number = base, 2
     while name.lower() in names:
         name, number = f"{base}_{number}", number + 1
@@ -79,5 +82,5 @@ def _name(stem: str, names: set[str]) -> str:
 
 
 def _quoted(source: str) -> str:
-    # A string of JSON is one of YAML, with what breaks a line escaped.
+    # A JSON string is also a YAML string, with line breaks escaped.
     return source if re.fullmatch(r"[\w./-]+", source) else json.dumps(source, ensure_ascii=False)

@@ -1,34 +1,31 @@
-"""The types of single values in kito.yaml, each with its message where a value is wrong."""
+"""The types of single values in kito.yaml, each with its error message."""
 
 from __future__ import annotations
 
 import os.path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from kito.errors import nearest
-from kito.export.formats.names import FORMAT_NAMES
+from kito.export.formats.names import FORMAT_NAMES, FORMATS
 from kito.rewrite.passes.names import PASSES
 from kito.runtime.import_path import is_import_path
 from pytest_kito.config.problems import quoted
-
-NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$"
-"""A model's name: it becomes the name of its artifacts."""
 
 Item = TypeVar("Item")
 
 
 def wrong(text: str) -> PydanticCustomError:
-    """The error of a value, with a message that says what is wrong and what is allowed."""
-    # The text goes in as a value: a brace in what the user wrote is no template.
+    """The error to raise for a value; the text says what is wrong and what is allowed."""
+    # The text is passed as a value, because pydantic would take its braces for a template.
     return PydanticCustomError("kito", "{text}", {"text": text})
 
 
 def distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
-    """The values, each of them there once."""
+    """Return the values if none is listed twice."""
     for index, value in enumerate(values):
         if value in values[:index]:
             raise wrong(f"{quoted(value)} is listed twice; allowed: each once")
@@ -43,10 +40,10 @@ def _known_pass(name: str) -> str:
 
 
 def _installed(name: str, info: ValidationInfo) -> str:
-    """The name of a format whose packages are there, where the context asks for them."""
-    kind = FORMAT_NAMES[name]
-    if (info.context or {}).get("formats") and kind.missing:
-        raise wrong(f"{quoted(name)} {kind.advice}")
+    """Return the format's name; its packages must be installed if the context says so."""
+    known = FORMAT_NAMES[name]
+    if (info.context or {}).get("formats") and known.missing:
+        raise wrong(f"{quoted(name)} {known.advice}")
     return name
 
 
@@ -66,13 +63,13 @@ def _one_or_many(value: Any) -> Any:
 
 def _import_path(value: str) -> str:
     if not is_import_path(value):
-        raise wrong(f"{quoted(value)} is no import path; allowed: package.module:name")
+        raise wrong(f"{quoted(value)} is not an import path; allowed: package.module:name")
     return value
 
 
 def existing_file(value: str, info: ValidationInfo, allowed: str, hint: str = "") -> str:
-    """The value, the name of a file that is there; relative to the context's ``base``."""
-    # Without a base nobody knows where the file would be. os.path takes hostile text too.
+    """Return the value if it names a file that exists, relative to the context's ``base``."""
+    # Without a base the file cannot be looked up. Unlike pathlib, os.path accepts any text.
     base = (info.context or {}).get("base")
     if base is not None and not os.path.isfile(os.path.join(base, value)):
         where = f"allowed: {allowed}, relative to kito.yaml"
@@ -80,13 +77,15 @@ def existing_file(value: str, info: ValidationInfo, allowed: str, hint: str = ""
     return value
 
 
-# A list is what YAML has for a tuple; the elements stay strict.
+# YAML has lists, not tuples: the list is converted, its elements stay strict.
 LIST = Field(strict=False)
 NonNegative = Annotated[float, Field(ge=0)]
 ImportPath = Annotated[str, AfterValidator(_import_path)]
-Format = Annotated[
-    Literal["keras", "saved_model", "onnx", "openvino", "litert"], AfterValidator(_installed)
-]
+if TYPE_CHECKING:
+    _FormatName = str
+else:  # type checkers do not accept a Literal of computed values
+    _FormatName = Literal[FORMATS]
+Format = Annotated[_FormatName, AfterValidator(_installed)]
 PassName = Annotated[
     str, AfterValidator(_known_pass), WithJsonSchema({"type": "string", "enum": list(PASSES)})
 ]

@@ -1,10 +1,12 @@
 """YAML read into plain values, with the line of every key.
 
-The reader is PyYAML's safe loader with three changes. Plain scalars are typed as YAML 1.2 types
-them, as editors do: ``1e-4`` is a number and ``no`` is text (the safe loader alone reads YAML 1.1:
-text, and false). Keys are always text. And what a hostile or broken file can do is bounded: tags,
-duplicate keys, deep nesting and aliases that expand without end are problems with a line, never an
-exception.
+The reader is PyYAML's safe loader with three changes:
+
+- Plain scalars have the types of YAML 1.2, as in editors: ``1e-4`` is a number and ``no`` is text.
+  (The safe loader alone reads YAML 1.1, where they are text and false.)
+- Keys are always text.
+- Hostile and broken files are bounded: tags, duplicate keys, deep nesting and aliases that expand
+  without end are reported as problems with a line, never raised.
 """
 
 from __future__ import annotations
@@ -19,17 +21,17 @@ import yaml
 from pytest_kito.config.problems import KeyPath, Problem, quoted
 
 MAX_DEPTH = 30
-"""Levels of nesting; the deepest key of a kito.yaml is on level 6, the rest is for ``kwargs``."""
+"""Most levels of nesting; kito.yaml's own keys need 6, the rest is for ``kwargs``."""
 
 MAX_VALUES = 100_000
-"""Values in the file after its aliases are expanded."""
+"""Most values in the file, aliases expanded."""
 
 _PREFIX = "tag:yaml.org,2002:"
 _SCALARS = ("null", "bool", "int", "float", "str")
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, with YAML 1.2's scalars, and with bounds while it composes."""
+    """The safe loader with the scalars of YAML 1.2, and with limits on depth and size."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML keeps it on the class
 
@@ -39,12 +41,12 @@ class _Loader(yaml.SafeLoader):
         self.nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Compose one node; PyYAML recurses through here, so depth can be counted here."""
+        """Compose one node, and count depth and nodes: PyYAML calls this for every node."""
         self.depth += 1
         self.nodes += 1
         if self.depth > MAX_DEPTH or self.nodes > MAX_VALUES:
-            # Stop while composing: what follows may be a million brackets.
-            raise _TooMuch(self.get_mark().line + 1, self.depth > MAX_DEPTH)
+            # Stop at once: a million more brackets may follow.
+            raise _TooLarge(self.get_mark().line + 1, self.depth > MAX_DEPTH)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -64,8 +66,8 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(_PREFIX + _tag, re.compile(rf"(?:{_pattern})\Z"), _first)
 
 
-class _TooMuch(Exception):
-    """The file nests too deep, or holds too many values."""
+class _TooLarge(Exception):
+    """The file is nested too deeply, or holds too many values."""
 
     def __init__(self, line: int, too_deep: bool) -> None:
         super().__init__()
@@ -80,17 +82,17 @@ class _TooMuch(Exception):
 
 @dataclass(frozen=True)
 class YamlFile:
-    """What a YAML text holds."""
+    """The content of a YAML text."""
 
     value: Any
-    """Dicts with text keys, lists, text, numbers, booleans, None; None if it cannot be read."""
+    """Dicts with text keys, lists, text, numbers, booleans, None; None for an unreadable file."""
     lines: Mapping[KeyPath, int]
     """The line, from 1, of each key and of each list element, by its path."""
     problems: tuple[Problem, ...]
 
 
 def read_yaml(text: str) -> YamlFile:
-    """Read one YAML document; whatever is wrong with it is in ``problems``, nothing is raised."""
+    """Read one YAML document; errors are in ``problems``, nothing is raised."""
     reader = _Reader()
     value = None
     try:
@@ -98,7 +100,7 @@ def read_yaml(text: str) -> YamlFile:
         node = loader.get_single_node()
         if node is not None:
             value = reader.value(node, ())
-    except _TooMuch as error:
+    except _TooLarge as error:
         return YamlFile(None, {}, (error.problem,))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -107,14 +109,14 @@ def read_yaml(text: str) -> YamlFile:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" (column {mark.column + 1})" if mark else ""
-        said = " ".join(filter(None, (error.context, error.problem)))
-        what = f"not YAML: {said}{where}; check indentation, quotes and brackets there"
+        reason = " ".join(filter(None, (error.context, error.problem)))
+        what = f"not YAML: {reason}{where}; check indentation, quotes and brackets there"
         return YamlFile(None, {}, (Problem(mark.line + 1 if mark else 1, (), what),))
     return YamlFile(value, reader.lines, tuple(reader.problems))
 
 
 class _Reader:
-    """Turns composed nodes into values, and notes lines and problems."""
+    """Converts composed nodes to values, and collects lines and problems."""
 
     def __init__(self) -> None:
         self.lines: dict[KeyPath, int] = {}
@@ -124,7 +126,7 @@ class _Reader:
     def value(self, node: yaml.Node, path: KeyPath) -> Any:
         self._values += 1
         if len(path) > MAX_DEPTH or self._values > MAX_VALUES:
-            raise _TooMuch(_line(node), len(path) > MAX_DEPTH)
+            raise _TooLarge(_line(node), len(path) > MAX_DEPTH)
         tag = node.tag.removeprefix(_PREFIX)
         if isinstance(node, yaml.MappingNode) and tag == "map":
             return self._mapping(node, path)
@@ -143,23 +145,23 @@ class _Reader:
         return None
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 self._problem(key_node, path, "a key that is a list or a mapping; keys are text")
                 continue
             key: str = key_node.value
             at = (*path, key)
-            if key in found:
+            if key in mapping:
                 first = self.lines[at]
-                self._problem(key_node, at, f"the key is there already, on line {first}; keep one")
+                self._problem(key_node, at, f"the key is on line {first} already; keep one")
                 continue
             self.lines[at] = _line(key_node)
-            found[key] = self.value(value_node, at)
+            mapping[key] = self.value(value_node, at)
             if _is_empty(value_node):
-                # `speedup:` with its keys commented out must not read as "no speed-up wanted".
+                # `speedup:` with its keys commented out must not mean "do not measure it".
                 self._problem(key_node, at, "has no value; write one, {} for no keys, or null")
-        return found
+        return mapping
 
     def _problem(self, node: yaml.Node, path: KeyPath, what: str) -> None:
         self.problems.append(Problem(_line(node), path, what))
@@ -174,7 +176,12 @@ def _is_empty(node: yaml.Node) -> bool:
 
 
 def _scalar(tag: str, text: str) -> Any:
-    """The value of a scalar; ValueError or KeyError where an explicit tag and its text disagree."""
+    """The value of a scalar.
+
+    Raises:
+        ValueError: the text does not fit its explicit tag, or is a number of more than 40 digits.
+        KeyError: the text is not a boolean, despite its tag.
+    """
     if tag == "str":
         return text
     if tag == "null":
@@ -183,6 +190,6 @@ def _scalar(tag: str, text: str) -> Any:
         return {"true": True, "false": False}[text.lower()]
     if tag == "int":
         if len(text) > 40:
-            raise ValueError("no number that anybody means")
+            raise ValueError("more digits than any value of kito.yaml needs")
         return int(text, 0 if text[:2] in ("0x", "0o") else 10)
     return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))

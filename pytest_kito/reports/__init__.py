@@ -1,1 +1,1 @@
-"""Reports, one file each, all of them written from the results alone."""
+"""Reports, one module each. They are written from the results alone and measure nothing."""

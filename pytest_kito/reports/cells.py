@@ -1,4 +1,4 @@
-"""The figures of a model in as few characters as a table has room for."""
+"""The figures of a model as short texts for the cells of a table."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ from pytest_kito.reports.results import Finding, ModelResult
 
 
 def reduction(model: ModelResult) -> tuple[str, str, str]:
-    """Layers, normalizations and parameters, before and after."""
+    """The numbers of layers, normalizations and parameters, each before and after."""
     data = model.data("reduction")
     if data is None:
         return "", "", ""
     layers, norms, parameters = data["layers"], data["batchnorms"], data["parameters"]
-    left = norms[1] + data["precomputed"]  # a Rescaling in its place is no fold
+    remaining = norms[1] + data["precomputed"]  # one that became a Rescaling is not folded
     return (
         f"{layers[0]}→{layers[1]}",
-        f"{norms[0]}→{left}",
+        f"{norms[0]}→{remaining}",
         f"{_short(parameters[0])}→{_short(parameters[1])}",
     )
 
 
 def difference(model: ModelResult) -> str:
-    """The largest difference of an output, relative to that output's scale."""
+    """The largest difference of all outputs, each relative to the output's own scale."""
     data = model.data("equivalence")
     if data is None:
         return ""
     outputs = data["outputs"].values()
     relative = [
-        x["max_abs"] / x["scale"] for x in outputs if x["scale"] and x["max_abs"] is not None
+        output["max_abs"] / output["scale"]
+        for output in outputs
+        if output["scale"] and output["max_abs"] is not None
     ]
     return f"{max(relative):.1e}" if relative else ""
 
@@ -40,7 +42,7 @@ def speedup(finding: Finding) -> str:
 
 
 def result(model: ModelResult) -> str:
-    """``passed``, ``skipped``, or what failed first."""
+    """``passed``, ``skipped``, or the first check that failed and how many more did."""
     if not model.failed:
         return "passed" if model.passed else "skipped"
     more = f" +{len(model.failed) - 1}" if len(model.failed) > 1 else ""

@@ -1,8 +1,8 @@
 """GitHub Actions: the summary of a step, and annotations on the lines of kito.yaml.
 
-Names of layers, messages and paths are data that others wrote. In the summary every character that
-means something to Markdown or HTML becomes a character reference, which means nothing to either; in
-an annotation what would end a line or a property is encoded as GitHub's own toolkit does it.
+Names of layers, messages and paths come from others, so both outputs escape them. The summary
+replaces each character that is special in Markdown or HTML by a character reference. Annotations
+encode the characters that would end a line or a property, as GitHub's own toolkit does.
 See https://docs.github.com/actions/reference/workflow-commands-for-github-actions.
 """
 
@@ -18,10 +18,11 @@ from pytest_kito.reports import cells, sentences
 from pytest_kito.reports.results import Finding, ModelResult, Results
 
 LIMIT = 1024 * 1024
-"""Bytes that the summary of one step may have; a larger one is not shown at all."""
+"""The most bytes that the summary of one step may have; GitHub shows no larger one at all."""
 _NOTE = 300
-"""Bytes that are kept free for saying what is left out."""
+"""Bytes reserved for the note on models that are left out."""
 _MESSAGE = 4000
+"""The most characters of one message."""
 _HEAD = (
     "| | model | layers | norms | parameters | difference | speed-up | result |\n"
     "| --- | --- | ---: | ---: | ---: | ---: | --- | --- |"
@@ -36,8 +37,8 @@ def write_summary(results: Results, path: Path) -> None:
     """Append the summary to the file that ``GITHUB_STEP_SUMMARY`` names.
 
     Raises:
-        KitoError: what the step wrote there before leaves no room.
-        OSError: it cannot be written.
+        KitoError: the step has written so much there that no room is left.
+        OSError: the file cannot be written.
     """
     with path.open("ab") as file:
         text = summary(results, LIMIT - file.tell())
@@ -45,7 +46,11 @@ def write_summary(results: Results, path: Path) -> None:
 
 
 def summary(results: Results, limit: int = LIMIT) -> str:
-    """The summary in GitHub's Markdown, of at most ``limit`` bytes in UTF-8: whole models only.
+    """The summary in GitHub's Markdown; models that do not fit are left out as a whole.
+
+    Args:
+        results: what the session found.
+        limit: the most bytes of the text in UTF-8.
 
     Raises:
         KitoError: not even the first lines fit.
@@ -54,20 +59,20 @@ def summary(results: Results, limit: int = LIMIT) -> str:
         return ""
     models = results.models
     opening = _opening(results)
-    rows = _as_many(["\n".join(_rows(model)) for model in models], limit // 2 - _size(opening))
+    rows = _fitting(["\n".join(_rows(model)) for model in models], limit // 2 - _size(opening))
     blocks = [opening, "\n".join([_HEAD, *rows])]
     if len(rows) < len(models):
-        blocks.append(f"{len(models) - len(rows)} more models have no room in this table.")
-    if remarks := _as_many(_remarks(results), limit // 4):
-        blocks.append("\n".join(remarks))
-    spent = sum(_size(block) + 2 for block in blocks)
+        blocks.append(f"{len(models) - len(rows)} more models do not fit into this table.")
+    if notes := _fitting(_notes(results), limit // 4):
+        blocks.append("\n".join(notes))
+    used = sum(_size(block) + 2 for block in blocks)
     details = [text for model in models if (text := _details(model))]
-    shown = _as_many(details, limit - _NOTE - spent)
+    shown = _fitting(details, limit - _NOTE - used)
     blocks += shown
     if len(shown) < len(details):
         blocks.append(
             f"{len(details) - len(shown)} more models are not shown: the summary of a step holds "
-            "1 MiB. The JSON report has them all."
+            "1 MiB. The JSON report has all of them."
         )
     text = "\n\n".join(blocks) + "\n\n"
     if _size(text) > limit:
@@ -76,18 +81,20 @@ def summary(results: Results, limit: int = LIMIT) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that is itself in Markdown and HTML, on one line, in a table too."""
+    """The text escaped for Markdown and HTML, on one line, so that it also fits a table's cell."""
     return "<br>".join(
         " ".join("".join(map(_character, word)) for word in line.split())
         for line in text.splitlines()
     )
 
 
-def _character(x: str) -> str:
-    if not x.isprintable():
+def _character(character: str) -> str:
+    if not character.isprintable():
         return "\ufffd"
-    # Nothing beyond ASCII means anything to Markdown.
-    return x if x.isalnum() or not x.isascii() or x in ",;/%" else f"&#{ord(x)};"
+    # Outside of ASCII no character is special in Markdown.
+    if character.isalnum() or not character.isascii() or character in ",;/%":
+        return character
+    return f"&#{ord(character)};"
 
 
 def _opening(results: Results) -> str:
@@ -96,7 +103,7 @@ def _opening(results: Results) -> str:
     lines = [f"## {sign} pytest-kito: {passed} of {len(results.models)} models passed"]
     machine = sentences.machine(results)
     if results.interrupted:
-        lines.append("The session was interrupted: what follows is what it had found.")
+        lines.append("The session was interrupted: these are the results until then.")
     if machine is not None:
         environment = results.environment or {}
         extra = ", ".join(
@@ -125,11 +132,11 @@ def _row(*columns: str) -> str:
     return f"| {' | '.join(columns)} |"
 
 
-def _remarks(results: Results) -> list[str]:
-    """Lines on skips, and warnings; what failed is told with its model."""
+def _notes(results: Results) -> list[str]:
+    """Lines for what was skipped, and for warnings. Failures are in the details of the models."""
     lines = [
         f"- **skipped** {escape(sentences.names(findings))}: {escape(reason)}"
-        for reason, findings in sentences.told(results.findings, "skipped").items()
+        for reason, findings in sentences.by_sentence(results.findings, "skipped").items()
     ]
     lines += [
         f"- **warning** {escape(sentences.names([finding]))}: {escape(warning)}"
@@ -140,10 +147,10 @@ def _remarks(results: Results) -> list[str]:
 
 
 def _details(model: ModelResult) -> str:
-    """What failed or is no plain pass, and, folded up, what was kept and why."""
+    """Failures, passes that need an explanation, and, collapsed, what was kept and why."""
     lines = []
     for outcome, sign in (("failed", "❌"), ("passed", "⚠️")):
-        for sentence, findings in sentences.told(model.findings, outcome).items():
+        for sentence, findings in sentences.by_sentence(model.findings, outcome).items():
             text = findings[0].message or sentence
             lines.append(f"- {sign} **{escape(sentences.names(findings))}**: {_clipped(text)}")
     parts = ["\n".join(lines)] if lines else []
@@ -151,7 +158,7 @@ def _details(model: ModelResult) -> str:
     if kept:
         title = escape(f"{model.name}: {len(kept)} kept as they are")
         listed = "\n".join(f"- **{escape(layer)}**: {escape(reason)}" for layer, reason in kept)
-        # Markdown between HTML tags needs empty lines around it.
+        # GitHub reads Markdown between HTML tags only with empty lines around it.
         parts.append(f"<details><summary>{title}</summary>\n\n{listed}\n\n</details>")
     return "\n\n".join(parts)
 
@@ -160,8 +167,8 @@ def _clipped(message: str) -> str:
     return escape(message if len(message) <= _MESSAGE else f"{message[:_MESSAGE]}…")
 
 
-def _as_many(texts: Sequence[str], room: int) -> list[str]:
-    """The first of them that fit into so many bytes, with two more bytes between them."""
+def _fitting(texts: Sequence[str], room: int) -> list[str]:
+    """The first texts that fit into ``room`` bytes, two bytes between them included."""
     fitting = []
     for text in texts:
         room -= _size(text) + 2
@@ -179,12 +186,12 @@ def _size(text: str) -> int:
 
 
 def workflow_commands(results: Results, file: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    """A workflow command for each failed check, and for each that was skipped with a warning.
+    """Workflow commands: an error per failed check; warnings, and passes to explain, as warnings.
 
     Args:
         results: what the session found.
-        file: kito.yaml; its name is relative to ``GITHUB_WORKSPACE``, where it is inside.
-        environ: the environment of a job.
+        file: kito.yaml; shown relative to ``GITHUB_WORKSPACE`` if it is inside.
+        environ: the environment variables of the job.
     """
     workspace = environ.get("GITHUB_WORKSPACE")
     shown = results.config
@@ -211,8 +218,8 @@ def _messages(finding: Finding) -> Iterator[tuple[str, str]]:
 
 
 def _command(kind: str, properties: Mapping[str, str], data: str) -> str:
-    written = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-    return f"::{kind} {written}::{_data(data)}"
+    encoded = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    return f"::{kind} {encoded}::{_data(data)}"
 
 
 def _data(text: str) -> str:
@@ -224,7 +231,7 @@ def _property(text: str) -> str:
 
 
 def disarm(text: str) -> str:
-    """Text for the log of a job: none of its lines is a workflow command, whatever it quotes."""
+    """The text for a job's log, changed so that the runner takes no line for a command."""
     return re.sub(r"(^|[\r\n])(\s*)::", r"\1\2: :", text)
 
 

@@ -13,7 +13,7 @@ from pytest_kito.reports.results import ModelResult, Results
 
 
 def report(results: Results) -> dict[str, Any]:
-    """The report as plain data."""
+    """The report of the results as plain data."""
     return {
         "schema_version": 1,
         "kito_version": version("pytest-kito"),
@@ -28,17 +28,17 @@ def report(results: Results) -> dict[str, Any]:
 
 
 def write_report(results: Results, path: Path) -> None:
-    """Write it to ``path``, all at once.
+    """Write the report to ``path`` atomically; missing folders are created.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, to_json(report(results)))
 
 
 def _model(model: ModelResult) -> dict[str, Any]:
-    def every(section: str) -> list[dict[str, Any]]:
+    def all_data(section: str) -> list[dict[str, Any]]:
         return [x.data for x in model.of(section) if x.data is not None]
 
     return {
@@ -49,8 +49,8 @@ def _model(model: ModelResult) -> dict[str, Any]:
         "seconds": _rounded(model.seconds),
         "reduction": model.data("reduction"),
         "equivalence": model.data("equivalence"),
-        "speedup": every("speedup"),
-        "artifacts": every("artifact"),
+        "speedup": all_data("speedup"),
+        "artifacts": all_data("artifact"),
         "checks": [
             {"check": x.check, "outcome": x.outcome, "message": x.message} for x in model.findings
         ],

@@ -1,7 +1,7 @@
 """The figures of a check as properties of its test case in JUnit XML: flat names, plain values.
 
-``kito_ratio``, ``kito_low``, ``kito_verdict``, ...: the keys of the JSON report behind ``kito_``.
-Pairs become two properties, lists of things are counted, and what is unknown is left out.
+The names are the keys of the JSON report after ``kito_``: ``kito_ratio``, ``kito_low``, ... Pairs
+become two properties. Of lists of objects only the length is given. Unknown values are left out.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ _PAIRS = {
     "original_ms": ("p50", "p90"),
     "reduced_ms": ("p50", "p90"),
 }
-"""What the two numbers of a pair are."""
+"""The figures that are pairs, and the suffixes of their two numbers."""
 _LARGEST = ("max_abs", "required_rtol")
-"""Figures of outputs of which the largest counts for all."""
+"""The figures of outputs whose maximum over all outputs is a property too."""
 
 
 def properties(finding: Finding) -> list[Property]:
-    """The properties of a finding."""
-    found: list[Property] = [("kito_model", finding.model), ("kito_outcome", finding.outcome)]
+    """The properties of the test case that made a finding."""
+    listed: list[Property] = [("kito_model", finding.model), ("kito_outcome", finding.outcome)]
     data = dict(finding.data or {})
     outputs = data.pop("outputs", {})
-    found += _flat("kito", data)
+    listed += _flat("kito", data)
     for figure in _LARGEST:
         values = [x[figure] for x in outputs.values() if x[figure] is not None]
-        found += _flat(f"kito_{figure}", max(values, default=None))
+        listed += _flat(f"kito_{figure}", max(values, default=None))
     for name, figures in outputs.items():
-        found += [(f"{key}[{_printable(name)}]", value) for key, value in _flat("kito", figures)]
-    return [*found, *_flat("kito_seconds", finding.seconds)]
+        listed += [(f"{key}[{_printable(name)}]", value) for key, value in _flat("kito", figures)]
+    return [*listed, *_flat("kito_seconds", finding.seconds)]
 
 
 def _flat(name: str, value: Any) -> Iterator[Property]:
+    """The properties of a value, nested ones with longer names; none for None, inf and nan."""
     match value:
         case bool() | int() | str():
             yield name, value
@@ -66,5 +67,5 @@ def _flat(name: str, value: Any) -> Iterator[Property]:
 
 
 def _printable(name: str) -> str:
-    """A name that XML takes as it is."""
+    """The name without characters that XML forbids."""
     return "".join(x if x.isprintable() else "?" for x in name)

@@ -1,4 +1,4 @@
-"""The JSON reports of shards -> one report, the same as that of a session without shards."""
+"""Merges the JSON reports of shards into one, as a session without shards would write it."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from kito.errors import KitoError
 
 
 def merge_reports(paths: Sequence[Path]) -> dict[str, Any]:
-    """Join reports, whatever their order: models in the order of kito.yaml, seconds summed.
+    """Join reports in any order: models in the order of kito.yaml, seconds summed.
 
-    It passed if every model did and no session was interrupted; a shard without models has no say.
-    The version is the first report's, the environment the first that there is: a shard in which no
-    model could be built has none. Where the environments differ, a figure belongs to the machine of
-    its own shard, so ``environments`` lists them all.
+    The merged report passed if every model passed and no session was interrupted; a shard without
+    models does not count. The version is that of the first report. The environment is the first
+    that is not null: a shard that could not build any model has none. If the environments differ,
+    each figure belongs to the machine of its shard, and ``environments`` lists all of them.
 
     Args:
-        paths: JSON reports of this version's schema, of different models.
+        paths: JSON reports of schema version 1, of different models.
 
     Raises:
-        KitoError: a file is no such report, or a model is in two of them.
+        KitoError: a file is not such a report, or a model is in two of them.
     """
     reports = [read_report(path) for path in paths]
     if not reports:
         raise KitoError("no reports to merge; name at least one")
-    where: dict[str, Path] = {}
+    path_of: dict[str, Path] = {}
     for path, report in zip(paths, reports, strict=True):
         for model in report["models"]:
-            if model["name"] in where:
+            if model["name"] in path_of:
                 raise KitoError(
-                    f"model '{model['name']}' is in {where[model['name']]} and in {path}: merge "
+                    f"model '{model['name']}' is in {path_of[model['name']]} and in {path}: merge "
                     "reports of different shards"
                 )
-            where[model["name"]] = path
+            path_of[model["name"]] = path
     reports.sort(key=_first_line)
-    models = sorted((x for report in reports for x in report["models"]), key=_line)
+    models = sorted((model for report in reports for model in report["models"]), key=_line)
     merged = {
         **reports[0],
         "created": max(report["created"] for report in reports),
-        "passed": bool(models) and all(_agrees(report) for report in reports),
+        "passed": bool(models) and all(_lets_pass(report) for report in reports),
         "models": models,
     }
     if any("interrupted" in report for report in reports):
@@ -53,7 +53,8 @@ def merge_reports(paths: Sequence[Path]) -> dict[str, Any]:
         seconds.update(report.get("seconds") or {})
     if seconds:
         merged["seconds"] = {name: round(value, 3) for name, value in seconds.items()}
-    environments = [x["environment"] for x in reports if x["environment"] is not None]
+    all_environments = (report["environment"] for report in reports)
+    environments = [environment for environment in all_environments if environment is not None]
     merged["environment"] = next(iter(environments), None)
     if any(environment != environments[0] for environment in environments):
         merged["environments"] = environments
@@ -61,10 +62,10 @@ def merge_reports(paths: Sequence[Path]) -> dict[str, Any]:
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """A JSON report.
+    """Read a JSON report, and check the parts that merging and planning use.
 
     Raises:
-        KitoError: it cannot be read, or is no report of this version's schema.
+        KitoError: the file cannot be read, or is not a report of schema version 1.
     """
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
@@ -72,29 +73,29 @@ def read_report(path: Path) -> dict[str, Any]:
         kinds = {"created": str, "environment": dict | None, "passed": bool, "models": list}
         complete = all(isinstance(report[key], kind) for key, kind in kinds.items())
         named = complete and all(isinstance(model["name"], str) for model in report["models"])
-        sound = named and all(map(_seconds_are_numbers, [report, *report["models"]]))
+        valid = named and all(map(_seconds_are_numbers, [report, *report["models"]]))
     except FileNotFoundError:
         raise KitoError(f"there is no file {path}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise KitoError(f"{path} is no report of pytest --kito-report: {error}") from error
-    if version != 1 or not sound:
-        raise KitoError(f"{path} is no report of schema_version 1")
+        raise KitoError(f"{path} is not a report of pytest --kito-report: {error}") from error
+    if version != 1 or not valid:
+        raise KitoError(f"{path} is not a report of schema_version 1")
     return dict(report)
 
 
-def _agrees(report: dict[str, Any]) -> bool:
-    """Whether nothing in it speaks against having passed."""
+def _lets_pass(report: dict[str, Any]) -> bool:
+    """Whether the merged report can pass in spite of this one: it passed, or checked no model."""
     return bool(report["passed"] or (not report["models"] and not report.get("interrupted")))
 
 
 def _line(model: dict[str, Any]) -> int:
-    """Where the model is declared; 0, so that the given order stays, where it does not tell."""
+    """The line of the model in kito.yaml; 0 if unknown, so that such models keep their order."""
     line = model.get("line", 0)
     return line if isinstance(line, int) else 0
 
 
 def _first_line(report: dict[str, Any]) -> tuple[bool, int]:
-    """Reports without models last, the others by their first model."""
+    """The sort key of a report: by its first model, and last without models."""
     return not report["models"], min(map(_line, report["models"]), default=0)
 
 

@@ -1,7 +1,4 @@
-"""Reports: one file each, all of them written from the results alone.
-
-Those that are files are a :class:`Report`: a name, where it goes, and the function that writes it.
-"""
+"""A report that is a file: its name, its path, and the function that writes it."""
 
 from __future__ import annotations
 
@@ -15,13 +12,13 @@ from pytest_kito.reports.results import Results
 
 @dataclass(frozen=True)
 class Report:
-    """A report that is a file.
+    """A report that is written to a file.
 
     Attributes:
-        name: what people call it.
+        name: its name in messages.
         path: the file.
-        set_by: the option or the variable that names the file.
-        write: writes the report of these results to the file.
+        set_by: the option or the environment variable that names the file.
+        write: writes the report of the results to the path.
     """
 
     name: str
@@ -31,10 +28,10 @@ class Report:
 
 
 def write_all(reports: Iterable[Report], results: Results) -> list[str]:
-    """Write them; one that cannot be written keeps none of the others from it.
+    """Write the reports; if one fails, the others are written all the same.
 
     Returns:
-        For each that could not be written: which, why, and what to do.
+        One message for each report that could not be written: which, why, and what to do.
     """
     problems = []
     for report in reports:

@@ -1,8 +1,8 @@
-"""What the checks found. Reports are written from this alone, and nothing here measures.
+"""The results of the checks, from which every report is written; nothing here measures.
 
-A :class:`Finding` is what one check of one model found, in plain data, so that it travels from an
-xdist worker to the controller inside the test's report. :class:`Results` holds findings by model
-and check, in the order of kito.yaml whatever the order in which they came.
+A :class:`Finding` is the result of one check of one model. It is plain data, so that an xdist
+worker can send it to the controller inside the test's report. :class:`Results` holds the findings
+by model and check, in the order of kito.yaml, independent of the order in which they arrive.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from pytest_kito.checks.phases import MODEL_PHASES, PHASES, overhead
 
 @dataclass
 class Finding:
-    """What one check found.
+    """The result of one check.
 
     Attributes:
         model: name of the model.
         check: ``reduction``, ``equivalence``, ``speedup[BATCH]`` or ``artifact[FORMAT]``.
         outcome: ``passed``, ``failed`` or ``skipped``.
-        message: why it failed or was skipped, else empty.
-        data: the figures, as the section of the JSON report has them; None where there are none.
-        environment: the machine, as the JSON report has it.
-        staged: the file of an artifact that waits for the model's other checks.
-        seconds: what its phases took, see :data:`pytest_kito.checks.phases.PHASES`; what an earlier check
-            of the model had done already is not in it.
+        message: why the check failed or was skipped; otherwise empty.
+        data: the figures, as in the section of the JSON report; None if there are none.
+        environment: the machine, as in the JSON report.
+        staged: the file of an artifact that is published once the model's other checks have passed.
+        seconds: seconds per phase (see :data:`pytest_kito.checks.phases.PHASES`), without the work
+            that an earlier check of the model had already done.
     """
 
     model: str
@@ -43,32 +43,36 @@ class Finding:
 
     @property
     def section(self) -> str:
-        """The check without what it is about: ``speedup`` of ``speedup[32]``."""
+        """The kind of check, without its parameter: ``speedup`` for ``speedup[32]``."""
         return self.check.partition("[")[0]
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader must know before trusting the figures."""
+        """Warnings that a reader should know before trusting the figures."""
         return list((self.data or {}).get("warnings") or ())
 
 
 class ModelResult:
-    """What the checks of one model found."""
+    """The findings of one model."""
 
     def __init__(self, declared: DeclaredModel) -> None:
         self.declared = declared
-        self._found: dict[str, Finding] = {}
+        self._findings: dict[str, Finding] = {}
 
     @property
     def name(self) -> str:
-        """The model."""
+        """The model's name."""
         return self.declared.name
 
     @property
     def findings(self) -> list[Finding]:
-        """One per check that was made, in the order in which they are declared."""
+        """One finding per check that was run, in the order of the declared checks."""
         order = {check: i for i, check in enumerate(self.declared.checks)}
-        return sorted(self._found.values(), key=lambda x: order.get(x.check, len(order)))
+
+        def place(finding: Finding) -> int:
+            return order.get(finding.check, len(order))
+
+        return sorted(self._findings.values(), key=place)
 
     @property
     def failed(self) -> list[Finding]:
@@ -77,53 +81,54 @@ class ModelResult:
 
     @property
     def not_run(self) -> list[str]:
-        """The names of declared checks that were not made in this session."""
-        return [check for check in self.declared.checks if check not in self._found]
+        """The names of declared checks that were not run in this session."""
+        return [check for check in self.declared.checks if check not in self._findings]
 
     @property
     def passed(self) -> bool:
-        """Whether something was checked, and nothing failed."""
+        """Whether at least one check passed and none failed."""
         return not self.failed and any(x.outcome == "passed" for x in self.findings)
 
     @property
     def proved(self) -> bool:
-        """Whether it passed, and no declared check is missing: then it can be published."""
+        """Whether the model passed and all its declared checks were run: it can be published."""
         return self.passed and not self.not_run
 
     @property
     def seconds(self) -> dict[str, float]:
-        """What each phase of the model took."""
-        spent = _sum(finding.seconds for finding in self._found.values())
-        return {phase: spent[phase] for phase in MODEL_PHASES}
+        """Seconds per phase of the model."""
+        total = _sum(finding.seconds for finding in self._findings.values())
+        return {phase: total[phase] for phase in MODEL_PHASES}
 
     def of(self, section: str) -> list[Finding]:
-        """The findings of one kind of check."""
+        """The findings of one kind of check, such as ``speedup``."""
         return [finding for finding in self.findings if finding.section == section]
 
     def data(self, section: str) -> dict[str, Any] | None:
-        """The figures of a kind of check that a model has one of; None where there are none."""
-        return next((x.data for x in self.of(section) if x.data is not None), None)
+        """The first figures of one kind of check, for kinds that occur once; None without any."""
+        all_data = (finding.data for finding in self.of(section))
+        return next((data for data in all_data if data is not None), None)
 
     def add(self, finding: Finding) -> None:
-        """Take in a finding; of a check that is made again, the last counts.
+        """Add a finding; it replaces an earlier one of the same check.
 
-        A failure without figures - the process died, or what comes after the check failed - adds to
-        what the check had found.
+        A failure without figures (the process died, or the teardown after the check failed) keeps
+        the figures of the earlier finding.
         """
-        known = self._found.get(finding.check)
-        if known is not None and finding.outcome == "failed" and finding.data is None:
-            known.outcome, known.message = "failed", finding.message
+        earlier = self._findings.get(finding.check)
+        if earlier is not None and finding.outcome == "failed" and finding.data is None:
+            earlier.outcome, earlier.message = "failed", finding.message
         else:
-            self._found[finding.check] = finding
+            self._findings[finding.check] = finding
 
 
 class Results:
     """The findings of a session.
 
     Attributes:
-        config: kito.yaml, relative to the root directory where it is inside.
-        total: seconds of the gate in all processes: its items and its hooks.
-        interrupted: whether the session ended before its end.
+        config: kito.yaml, relative to the root directory if it is inside.
+        total: seconds that the gate took in all processes, its test items and its hooks.
+        interrupted: whether the session was interrupted.
     """
 
     def __init__(self, declared: Iterable[DeclaredModel], config: str = "kito.yaml") -> None:
@@ -133,54 +138,55 @@ class Results:
         self.interrupted = False
 
     def add(self, data: Mapping[str, Any]) -> None:
-        """Take in a finding as :func:`as_data` made it."""
+        """Add a finding that :func:`as_data` converted."""
         finding = Finding(**data)
         self._models[finding.model].add(finding)
 
     def declares(self, model: str, check: str) -> bool:
-        """Whether there is such a check."""
+        """Whether the model declares the check."""
         return model in self._models and check in self._models[model].declared.checks
 
-    def found(self, model: str, check: str) -> bool:
-        """Whether the check has a finding."""
+    def has_finding(self, model: str, check: str) -> bool:
+        """Whether there is a finding of the check."""
         return any(finding.check == check for finding in self._models[model].findings)
 
     @property
     def models(self) -> list[ModelResult]:
-        """The models of which something was checked, in the order of kito.yaml."""
+        """The models that have findings, in the order of kito.yaml."""
         return [model for model in self._models.values() if model.findings]
 
     @property
     def findings(self) -> list[Finding]:
-        """Those of all models."""
+        """The findings of all models."""
         return [finding for model in self.models for finding in model.findings]
 
     @property
     def passed(self) -> bool:
-        """Whether something was checked, to the end, and every model of it passed."""
+        """Whether models were checked, all of them passed, and the session was not interrupted."""
         models = self.models
         return bool(models) and not self.interrupted and all(model.passed for model in models)
 
     @property
     def environment(self) -> dict[str, Any] | None:
-        """The machine of the first finding that tells."""
-        return next((x.environment for x in self.findings if x.environment), None)
+        """The machine of the first finding that names one."""
+        environments = (finding.environment for finding in self.findings)
+        return next((environment for environment in environments if environment), None)
 
     @property
     def seconds(self) -> dict[str, float]:
-        """``total``, each phase, and ``own``: what the gate itself took, all but the phases.
+        """Seconds: ``total``, each phase, and ``own`` for the gate itself, outside of the phases.
 
-        Under xdist they are sums over the processes.
+        Under xdist these are sums over the processes.
         """
-        spent = _sum(finding.seconds for finding in self.findings)
-        phases = {phase: spent[phase] for phase in PHASES}
+        summed = _sum(finding.seconds for finding in self.findings)
+        phases = {phase: summed[phase] for phase in PHASES}
         own = overhead(self.total, phases)
         return {"total": own + sum(phases.values()), **phases, "own": own}
 
     @property
     def gpu_missing(self) -> bool:
-        """Whether no speed-up was judged, as every minimum is for a GPU and there was none."""
-        speedups = [(model, x) for model in self.models for x in model.of("speedup")]
+        """Whether no speed-up was judged because all minima are for a GPU and there was none."""
+        speedups = [(model, finding) for model in self.models for finding in model.of("speedup")]
         return (
             bool(speedups)
             and (self.environment or {}).get("device") == "cpu"
@@ -192,7 +198,7 @@ class Results:
 
 
 def as_data(finding: Finding) -> dict[str, Any]:
-    """A finding in plain data, for JSON and for the way between processes."""
+    """A finding as plain data, for JSON and for sending it between processes."""
     return asdict(finding)
 
 

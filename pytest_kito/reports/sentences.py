@@ -1,4 +1,4 @@
-"""What the results say in words, for every report that people read. Nothing here is escaped."""
+"""Sentences about the results, for every report that people read. They are not escaped."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pytest_kito.reports.results import Finding, ModelResult, Results
 
 NO_GPU = (
     "no speed-up was judged: every minimum is declared for a GPU and this run is on the CPU; run "
-    "it where there is a GPU, or declare speedup: {device: cpu}"
+    "it on a machine with a GPU, or declare speedup: {device: cpu}"
 )
 
 
 def machine(results: Results) -> str | None:
-    """What was measured on."""
+    """The machine and the backend of the session; None if no finding names them."""
     environment = results.environment
     if environment is None:
         return None
@@ -25,32 +25,32 @@ def machine(results: Results) -> str | None:
 
 
 def phases(results: Results) -> str:
-    """Where the time went, and the gate's own part of it."""
+    """The seconds of each phase, and of the gate itself with its share."""
     seconds = results.seconds
-    spent = ", ".join(f"{name} {seconds[name]:.1f}" for name in PHASES)
+    listed = ", ".join(f"{name} {seconds[name]:.1f}" for name in PHASES)
     share = seconds["own"] / seconds["total"] if seconds["total"] else 0.0
-    return f"{seconds['total']:.1f} s: {spent}, the gate itself {seconds['own']:.1f} ({share:.1%})"
+    return f"{seconds['total']:.1f} s: {listed}, the gate itself {seconds['own']:.1f} ({share:.1%})"
 
 
 def verdict(finding: Finding) -> str | None:
-    """Why a check is no plain pass, in one sentence; None where it is one."""
+    """Why a check failed, was skipped, or passed with a reservation; None for any other pass."""
     data = finding.data or {}
     if finding.outcome == "passed" and data.get("verdict") in (None, "pass"):
         return None
     explanation, message = str(data.get("explanation") or ""), finding.message
-    # What failed outside of the check has a message of its own.
-    told = message if explanation not in message else explanation or message
-    return " ".join((told or explanation or data.get("verdict") or finding.outcome).split())
+    # A failure outside of the check itself has a message that does not hold the explanation.
+    reason = message if explanation not in message else explanation or message
+    return " ".join((reason or explanation or data.get("verdict") or finding.outcome).split())
 
 
-def told(findings: Iterable[Finding], outcome: str) -> dict[str, list[Finding]]:
-    """By sentence, the findings of this outcome that are no plain passes: one cause, one line."""
-    found: dict[str, list[Finding]] = {}
+def by_sentence(findings: Iterable[Finding], outcome: str) -> dict[str, list[Finding]]:
+    """The findings of this outcome by their :func:`verdict`, so that each cause is shown once."""
+    groups: dict[str, list[Finding]] = {}
     for finding in findings:
         sentence = verdict(finding)
         if finding.outcome == outcome and sentence is not None:
-            found.setdefault(sentence, []).append(finding)
-    return found
+            groups.setdefault(sentence, []).append(finding)
+    return groups
 
 
 def names(findings: Iterable[Finding]) -> str:
@@ -62,7 +62,7 @@ def names(findings: Iterable[Finding]) -> str:
 
 
 def kept(model: ModelResult) -> list[tuple[str, str]]:
-    """What the reduction kept: the layer, and why."""
+    """The layers that the reduction kept, each with the reason."""
     data = model.data("reduction") or {}
     kept = data.get("kept", ())
     return [(" ".join(x["layer"].split()), " ".join(x["reason"].split())) for x in kept]

@@ -1,4 +1,4 @@
-"""A JSON report -> its table in Markdown, for release notes and the summary of a CI run."""
+"""The table of a JSON report in Markdown, for release notes and the summary of a CI run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|~#@:"} | {"\n": " ", "
 
 
 def summary(report: Mapping[str, Any]) -> str:
-    """The verdict, one row a model, and what was measured on.
+    """The verdict, a table with a row per model, and the machines.
 
     Args:
-        report: as ``pytest --kito-report`` or ``kito merge`` writes it.
+        report: a report of ``pytest --kito-report`` or ``kito merge``.
 
     Raises:
-        KeyError: it is no such report.
+        KeyError: a key of such a report is missing.
     """
     return "\n".join(_lines(report)) + "\n"
 
@@ -63,11 +63,11 @@ def _reduction(data: Mapping[str, Any] | None) -> Iterator[str]:
             yield ""
             continue
         before, after = data[key]
-        # A Rescaling in the place of a normalization is no fold.
+        # A normalization that became a Rescaling is not folded.
         after += data.get("precomputed", 0) if key == "batchnorms" else 0
         yield f"{before:,} → {after:,}"
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """The text escaped for Markdown, on one line."""
     return text.translate(_SPECIAL)

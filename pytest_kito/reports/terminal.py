@@ -1,4 +1,4 @@
-"""The table at the end of a session, at most 100 columns wide, and what it does not say."""
+"""The terminal report: a table, at most 100 columns wide, and the reasons below it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WIDTH = 100
 _NAME_WIDTH = 22
 _RESULT_WIDTH = 8
 _KEPT_SHOWN = 3
-_SENTENCE = 500
+_SENTENCE_LENGTH = 500
 _COLOURS = {"failed": "red", "skipped": "yellow", "passed": "green"}
 
 Piece = tuple[str, str]
@@ -29,7 +29,7 @@ Piece = tuple[str, str]
 
 
 class Terminal(Protocol):
-    """What is needed of pytest's terminal reporter; it knows whether colours are wished."""
+    """The part of pytest's terminal reporter that is used; it drops colours if they are off."""
 
     def write(self, content: str, **markup: bool) -> None:
         """Write a part of a line."""
@@ -42,9 +42,9 @@ def show(results: Results, terminal: Terminal, *, verbosity: int = 0) -> None:
     """Write the report of a session.
 
     Args:
-        results: what it found.
-        terminal: where to.
-        verbosity: pytest's: -1 (``-q``) for the table only, less for nothing.
+        results: what the session found.
+        terminal: writes the lines.
+        verbosity: pytest's: -1 (``-q``) shows the table only, less shows nothing.
     """
     for line in lines(results, verbosity):
         for text, colour in line:
@@ -53,7 +53,7 @@ def show(results: Results, terminal: Terminal, *, verbosity: int = 0) -> None:
 
 
 def lines(results: Results, verbosity: int = 0) -> Iterator[list[Piece]]:
-    """The lines of the report, each as pieces with a colour."""
+    """The lines of the report, each a list of pieces with their colours."""
     if verbosity < -1:
         return
     machine = sentences.machine(results)
@@ -65,8 +65,8 @@ def lines(results: Results, verbosity: int = 0) -> Iterator[list[Piece]]:
     if verbosity < 0:
         return
     for model in results.models:
-        yield from _remarks(model)
-    for reason, findings in sentences.told(results.findings, "skipped").items():
+        yield from _notes(model)
+    for reason, findings in sentences.by_sentence(results.findings, "skipped").items():
         yield [("skipped: ", "yellow"), (f"{sentences.names(findings)}: {reason}", "")]
     for model in results.models:
         yield from _kept(model)
@@ -80,7 +80,7 @@ def _table(models: Sequence[ModelResult]) -> Iterator[list[Piece]]:
         rows += added
         colours += [_COLOURS[cells.result(model).partition(":")[0]], *[""] * (len(added) - 1)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD) - 1)]
-    # Names and results get what the figures leave of the line, names no more than they need.
+    # Names and results share the room that the figures leave, names take no more than they need.
     room = _WIDTH - sum(widths[1:]) - 2 * len(widths)
     widths[0] = max(min(widths[0], _NAME_WIDTH, room - _RESULT_WIDTH), 1)
     for row, colour in zip(rows, colours, strict=True):
@@ -92,19 +92,19 @@ def _table(models: Sequence[ModelResult]) -> Iterator[list[Piece]]:
 
 
 def _rows(model: ModelResult) -> list[tuple[str, ...]]:
-    """The row of a model; further batch sizes get rows below it."""
+    """The row of a model, and one more row for each further speed-up."""
     speedups = [cells.speedup(x) for x in model.of("speedup")] or [""]
     figures = (*cells.reduction(model), cells.difference(model), speedups[0])
     first = (model.name, *figures, cells.result(model))
     return [first, *(("", "", "", "", "", speedup, "") for speedup in speedups[1:])]
 
 
-def _remarks(model: ModelResult) -> Iterator[list[Piece]]:
-    """The sentence of each check that is no plain pass, and the warnings of every one."""
+def _notes(model: ModelResult) -> Iterator[list[Piece]]:
+    """The reasons of failures and of passes with a reservation, and all warnings."""
     for outcome, colour in (("failed", "red"), ("passed", "yellow")):
-        for sentence, findings in sentences.told(model.findings, outcome).items():
+        for sentence, findings in sentences.by_sentence(model.findings, outcome).items():
             about = f"{sentences.names(findings)}: "
-            yield [(about, colour), (_clipped(sentence, _SENTENCE), "")]
+            yield [(about, colour), (_clipped(sentence, _SENTENCE_LENGTH), "")]
     for finding in model.findings:
         for warning in finding.warnings:
             about = f"{sentences.names([finding])}: warning: "
@@ -112,11 +112,11 @@ def _remarks(model: ModelResult) -> Iterator[list[Piece]]:
 
 
 def _kept(model: ModelResult) -> Iterator[list[Piece]]:
-    """What could not be folded, and why."""
+    """What the reduction kept and why, the first few."""
     kept = sentences.kept(model)
     if not kept:
         return
-    yield [(f"{model.name}: {len(kept)} stay where they are", "")]
+    yield [(f"{model.name}: {len(kept)} kept as they are", "")]
     for layer, reason in kept[:_KEPT_SHOWN]:
         yield [(f"  - {layer}: {reason}", "")]
     if len(kept) > _KEPT_SHOWN:

@@ -53,7 +53,7 @@ class Reporter:
         if report.failed and (finding is None or finding["outcome"] != "failed"):
             # The worker died, or something failed before or after the check.
             self.results.add(as_data(Finding(model, check, "failed", _reason(report))))
-        elif report.skipped and not self.results.found(model, check):
+        elif report.skipped and not self.results.has_finding(model, check):
             self.results.add(as_data(Finding(model, check, "skipped", _reason(report))))
 
     @pytest.hookimpl(optionalhook=True)

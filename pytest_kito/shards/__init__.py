@@ -1,1 +1,1 @@
-"""Parts of the declared models for parallel jobs, balanced by cost."""
+"""Splits the declared models into shards for parallel jobs, balanced by cost."""

@@ -1,14 +1,14 @@
-"""How long the checks of a declared model take, roughly, so that shards can be balanced.
+"""Estimates how long the checks of a declared model take, so that shards can be balanced.
 
-From the seconds of an earlier JSON report where there is one. Otherwise from what can be known
-without building a model or importing Keras: how long its timings may take, and
+The seconds of an earlier JSON report are used where there are any. Otherwise the estimate comes
+from what is known without building a model or importing Keras: the time budget of its timings, and
 
     seconds = SETUP + FORMAT * formats + WORK * parameters * numbers in a sample * samples
 
-with the parameters and the input shapes that a model file tells of itself. A callable tells
-nothing: it counts as a network of :data:`PARAMETERS` on images of :data:`SIDE` x :data:`SIDE` x 3,
-but for what ``inputs.shape``, ``kwargs: {input_shape: ...}`` and a weights file say. The figures
-are rough ones of two CPU cores; only their proportions matter.
+The parameters and the input shapes are read from the model file. A callable is assumed to return a
+network of :data:`PARAMETERS` parameters on images of :data:`SIDE` x :data:`SIDE` x 3, unless
+``inputs.shape``, ``kwargs: {input_shape: ...}`` or a weights file give other figures. The constants
+are rough measurements on two CPU cores; only their proportions matter.
 """
 
 from __future__ import annotations
@@ -22,25 +22,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kito.runtime.import_path import MODEL_FILES
 from pytest_kito.config.load import ModelSpec
 from pytest_kito.reports.merge import read_report
 
 SETUP = 5.0
+"""Seconds that every model takes."""
 FORMAT = 3.0
+"""Seconds for each artifact format."""
 WORK = 5e-13
+"""Seconds for each parameter and number of the samples."""
 PARAMETERS = 10e6
+"""The number of parameters where it is unknown."""
 SIDE = 224
+"""The size of a dimension where it is unknown."""
 UNJUDGED = 0.25
-"""The part of its budget that a timing without a minimum takes at most."""
+"""The largest part of its budget that a timing without a minimum takes."""
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What a file tells of its model; None where it does not.
+class _FileFacts:
+    """Facts about a model that are read from its file; None if unknown.
 
     Attributes:
-        parameters: how many, roughly: what else lies in the file counts too.
-        inputs: shapes without the batch axis, by input name; None is an open size.
+        parameters: roughly how many, from the size of the file or of its weights.
+        inputs: shapes without the batch axis, by input name; None is an open dimension.
     """
 
     parameters: float | None = None
@@ -48,45 +54,45 @@ class _Known:
 
 
 def costs(specs: Sequence[ModelSpec], base: Path, timings: Path | None = None) -> dict[str, float]:
-    """Seconds, roughly, by name of the model.
+    """The estimated seconds of each model, by its name.
 
     Args:
         specs: the models.
         base: the directory that their files are relative to.
         timings: an earlier JSON report. A model that is not in it costs the median of those that
-            are; where none is, all are estimated.
+            are in it; if none is, all costs are estimated.
 
     Raises:
-        KitoError: ``timings`` is no such report.
+        KitoError: ``timings`` is not a valid report.
     """
     seconds = {} if timings is None else _seconds(timings)
     known = {spec.name: seconds[spec.name] for spec in specs if spec.name in seconds}
     if known:
         typical = statistics.median(known.values())
         return {spec.name: known.get(spec.name, typical) for spec in specs}
-    files: dict[Path, _Known] = {}
+    files: dict[Path, _FileFacts] = {}
     return {spec.name: estimate(spec, base, files) for spec in specs}
 
 
-def estimate(spec: ModelSpec, base: Path, files: dict[Path, _Known] | None = None) -> float:
-    """Seconds, roughly, that the checks of a model take, from its declaration and its file.
+def estimate(spec: ModelSpec, base: Path, files: dict[Path, _FileFacts] | None = None) -> float:
+    """Estimate the seconds that the checks of a model take, from its declaration and its file.
 
     Args:
         spec: the model.
         base: the directory that its files are relative to.
-        files: what was read so far, so that each file is read once.
+        files: a cache of the facts by file; the function adds to it.
     """
     files = {} if files is None else files
-    known = _Known()
+    facts = _FileFacts()
     path = base / spec.source
-    if spec.source.endswith((".keras", ".h5")):
+    if spec.source.endswith(MODEL_FILES):
         if path not in files:
             files[path] = _read_file(path)
-        known = files[path]
-    parameters = known.parameters
+        facts = files[path]
+    parameters = facts.parameters
     if spec.weights not in ("as-built", "random"):
         parameters = _size(base / spec.weights) / 4
-    work = (parameters or PARAMETERS) * _numbers(spec, known) * spec.inputs.samples
+    work = (parameters or PARAMETERS) * _numbers(spec, facts) * spec.inputs.samples
     timings = 0.0
     if spec.speedup is not None:
         judged = spec.speedup.minimum is not None or spec.speedup.devices
@@ -96,36 +102,41 @@ def estimate(spec: ModelSpec, base: Path, files: dict[Path, _Known] | None = Non
 
 
 def _seconds(report: Path) -> dict[str, float]:
-    found = {}
+    """The seconds of each model in a report, without those that took none."""
+    seconds = {}
     for model in read_report(report)["models"]:
         spent = sum((model.get("seconds") or {}).values())
         if spent > 0:
-            found[model["name"]] = float(spent)
-    return found
+            seconds[model["name"]] = float(spent)
+    return seconds
 
 
-def _numbers(spec: ModelSpec, known: _Known) -> float:
-    """How many numbers one sample has."""
-    shapes = {**(known.inputs or {}), **spec.inputs.shape}
+def _numbers(spec: ModelSpec, facts: _FileFacts) -> float:
+    """How many numbers one sample has, over all inputs."""
+    shapes = {**(facts.inputs or {}), **spec.inputs.shape}
     given = spec.kwargs.get("input_shape")
     if not shapes and isinstance(given, list) and all(isinstance(x, int | None) for x in given):
         shapes = {"": given}
     if not shapes:
         return SIDE * SIDE * 3
-    return sum(math.prod(SIDE if size is None else size for size in x) for x in shapes.values())
+    return sum(
+        math.prod(SIDE if size is None else size for size in shape) for shape in shapes.values()
+    )
 
 
-def _read_file(path: Path) -> _Known:
-    """What a model file tells; a file that cannot be read fails its checks, not the planning."""
+def _read_file(path: Path) -> _FileFacts:
+    """The facts in a model file. An unreadable file is no error here: its checks will fail."""
     parameters = _size(path) / 4
     try:
         if path.suffix == ".h5":
-            return _Known(parameters, _h5_inputs(path))
+            return _FileFacts(parameters, _h5_inputs(path))
         with zipfile.ZipFile(path) as archive:
-            parameters = sum(x.file_size for x in archive.infolist() if _is_weights(x)) / 4
-            return _Known(parameters, _inputs(json.loads(archive.read("config.json"))))
+            parameters = (
+                sum(member.file_size for member in archive.infolist() if _is_weights(member)) / 4
+            )
+            return _FileFacts(parameters, _inputs(json.loads(archive.read("config.json"))))
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile):
-        return _Known(parameters)
+        return _FileFacts(parameters)
 
 
 def _is_weights(member: zipfile.ZipInfo) -> bool:
@@ -133,35 +144,35 @@ def _is_weights(member: zipfile.ZipInfo) -> bool:
 
 
 def _h5_inputs(path: Path) -> dict[str, list[int | None]]:
-    import h5py  # it comes with Keras, and imports none
+    import h5py  # a dependency of Keras; it does not import Keras
 
     with h5py.File(path) as file:
         return _inputs(json.loads(file.attrs["model_config"]))
 
 
 def _inputs(config: Any) -> dict[str, list[int | None]]:
-    """Input shapes without the batch axis, by name, from a model's config as Keras writes it."""
+    """Input shapes without the batch axis, by name, from a model's config; empty if unknown."""
     match config:
         case {"config": {"layers": [*layers]}}:
             pass
         case _:
             layers = []
-    found: dict[str, list[int | None]] = {}
+    shapes: dict[str, list[int | None]] = {}
     for layer in layers:
         match layer:
             case {"class_name": "InputLayer", "config": {"batch_shape": [_, *shape], **inner}}:
-                found[str(inner.get("name", len(found)))] = shape
+                shapes[str(inner.get("name", len(shapes)))] = shape
             case {"class_name": "InputLayer", "config": {"batch_input_shape": [_, *shape], **rest}}:
-                found[str(rest.get("name", len(found)))] = shape
+                shapes[str(rest.get("name", len(shapes)))] = shape
     match config:
-        case {"build_config": {"input_shape": [_, *shape]}} if not found:
-            found = {"": shape}
-    sound = all(type(size) is int or size is None for shape in found.values() for size in shape)
-    return found if sound else {}
+        case {"build_config": {"input_shape": [_, *shape]}} if not shapes:
+            shapes = {"": shape}
+    valid = all(type(size) is int or size is None for shape in shapes.values() for size in shape)
+    return shapes if valid else {}
 
 
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # gone since kito.yaml was checked: the model's checks say so
+    except OSError:  # deleted since kito.yaml was validated: the model's checks will fail
         return 0

@@ -1,6 +1,6 @@
-"""kito.yaml -> which models go to which job of a CI run.
+"""Plans a CI run: which models of kito.yaml go to which job.
 
-Nothing is built for it, and no Keras imported.
+Planning builds no model and does not import Keras.
 """
 
 from __future__ import annotations
@@ -12,39 +12,39 @@ from pathlib import Path
 
 from kito.errors import KitoError, nearest
 from pytest_kito.config.load import load_config
-from pytest_kito.config.values import NAME_PATTERN
+from pytest_kito.config.names import NAME_PATTERN
 from pytest_kito.shards.costs import costs
 from pytest_kito.shards.partition import shard
 
 MOST_SHARDS = 256
-"""As many jobs as GitHub Actions takes in one matrix."""
+"""The most jobs that GitHub Actions allows in one matrix."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one job checks."""
+    """The models that one job checks."""
 
     shard: int
-    """From 1."""
+    """The number of the shard, from 1."""
     models: tuple[str, ...]
-    """Names, in the order of kito.yaml; at least one."""
+    """The names of its models, in the order of kito.yaml; at least one."""
 
 
 def plan(
     config: Path, shards: int = 1, only: Sequence[str] = (), timings: Path | None = None
 ) -> list[Part]:
-    """Split the declared models into parts of costs as even as they get.
+    """Split the declared models into parts of about equal cost.
 
     Args:
         config: the kito.yaml.
-        shards: how many parts, at most; there are never more than models.
-        only: names of the models to plan for; empty for all that are declared.
-        timings: an earlier JSON report, whose seconds balance the parts; None to estimate them.
+        shards: the largest number of parts; there are never more parts than models.
+        only: names of the models to plan for; empty for all declared models.
+        timings: an earlier JSON report, whose seconds are the costs; None to estimate the costs.
 
     Raises:
-        ConfigError: the file is not valid.
-        KitoError: the number of shards is none, a model is not declared, or ``timings`` is no
-            report.
+        ConfigError: the file is invalid.
+        KitoError: the number of shards is out of range, a model is not declared, or ``timings`` is
+            not a valid report.
     """
     if not 1 <= shards <= MOST_SHARDS:
         raise KitoError(f"--shards {shards}: allowed are 1 to {MOST_SHARDS}")
@@ -57,12 +57,12 @@ def plan(
     count = min(shards, len(specs))
     seconds = costs(specs, file.base, timings)
     parts = [shard(specs, (index, count), seconds) for index in range(1, count + 1)]
-    taken = [tuple(spec.name for spec in part) for part in parts if part]
-    return [Part(index, names) for index, names in enumerate(taken, 1)]
+    filled = [tuple(spec.name for spec in part) for part in parts if part]
+    return [Part(index, names) for index, names in enumerate(filled, 1)]
 
 
 def _undeclared(name: str, declared: list[str], config: Path) -> str:
-    # What is no name at all is shown as data, on one line.
+    # Text that cannot be a name is shown escaped, on one line.
     shown = name if re.fullmatch(NAME_PATTERN, name) else ascii(name[:100])
     return (
         f"model {shown} is not declared in {config}; {nearest(name, declared)}"

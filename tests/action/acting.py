@@ -1,7 +1,7 @@
-"""The real action and workflow, run by act on this machine; only what is GitHub's is stood in for.
+"""Runs the real action and workflow with act on this machine, with stand-ins for GitHub's parts.
 
-The stand-ins of third-party actions are in ``stand_ins``, with one of ``gh``. A run gets a small
-repository of models, and leaves in a folder what it uploaded, signed and published.
+``stand_ins`` holds stand-ins for third-party actions and for ``gh``. A run gets a small repository
+of models. What it uploads, signs and publishes goes to a folder.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ models:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run of act left."""
+    """The result of a run of act."""
 
     passed: bool
     log: str
     state: Path
 
     def echoed(self, name: str) -> list[str]:
-        """What steps printed as ``NAME=VALUE``."""
+        """The values that steps printed as ``NAME=VALUE``."""
         return re.findall(rf"^.*\| {name}=(.*)$", self.log, re.MULTILINE)
 
     def release(self, tag: str = "v1") -> dict[str, Any] | None:
@@ -76,7 +76,7 @@ class Run:
 
     @property
     def asked(self) -> list[list[str]]:
-        """What gh was asked."""
+        """The command lines of all calls of gh."""
         log = self.state / "gh.log"
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
@@ -154,7 +154,7 @@ def run_act(
         "STAND_IN_REF": REF,
         "STAND_IN_STATE": str(state),
         "KITO_RETRY_SECONDS": "0",
-        # What is installed is what is tested: a test never changes the environment it runs in.
+        # A test never changes the environment it runs in: pip installs nothing.
         "PIP_DRY_RUN": "1",
         "PIP_NO_DEPS": "1",
         "PIP_NO_INDEX": "1",
@@ -186,7 +186,7 @@ def run_act(
 
 
 def pinned(source: Path) -> dict[str, Path]:
-    """The third-party actions that are used, at the commits they are pinned to -> stand-ins."""
+    """The folder of the stand-in for each third-party action, by its name and pinned commit."""
     text = (source / "action" / "action.yml").read_text()
     text += (source / ".github" / "workflows" / "kito-check.yml").read_text()
     names = set(re.findall(r"uses: (actions/[\w-]+@[0-9a-f]{40})", text))

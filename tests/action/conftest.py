@@ -1,4 +1,4 @@
-"""What a test of the action runs in."""
+"""Fixtures of the tests of the action."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from action.acting import ROOT, Run, gate, make_repository, run_act
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source of pytest-kito as a checkout of it has it, as far as the action needs it."""
+    """A copy of the parts of pytest-kito's source that the action needs."""
     folder = tmp_path_factory.mktemp("source")
     for name in ("action", ".github", "kito", "pytest_kito"):
         ignored = shutil.ignore_patterns("__pycache__")
@@ -26,7 +26,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
-    """What the stand-ins keep."""
+    """The folder in which the stand-ins store their data."""
     folder = tmp_path / "state"
     folder.mkdir()
     return folder
@@ -51,7 +51,7 @@ def act(source: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def passing(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A gate on all models, signed, that passes; its report is in the state too."""
+    """A passing gate on all models, with signing; the state also holds its report."""
     folder = tmp_path_factory.mktemp("passing")
     state, home = folder / "state", folder / "home"
     state.mkdir()

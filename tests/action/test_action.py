@@ -20,7 +20,7 @@ FILES = {"small.keras", "large.keras", "kito-manifest.json", "SHA256SUMS"}
 SMALL = {"models": "small, large", "publish": "release"}
 
 
-def test_a_passing_gate_tells_what_it_made(passing: Run) -> None:
+def test_the_outputs_of_a_passing_gate(passing: Run) -> None:
     assert passing.passed, passing.log
     assert passing.echoed("passed") == ["true"]
     assert passing.echoed("report") == ["kito-report.json"]
@@ -33,7 +33,7 @@ def test_a_passing_gate_tells_what_it_made(passing: Run) -> None:
     signed = (passing.state / "attested").read_text().split()
     assert {Path(path).name for path in signed} == files
     assert passing.asked == []
-    # What is signed is not from a cache that another run filled.
+    # A gate that signs uses no cache, which another run could have filled.
     assert not (passing.state / "cache").exists()
 
 
@@ -52,7 +52,7 @@ def test_a_failing_gate_fails_the_job_and_publishes_nothing(
 
 
 @pytest.mark.slow
-def test_a_release_that_broke_off_is_a_draft_and_the_next_run_completes_it(
+def test_an_interrupted_release_is_a_draft_and_the_next_run_completes_it(
     act: Act, model_repository: Path, state: Path
 ) -> None:
     (state / "gh.fail").write_text(json.dumps([[["upload", "small.keras"], 99]]))
@@ -75,7 +75,7 @@ def test_a_release_that_broke_off_is_a_draft_and_the_next_run_completes_it(
     assert release["files"] == {name: (made / name).read_bytes() for name in FILES}
     assert "| small |" in release["body"]
 
-    # Run once more, it makes the same bytes, finds them there, and changes nothing.
+    # Another run makes the same bytes, finds them there, and changes nothing.
     (state / "artifacts" / "kito-artifacts").rename(state / "second")
     run = act(model_repository, gate(SMALL))
     assert run.passed, run.log
@@ -83,7 +83,7 @@ def test_a_release_that_broke_off_is_a_draft_and_the_next_run_completes_it(
     assert run.release() == release
 
 
-def test_an_artifact_that_is_changed_after_its_proof_is_not_published(
+def test_an_artifact_that_changes_after_its_check_is_not_published(
     act: Act, model_repository: Path
 ) -> None:
     (model_repository / "conftest.py").write_text(
@@ -109,7 +109,7 @@ FORK = {"pull_request": {"head": {"repo": {"full_name": "stranger/models"}}}}
         ({"device": "gpu"}, "a fork's pull request would run its code on a GPU runner"),
     ],
 )
-def test_a_pull_request_of_a_fork_runs_nothing_that_it_may_not(
+def test_a_forks_pull_request_is_refused_what_it_may_not_do(
     act: Act, model_repository: Path, inputs: dict[str, str], said: str
 ) -> None:
     run = act(model_repository, gate(inputs), event="pull_request", payload=FORK)

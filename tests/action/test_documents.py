@@ -1,4 +1,4 @@
-"""action.yml, the reusable workflow, their document and the plugin are in step."""
+"""action.yml, the reusable workflow, their documentation and the plugin agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""release.sh: exactly the files of the manifest, verified first, a draft until all are up."""
+"""release.sh: publishes exactly the verified files of the manifest, from a complete draft."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_release_gets_exactly_the_files_of_the_manifest(release: Release, fold
     assert found(run)["files"] == {name: (folder / name).read_bytes() for name in NAMES}
     assert not found(run)["isDraft"]
     assert "| the table |" in found(run)["body"]
-    # It was no draft last of all, and after it had been read back.
+    # It stops being a draft in the last step, after the files were read back.
     assert verbs(run)[-2:] == ["download", "edit"]
 
 
@@ -106,7 +106,7 @@ def test_the_same_release_again_changes_nothing(
     release: Release, folder: Path, state: Path
 ) -> None:
     first = found(release())
-    # The manifest of another run bears its own time.
+    # The manifest of another run has another time.
     manifest = json.loads((folder / "kito-manifest.json").read_text())
     manifest["files"][0]["created"] = "later"
     (folder / "kito-manifest.json").write_text(json.dumps(manifest))
@@ -127,7 +127,7 @@ def test_a_published_release_is_never_changed(release: Release, folder: Path) ->
     assert found(run) == first
 
 
-def test_a_release_that_was_published_without_them_is_left_alone(
+def test_a_release_that_was_published_without_artifacts_is_not_changed(
     release: Release, state: Path
 ) -> None:
     write(state, draft=False)
@@ -165,7 +165,7 @@ def write(state: Path, *, draft: bool, body: str = "") -> None:
     (state / "gh.log").touch()
 
 
-def test_failures_that_pass_are_tried_again_after_pauses_that_double(
+def test_failed_calls_are_retried_after_doubling_pauses(
     release: Release, state: Path, tmp_path: Path
 ) -> None:
     sleep = tmp_path / "bin" / "sleep"
@@ -183,9 +183,7 @@ def test_failures_that_pass_are_tried_again_after_pauses_that_double(
 
 
 @pytest.mark.parametrize("verb", ["create", "upload", "edit"])
-def test_a_failure_that_stays_leaves_nothing_published(
-    release: Release, state: Path, verb: str
-) -> None:
+def test_a_permanent_failure_publishes_nothing(release: Release, state: Path, verb: str) -> None:
     (state / "gh.fail").write_text(json.dumps([[[verb], 5]]))
     run = release()
     assert not run.passed
@@ -193,7 +191,7 @@ def test_a_failure_that_stays_leaves_nothing_published(
     assert (run.release() or {"isDraft": True})["isDraft"]
 
 
-def test_bytes_that_arrive_otherwise_are_not_published(release: Release, state: Path) -> None:
+def test_corrupted_uploads_are_not_published(release: Release, state: Path) -> None:
     (state / "gh.spoil").write_text("b.keras")
     run = release()
     assert not run.passed
@@ -227,7 +225,7 @@ def fail_report(folder: Path) -> None:
 
 
 def prove_other_bytes(folder: Path) -> None:
-    """Artifacts and manifest agree, but are not those that the run's report tells of."""
+    """Artifacts and manifest agree, but differ from those in the run's report."""
     report = folder.with_name("report.json").read_text()
     make(folder, "other")
     folder.with_name("report.json").write_text(report)
@@ -245,7 +243,7 @@ def prove_other_bytes(folder: Path) -> None:
         (prove_other_bytes, "does not list exactly the files that the report says were proved"),
     ],
 )
-def test_what_is_not_as_it_was_proved_is_not_published(
+def test_artifacts_that_differ_from_the_checked_ones_are_not_published(
     release: Release, folder: Path, spoil: Callable[[Path], None], said: str
 ) -> None:
     spoil(folder)

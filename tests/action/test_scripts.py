@@ -1,4 +1,4 @@
-"""Each script of the action alone; the programs that it calls are stood in for."""
+"""Each script of the action alone, with stand-ins for the programs that it calls."""
 
 from __future__ import annotations
 
@@ -87,26 +87,26 @@ def test_the_defaults_are_valid(script: Script, tmp_path: Path) -> None:
         ({"ALLOW_FORKS": "1"}, "'allow-forks'"),
         ({"CACHE": "1"}, "'cache'"),
         ({"PYTHON_VERSION": ">=3.11"}, "'python-version'"),
-        ({"CONFIG": "missing.yaml"}, "'config': missing.yaml is not allowed; allowed: a file"),
+        ({"CONFIG": "missing.yaml"}, "'config': missing.yaml is not allowed; allowed: an existing"),
         ({"CONFIG": "../kito.yaml"}, "a path without '..'"),
         ({"REPORT": "bin"}, "'report': bin"),
         ({"REPORT": "*.json"}, "'report'"),
         ({"ARTIFACTS_DIR": "."}, "a directory of its own"),
-        ({"ARTIFACTS_DIR": "bin"}, "empty or not there yet"),
-        ({"ARTIFACTS_DIR": "kito.yaml"}, "empty or not there yet"),
+        ({"ARTIFACTS_DIR": "bin"}, "empty or does not exist yet"),
+        ({"ARTIFACTS_DIR": "kito.yaml"}, "empty or does not exist yet"),
         ({"TIMINGS": "missing.json"}, "'timings'"),
         ({"UPLOAD_ARTIFACTS": "a/b"}, "'upload-artifacts'"),
         ({"RELEASE_TAG": "-v1"}, "'release-tag': -v1"),
         ({"SHARD": "3/2"}, "'shard': 3/2"),
         ({"SHARD": "1/2", "MODELS": "a"}, "empty where 'models' names the models"),
-        ({"SHARD": "1/2", "PUBLISH": "release"}, "publish what is merged"),
+        ({"SHARD": "1/2", "PUBLISH": "release"}, "publish after merging the shards"),
         ({"EXTRAS": "onnx, cuda"}, "'extras': cuda is not allowed; allowed: gpu, jax"),
         ({"EXTRAS": "onnx", "INSTALL": "pytest-kito"}, "write them there: pytest-kito[onnx]"),
         ({"MODELS": "a, -k"}, "'models': -k"),
         ({"MODELS": "a" * 101}, "'models'"),
     ],
 )
-def test_what_is_not_valid(
+def test_an_invalid_input_is_refused(
     script: Script, tmp_path: Path, given: dict[str, str], said: str
 ) -> None:
     (tmp_path / "bin" / "file").touch()
@@ -174,7 +174,7 @@ def test_a_fork_does_not_get_a_runner_that_has_a_gpu(script: Script) -> None:
 # ---- cache.sh, install.sh ---------------------------------------------------------------------
 
 
-def test_the_key_of_the_cache_is_of_what_is_installed(script: Script, tmp_path: Path) -> None:
+def test_the_cache_key_depends_on_what_is_installed(script: Script, tmp_path: Path) -> None:
     keys = []
     (tmp_path / "requirements.txt").write_text("scipy\n")
     wanted = {"INPUT_REQUIREMENTS": "requirements.txt"}
@@ -187,7 +187,7 @@ def test_the_key_of_the_cache_is_of_what_is_installed(script: Script, tmp_path: 
     assert len(set(keys)) == 4
 
 
-def test_where_pip_keeps_nothing_there_is_nothing_to_cache(script: Script, tmp_path: Path) -> None:
+def test_without_a_pip_cache_there_are_no_outputs(script: Script, tmp_path: Path) -> None:
     assert script("cache", recorded=("python",), RECORDER_EXIT="1").returncode == 0
     assert not (tmp_path / "output").exists()
 
@@ -231,7 +231,7 @@ def test_planning_is_installed_without_keras(script: Script, tmp_path: Path) -> 
 # ---- gate.sh ----------------------------------------------------------------------------------
 
 
-def test_arguments_of_pytest_are_words_that_nothing_runs(script: Script, tmp_path: Path) -> None:
+def test_arguments_of_pytest_are_split_but_never_run(script: Script, tmp_path: Path) -> None:
     given = "-n 2 'two words' $(touch\\ pwned) \"`touch pwned`\" *"
     done = script("gate", recorded=("pytest", "kito"), INPUT_PYTEST_ARGS=given, KITO_MODELS="")
     words = ["-n", "2", "two words", "$(touch pwned)", "`touch pwned`", "*"]
@@ -239,9 +239,9 @@ def test_arguments_of_pytest_are_words_that_nothing_runs(script: Script, tmp_pat
     assert record[: len(words) + 2] == ["pytest", *words, "--kito-check"]
     assert record[-1] == "kito.yaml"
     assert not (tmp_path / "pwned").exists()
-    # pytest was content, but no report says that anything was checked.
+    # pytest succeeded, but there is no report of any check.
     assert done.returncode == 1
-    assert "no check of kito.yaml was made" in done.stdout
+    assert "no check of kito.yaml was run" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_inputs_become_options(
         ({"KITO_MODELS": "nett"}, "did you mean 'net'?"),
     ],
 )
-def test_what_the_gate_does_not_start(
+def test_the_gate_refuses_wrong_arguments(
     script: Script, tmp_path: Path, env: dict[str, str], said: str
 ) -> None:
     done = script("gate", recorded=("pytest",), **{"KITO_MODELS": "", **env})
@@ -281,7 +281,7 @@ def test_what_the_gate_does_not_start(
     assert not (tmp_path / "record").exists()
 
 
-def test_an_old_report_is_none_of_this_run(script: Script, tmp_path: Path) -> None:
+def test_an_old_report_does_not_count(script: Script, tmp_path: Path) -> None:
     (tmp_path / "kito-report.json").write_text('{"passed": true}')
     done = script("gate", recorded=("pytest", "kito"), KITO_MODELS="", RECORDER_EXIT="0")
     assert done.returncode == 1
@@ -330,7 +330,8 @@ def test_planning_and_merging_import_no_keras(tmp_path: Path) -> None:
     script = (
         "import sys\nsys.modules.update(keras=None, tensorflow=None)\n"
         "from pathlib import Path\n"
-        "import pytest_kito.cli.app, pytest_kito.reports.merge, pytest_kito.reports.summary, pytest_kito.shards.plan\n"
+        "import pytest_kito.cli.app, pytest_kito.shards.plan\n"
+        "import pytest_kito.reports.merge, pytest_kito.reports.summary\n"
         "from kito.export.manifest import merge_folders, verify\n"
         "merge_folders([Path('artifacts')], Path('merged'))\n"
         "assert verify(Path('merged')) == []\n"

@@ -55,7 +55,7 @@ def test_three_shards_are_one_gate(
     )
     whole = json.loads((passing.state / "kito-report.json").read_text())
     assert comparable(merged) == comparable(whole)
-    # Published once, with all that the shards proved.
+    # Published once, with the files of all shards.
     assert [asked[1] for asked in run.asked].count("create") == 1
     release = run.release()
     assert release is not None

@@ -1,4 +1,4 @@
-"""Which artifacts of a session are published, and what becomes of those of an earlier one."""
+"""Which artifacts of a session are published, and how those of an earlier session change."""
 
 from __future__ import annotations
 

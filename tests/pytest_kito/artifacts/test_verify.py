@@ -30,13 +30,13 @@ def proved(repository: Repository) -> Path:
     return folder.path
 
 
-def test_what_was_proved_is_proved_again(proved: Path) -> None:
+def test_unchanged_artifacts_pass_again(proved: Path) -> None:
     before = {path: path.read_bytes() for path in (proved / "out").iterdir()}
     assert verify_by_running(proved / "out", proved / "kito.yaml") == []
     assert {path: path.read_bytes() for path in (proved / "out").iterdir()} == before
 
 
-def test_a_tampered_file_is_told_and_not_opened(proved: Path) -> None:
+def test_a_tampered_file_is_reported_and_not_opened(proved: Path) -> None:
     path = proved / "out" / "wide.onnx"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -46,27 +46,27 @@ def test_a_tampered_file_is_told_and_not_opened(proved: Path) -> None:
     ]
 
 
-def test_a_file_that_the_manifest_was_made_to_vouch_for_is_found_out(proved: Path) -> None:
+def test_a_wrong_file_with_a_matching_manifest_is_detected(proved: Path) -> None:
     out = proved / "out"
     files = json.loads((out / MANIFEST).read_text())["files"]
     (out / "small.onnx").write_bytes((out / "wide.onnx").read_bytes())
     [wide] = [x for x in files if x["file"] == "wide.onnx"]
     update_manifest(out, [{**wide, "model": "small", "file": "small.onnx"}])
-    # Another original: as declared now, the models are others than those that were reduced.
+    # The original now declared is not the one that was reduced.
     config = (proved / "kito.yaml").read_text().replace("width: 6", "width: 5")
     (proved / "kito.yaml").write_text(config)
     problems = verify_by_running(out, proved / "kito.yaml")
     assert [x.partition(": output")[0] for x in problems] == [
-        "small.onnx: run again, differs",
-        "wide.onnx: run again, differs",
+        "small.onnx: differs when run again",
+        "wide.onnx: differs when run again",
     ]
 
 
-def test_a_model_that_is_not_declared_and_a_broken_one_are_told(proved: Path) -> None:
+def test_an_undeclared_model_and_a_broken_one_are_reported(proved: Path) -> None:
     config = "{version: 1, models: {small: {source: 'nets:broken'}}}"
     (proved / "kito.yaml").write_text(config)
     problems = verify_by_running(proved / "out", proved / "kito.yaml")
-    assert [x.partition(", /")[0] for x in problems] == [
+    assert [x.partition(", because /")[0] for x in problems] == [
         "small.keras: could not be run: source 'nets:broken' raised RuntimeError: "
         "the weights are lost",
         "small.onnx: could not be run: source 'nets:broken' raised RuntimeError: "

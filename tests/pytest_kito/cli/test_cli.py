@@ -184,7 +184,7 @@ def test_init_declares_the_models_that_are_there(
     before = (folder / "kito.yaml").read_text()
     assert yaml.safe_load(before)["version"] == 1
     assert run("init") == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert (folder / "kito.yaml").read_text() == before
 
 
@@ -234,7 +234,7 @@ def test_merge_refuses_what_is_no_report(
 ) -> None:
     (tmp_path / "no.json").write_text(json.dumps(broken))
     assert run("merge", str(tmp_path / "no.json")) == 2
-    assert "no.json is no report" in capsys.readouterr().err
+    assert "no.json is not a report" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

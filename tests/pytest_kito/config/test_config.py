@@ -148,18 +148,12 @@ class TestSpecs:
         assert spec.kwargs == {"x": None}
         assert (spec.tolerance.rtol, spec.tolerance.atol) == (None, 0.0)
 
-    def test_null_takes_a_default_speedup_away(self, tmp_path: Path) -> None:
+    def test_null_removes_a_default_speedup(self, tmp_path: Path) -> None:
         assert model(tmp_path, "speedup: null", "{speedup: {min: 2}}").speedup is None
 
-    def test_lines(self, tmp_path: Path) -> None:
+    def test_the_line_of_each_model(self, tmp_path: Path) -> None:
         mobilenet, segmenter = load(tmp_path, EVERY_KEY).models
         assert (mobilenet.line, segmenter.line) == (5, 9)
-        assert segmenter.lines["speedup.min"] == 23
-        assert segmenter.lines["tolerance.rtol"] == 19
-        assert mobilenet.lines["tolerance.rtol"] == 3, "inherited: where it is written"
-        assert segmenter.line_of("speedup.batch_size") == 26
-        assert segmenter.line_of("inputs.unwritten") == 12, "the nearest key around it"
-        assert mobilenet.line_of("speedup.min") == 5, "the name"
 
     def test_specs_cannot_be_changed(self, tmp_path: Path) -> None:
         spec = model(tmp_path, "")
@@ -204,7 +198,7 @@ class TestSpecs:
         ("weights: 3", "weights: 3 is a whole number; allowed: text"),
         (
             "custom_objects: my layers",
-            "custom_objects: 'my layers' is no import path; allowed: ",
+            "custom_objects: 'my layers' is not an import path; allowed: ",
         ),
         ("inputs: null", "inputs: null is no value; allowed: a mapping"),
         ("inputs: {samples: 1}", "inputs.samples: 1 is too small; allowed: 2 or more"),
@@ -332,7 +326,7 @@ def test_a_name_that_is_no_safe_file_name(tmp_path: Path, name: str) -> None:
     [
         ("", "1: is empty; write 'version: 1' and 'models:'"),
         ("# nothing\n", "1: is empty; write"),
-        ("- a\n", "1: holds ['a'], which is no mapping; write 'version: 1' and 'models:'"),
+        ("- a\n", "1: holds ['a'], which is not a mapping; write 'version: 1' and 'models:'"),
         ("models: {a: {source: b.c}}", "1: version: missing; allowed: Version of this format: 1"),
         ("version: 2\nmodels: {a: {source: b.c}}", "1: version: 2 is unknown; allowed: 1"),
         ("version: '1'\nmodels: {a: {source: b.c}}", "1: version: '1' is unknown; allowed: 1"),
@@ -351,7 +345,7 @@ def test_a_name_that_is_no_safe_file_name(tmp_path: Path, name: str) -> None:
         ),
         (
             "version: 1\nmodels:\n  a: {source: b.c}\n  b: {source: b.c}\n  a: {source: b.c}",
-            "5: models.a: the key is there already, on line 3; keep one",
+            "5: models.a: the key is on line 3 already; keep one",
         ),
         (
             "version: 1\nmodels:\n  a: {source: b.c}\n  A: {source: b.c}",
@@ -506,7 +500,7 @@ models:
     weights: nowhere.h5
 """
 
-    def test_a_missing_one_is_told_with_all_other_problems(
+    def test_a_missing_package_is_reported_with_all_other_problems(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for module in ("onnxruntime", "ai_edge_litert"):
@@ -522,7 +516,7 @@ models:
             "kito.yaml:8: models.b.weights: there is no file 'nowhere.h5'",
         ]
 
-    def test_only_who_writes_artifacts_needs_them(
+    def test_packages_are_needed_only_to_write_artifacts(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         schema = config_schema()

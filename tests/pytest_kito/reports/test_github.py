@@ -159,7 +159,7 @@ def test_a_summary_that_is_too_long_ends_with_a_whole_model() -> None:
     assert f"{40 - page.tags.count('details')} more models are not shown" in page.text
     few = summary(results(*findings), limit=4000)
     assert len(few.encode()) <= 4000
-    assert "more models have no room in this table" in rendered(few).text
+    assert "more models do not fit into this table" in rendered(few).text
 
 
 def test_the_summary_is_appended_and_counts_what_is_there(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Joining what shards made: their reports, and their folders of artifacts."""
+"""Merging the reports and the artifact folders of shards."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_models_are_in_the_order_of_kito_yaml_whatever_the_order_of_reports(tmp_
     ]
 
 
-def test_a_shard_without_models_has_no_say(tmp_path: Path) -> None:
+def test_a_shard_without_models_does_not_count(tmp_path: Path) -> None:
     whole = report(tmp_path / "1.json", {"a": 3})
     empty = report(tmp_path / "2.json", {}, environment=None)
     merged = merge_reports([empty, whole])
@@ -64,9 +64,9 @@ def test_a_shard_without_models_has_no_say(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seconds", [{"build": "1"}, {"build": -1}, {"build": float("nan")}, [1]])
-def test_seconds_that_are_none_are_refused(tmp_path: Path, seconds: Any) -> None:
+def test_invalid_seconds_are_refused(tmp_path: Path, seconds: Any) -> None:
     path = report(tmp_path / "1.json", {"a": 3}, seconds=seconds)
-    with pytest.raises(KitoError, match=r"1\.json is no report"):
+    with pytest.raises(KitoError, match=r"1\.json is not a report"):
         merge_reports([path])
 
 
@@ -97,7 +97,7 @@ def test_folders_become_one(tmp_path: Path) -> None:
         merge_folders([one], tmp_path / "all")
 
 
-def test_folders_that_do_not_fit_are_refused_and_nothing_is_made(tmp_path: Path) -> None:
+def test_folders_that_cannot_be_merged_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     one = artifacts(tmp_path / "one", a="A", b="B")
     other = artifacts(tmp_path / "other", b="other")
     tampered = artifacts(tmp_path / "tampered", c="C")

@@ -1,4 +1,4 @@
-"""The reports of real sessions, read back, and what a failure leaves of them."""
+"""The reports of real sessions, read back."""
 
 from __future__ import annotations
 
@@ -85,7 +85,11 @@ def test_plain_and_distributed_sessions_report_the_same(
     for run in ([], ["-n", "0"], ["-n", "2"]):
         out = folder.path / f"out{len(found)}"
         args = ["--kito-check", f"--kito-report={out}/report.json", f"--kito-artifacts={out}"]
-        result = folder.runpytest_subprocess(*args, f"--junit-xml={out}/junit.xml", *run)
+        args += [f"--junit-xml={out}/junit.xml", *run]
+        # With -n 0 xdist starts no process: this one, which has imported Keras, is faster.
+        in_process = run == ["-n", "0"]
+        start = folder.runpytest_inprocess if in_process else folder.runpytest_subprocess
+        result = start(*args)
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.stdout.fnmatch_lines(["*slow.keras is not published: speedup[[]1] failed*"])
         report = read(out / "report.json")
@@ -105,16 +109,17 @@ def test_plain_and_distributed_sessions_report_the_same(
         assert seconds["total"] == pytest.approx(
             sum(value for name, value in seconds.items() if name != "total"), abs=0.01
         )
-        assert min(seconds[name] for name in ("import", "build", "reduce", "compare", "time")) > 0
+        assert min(seconds[name] for name in ("build", "reduce", "compare", "time")) > 0
+        assert in_process or seconds["import"] > 0
         figures = {
             case: {name for name in each if not name.startswith("kito_seconds_")}
             for case, each in properties(out / "junit.xml").items()
         }
-        told = sorted(commands(result))
-        # Timings beside another worker carry a warning.
-        under_load = [x for x in told if x.startswith("::warning") and "under load" in x]
+        annotations = sorted(commands(result))
+        # Timings while another worker runs have a warning.
+        under_load = [x for x in annotations if x.startswith("::warning") and "under load" in x]
         assert bool(under_load) == (run == ["-n", "2"])
-        found.append((unmeasured(report), figures, [x for x in told if x not in under_load]))
+        found.append((unmeasured(report), figures, [x for x in annotations if x not in under_load]))
         assert len(found[-1][2]) == 3 + 2 + 1
         summary = in_actions.read_text(encoding="utf-8")
         assert summary.count("| small |") == len(found)
@@ -192,7 +197,7 @@ def test_the_artifacts_are_what_was_tested(repository: Repository) -> None:
     assert not any(isinstance(x, keras.layers.BatchNormalization) for x in loaded.layers)
 
 
-def test_without_a_folder_the_artifact_is_proved_and_thrown_away(repository: Repository) -> None:
+def test_without_a_folder_the_artifact_is_checked_and_discarded(repository: Repository) -> None:
     folder = repository("{version: 1, models: {small: {source: 'nets:net'}}}")
     before = set(folder.path.iterdir())
     folder.runpytest_inprocess("--kito-check", "-k", "artifact", "-p", "no:cacheprovider")
@@ -200,7 +205,7 @@ def test_without_a_folder_the_artifact_is_proved_and_thrown_away(repository: Rep
     assert after == before
 
 
-def test_merged_shards_are_the_whole(repository: Repository) -> None:
+def test_merged_shards_equal_one_session(repository: Repository) -> None:
     folder = repository(
         """
         version: 1
@@ -231,7 +236,7 @@ def test_merged_shards_are_the_whole(repository: Repository) -> None:
     assert merged["seconds"]["total"] == pytest.approx(
         sum(read(path)["seconds"]["total"] for path in parts), abs=0.01
     )
-    # A merged report balances later sessions as well as any.
+    # A merged report also works as the timings of a later session.
     (folder.path / "merged.json").write_text(json.dumps(merged))
     again = run("again.json", "--kito-shard", "1/3", "--kito-timings", "merged.json")
     assert len(read(again)["models"]) >= 1

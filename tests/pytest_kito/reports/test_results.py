@@ -1,4 +1,4 @@
-"""Findings in whatever order they come, and what is made of those that do not come."""
+"""Results: findings in any order, repeated, late and missing ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_kito.reports.json import report
 from pytest_kito.reports.results import Finding
 
 
-def test_the_order_in_which_findings_come_does_not_matter() -> None:
+def test_the_order_of_arrival_does_not_matter() -> None:
     models = (declared("a", 3), declared("b", 9))
     findings = plain_pass("a") + plain_pass("b")
     whole = report(results(*findings, models=models))
@@ -24,7 +24,7 @@ def test_the_order_in_which_findings_come_does_not_matter() -> None:
         assert {**other, "created": whole["created"]} == whole
 
 
-def test_a_model_is_proved_only_where_every_declared_check_was_made() -> None:
+def test_a_model_is_proved_only_if_every_declared_check_was_run() -> None:
     findings = plain_pass("a")
     assert results(*findings).models[0].proved
     for missing in range(len(findings)):
@@ -45,7 +45,7 @@ def test_a_failure_after_the_check_keeps_its_figures() -> None:
     assert model.of("speedup")[0].message == "after the check: boom"
 
 
-def test_of_a_check_that_is_made_again_the_last_counts() -> None:
+def test_the_last_finding_of_a_repeated_check_counts() -> None:
     first = Finding("a", "equivalence", "failed", "once", data={"outputs": {}})
     made = results(first, *plain_pass("a"))
     assert made.passed
@@ -86,7 +86,7 @@ def test_a_phase_within_a_phase_counts_for_itself_only() -> None:
     assert clock.take() == {}
 
 
-def test_no_gpu_is_told_only_where_every_minimum_is_for_one() -> None:
+def test_a_missing_gpu_is_noted_only_if_every_minimum_is_for_a_gpu() -> None:
     gpu, cpu = declared("a", 3, "gpu"), declared("b", 4, "cpu")
     skipped = Finding("a", "speedup[1]", "skipped", "no GPU", data=not_timed())
     assert results(skipped, models=(gpu,)).gpu_missing

@@ -69,7 +69,7 @@ def test_what_failed_is_named() -> None:
 
 
 @pytest.mark.parametrize("text", ["a|b", "<img>", "[x](y)", "@all #1", "a\n::error::"])
-def test_text_is_no_markdown(text: str) -> None:
+def test_text_is_escaped(text: str) -> None:
     shown = escaped(text)
     assert "\n" not in shown
     assert not any(f"{x}" in shown.replace(f"\\{x}", "") for x in "|<>[]@#:")
@@ -83,7 +83,7 @@ def test_the_command_prints_it(tmp_path: Path) -> None:
     assert result.stdout == summary(REPORT)
 
 
-def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_report_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text(json.dumps({**REPORT, "models": [{"name": "a"}]}))
     result = CliRunner().invoke(app, ["summary", str(path)])

@@ -37,7 +37,7 @@ def test_the_table_is_at_most_100_columns_wide() -> None:
     assert shown[3].split() == ["1.25x", "[1.20,", "1.30]", "@32"]
 
 
-def test_what_is_no_plain_pass_is_told_in_a_sentence() -> None:
+def test_failures_and_reservations_are_explained_in_a_sentence() -> None:
     inconclusive = speedup(verdict="inconclusive", explanation="the machine is too noisy")
     throttled = speedup(32, warnings=["the clock fell\nto 900 MHz"])
     findings = [
@@ -60,16 +60,16 @@ def test_what_is_no_plain_pass_is_told_in_a_sentence() -> None:
         assert line in shown
 
 
-def test_one_cause_is_told_once() -> None:
+def test_one_cause_is_shown_once() -> None:
     findings = [Finding("a", check, "failed", "lost") for check in ("reduction", "equivalence")]
     assert "a: reduction, equivalence: lost" in text(results(*findings))
 
 
-def test_what_was_kept_is_told_for_the_first_few() -> None:
+def test_the_first_few_kept_layers_are_listed() -> None:
     findings = plain_pass("a")
     findings[0].data = reduction({f"bn_{i}": f"reason {i}" for i in range(5)})
     shown = text(results(*findings))
-    start = shown.index("a: 5 stay where they are")
+    start = shown.index("a: 5 kept as they are")
     assert shown[start + 1 : start + 5] == [
         *(f"  - bn_{i}: reason {i}" for i in range(3)),
         "  - and 2 more: `kito explain nets:net` lists them",

@@ -1,4 +1,4 @@
-"""Which models a part gets: what they cost, without building one, and how the parts compare."""
+"""The costs of models, estimated without building one, and the shards that follow from them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_equal_costs_go_in_declared_order() -> None:
     assert [spec.name for spec in part] == ["a", "c"]
 
 
-def test_a_file_tells_its_parameters_and_its_inputs(tmp_path: Path) -> None:
+def test_parameters_and_inputs_are_read_from_the_file(tmp_path: Path) -> None:
     keras_file(tmp_path / "small.keras", 1000, {"image": [8, 8, 3]})
     keras_file(tmp_path / "large.keras", 8000, {"image": [8, 8, 3]})
     keras_file(tmp_path / "wide.keras", 8000, {"image": [64, 64, 3], "more": [64, 64, 3]})
@@ -88,7 +88,7 @@ def test_a_file_tells_its_parameters_and_its_inputs(tmp_path: Path) -> None:
     assert work["wide"] == pytest.approx(2 * 64 * work["large"])
 
 
-def test_what_a_callable_costs_follows_from_what_is_declared(tmp_path: Path) -> None:
+def test_the_cost_of_a_callable_follows_from_its_declaration(tmp_path: Path) -> None:
     (tmp_path / "few.weights.h5").write_bytes(bytes(4000))
     models = {
         "typical": {"source": "nets:net"},
@@ -108,9 +108,7 @@ def test_what_a_callable_costs_follows_from_what_is_declared(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x05\x06" + bytes(18)])
 @pytest.mark.parametrize("name", ["broken.keras", "broken.h5"])
-def test_a_broken_file_is_no_matter_for_the_planning(
-    tmp_path: Path, name: str, content: bytes
-) -> None:
+def test_planning_ignores_a_broken_file(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     assert costs(specs(tmp_path, {"broken": {"source": name}}), tmp_path)["broken"] > 0
 
@@ -125,7 +123,7 @@ def test_a_broken_file_is_no_matter_for_the_planning(
         {"config": {"layers": [{"class_name": "InputLayer", "config": {"batch_shape": [1, "x"]}}]}},
     ],
 )
-def test_a_strange_config_is_no_matter_for_the_planning(tmp_path: Path, config: Any) -> None:
+def test_planning_ignores_an_invalid_model_config(tmp_path: Path, config: Any) -> None:
     with zipfile.ZipFile(tmp_path / "strange.keras", "w") as archive:
         archive.writestr("config.json", json.dumps(config))
     assert costs(specs(tmp_path, {"x": {"source": "strange.keras"}}), tmp_path)["x"] > 0
@@ -141,7 +139,7 @@ def timings(path: Path, seconds: dict[str, float]) -> Path:
     return path
 
 
-def test_seconds_of_an_earlier_report_count_where_there_are_some(tmp_path: Path) -> None:
+def test_seconds_of_an_earlier_report_are_the_costs(tmp_path: Path) -> None:
     given = specs(tmp_path, {name: {"source": "nets:net"} for name in "abcd"})
     earlier = timings(tmp_path / "r.json", {"a": 10.0, "b": 20.0, "c": 90.0, "gone": 1000.0})
     found = costs(given, tmp_path, earlier)
@@ -150,7 +148,7 @@ def test_seconds_of_an_earlier_report_count_where_there_are_some(tmp_path: Path)
     assert costs(given, tmp_path, unknown) == costs(given, tmp_path)
     for broken in ("{}", "[]", '{"schema_version": 2}', "no json"):
         (tmp_path / "r.json").write_text(broken)
-        with pytest.raises(KitoError, match=r"r\.json is no report"):
+        with pytest.raises(KitoError, match=r"r\.json is not a report"):
             costs(given, tmp_path, tmp_path / "r.json")
 
 
@@ -176,7 +174,7 @@ def test_seconds_of_an_earlier_report_move_the_models(repository: Repository) ->
 
 @pytest.mark.parametrize("args", [("--kito-shard", "1/2"), ()])
 @pytest.mark.parametrize("content", [None, "{}"])
-def test_timings_that_are_no_report_are_a_usage_error(
+def test_timings_that_are_not_a_report_are_a_usage_error(
     repository: Repository, content: str | None, args: tuple[str, ...]
 ) -> None:
     folder = repository("{version: 1, models: {small: {source: 'nets:net'}}}")
