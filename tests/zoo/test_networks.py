@@ -44,9 +44,9 @@ def test_folds_as_in_the_table(network: Network) -> None:
 
 SLOW = {
     *("densenet121", "densenet169", "densenet201", "inception_resnet_v2", "inception_v3"),
-    *("resnet50", "resnet152", "nasnet_large", "deeplab_xception"),
+    *("resnet50", "resnet152", "nasnet_large", "nasnet_mobile", "deeplab_xception", "zf_unet_224"),
 }
-"""The dearest to compare, ten seconds to half a minute each."""
+"""The slowest to compare, about ten seconds to half a minute each."""
 
 
 @pytest.mark.parametrize(
