@@ -55,7 +55,7 @@ def small() -> Any:
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"passes": ["fold_affine", "melt"]}, r"passes: \['melt'\].*drop_identity, fold_affine"),
+        ({"passes": ["fold_affine", "melt"]}, r"passes: \['melt'\].*drop_identity, "),
         ({"passes": "fold_affine"}, r"passes: 'fold_affine' is not a sequence"),
         ({"passes": None}, r"passes: None is not a sequence"),
         ({"passes": [["fold_affine"]]}, r"passes: \[\['fold_affine'\]\] is not"),
