@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 
+@dataclass(kw_only=True)
 class Machine:
     """A clock that only its own calls move, and the noise of these calls.
 
-    Args:
+    Attributes:
         seed: of every random number.
         jitter: spread of each call, of the logarithm of its time.
         tails: degrees of freedom of that jitter (Student's t); with few, a call now and then takes
@@ -28,25 +30,20 @@ class Machine:
         trend: slower with each call.
     """
 
-    def __init__(
-        self,
-        *,
-        seed: int = 0,
-        jitter: float = 0.02,
-        tails: float | None = None,
-        drift: float = 0.0,
-        memory: float = 0.98,
-        spikes: float = 0.0,
-        slow: float = 0.0,
-        modes: float = 0.0,
-        trend: float = 0.0,
-    ) -> None:
+    seed: int = 0
+    jitter: float = 0.02
+    tails: float | None = None
+    drift: float = 0.0
+    memory: float = 0.98
+    spikes: float = 0.0
+    slow: float = 0.0
+    modes: float = 0.0
+    trend: float = 0.0
+
+    def __post_init__(self) -> None:
         self.now = 0.0
         self.calls: list[float] = []
-        self._rng = np.random.default_rng(seed)
-        self._jitter, self._tails = jitter, tails
-        self._drift, self._memory, self._trend = drift, memory, trend
-        self._spikes, self._slow, self._modes = spikes, slow, modes
+        self._rng = np.random.default_rng(self.seed)
         self._level, self._on_slow_core = 0.0, False
 
     def clock(self) -> float:
@@ -55,16 +52,16 @@ class Machine:
     def call(self, seconds: float) -> Callable[[], None]:
         def run() -> None:
             rng = self._rng
-            self._level = self._memory * self._level + self._drift * rng.standard_normal()
+            self._level = self.memory * self._level + self.drift * rng.standard_normal()
             self._on_slow_core ^= rng.random() < 0.02
-            own = rng.standard_normal() if self._tails is None else rng.standard_t(self._tails)
-            factor = math.exp(self._level + self._jitter * own + self._trend * len(self.calls))
-            if rng.random() < self._spikes:
+            own = rng.standard_normal() if self.tails is None else rng.standard_t(self.tails)
+            factor = math.exp(self._level + self.jitter * own + self.trend * len(self.calls))
+            if rng.random() < self.spikes:
                 factor *= 1 + rng.exponential(1.5)
             if self._on_slow_core and rng.random() < 0.7:
-                factor *= 1 + self._slow
+                factor *= 1 + self.slow
             if rng.random() < 1 / 3:
-                factor *= 1 + self._modes
+                factor *= 1 + self.modes
             self.calls.append(seconds)
             self.now += seconds * factor
 

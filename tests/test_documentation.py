@@ -28,7 +28,7 @@ def test_readme_sets_up_a_fresh_machine_with_two_commands() -> None:
     commands = re.findall(r"```bash\n(python3 -m venv .+)\n```", text)
     assert [command.rpartition("&& ")[2] for command in commands] == [
         ".venv/bin/pytest --kito-check kito.yaml",
-        ".venv/bin/pytest",
+        ".venv/bin/pytest -n 2 --dist worksteal",
     ]
 
 

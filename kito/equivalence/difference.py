@@ -8,7 +8,7 @@ import numpy as np
 from keras import tree
 
 from kito.errors import KitoError
-from kito.graph.keras_internals import made_by_one, output_names
+from kito.graph.keras_internals import has_single_output_layer, output_names
 from kito.runtime.batch import Inputs, sample_count
 from kito.runtime.engine import LoadedFile
 from kito.runtime.run import call_model, to_numpy
@@ -38,7 +38,7 @@ def output_pairs(
         raise KitoError(f"{cannot} are structured as {paths[0]} and {paths[1]}")
     # The names matter only where several outputs would otherwise be identified by order. The keys
     # of a dict identify them, and one layer that makes them all has no names for them.
-    named = len(names) > 1 and not made_by_one(original)
+    named = len(names) > 1 and not has_single_output_layer(original)
     if named and not isinstance(first, dict) and names != others:
         raise KitoError(f"{cannot} are named {names} and {others}; name their layers alike")
     a, b = ([to_numpy(x) for x in tree.flatten(results)] for results in (first, second))

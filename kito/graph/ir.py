@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import tree
 
+from kito.graph.names import free_name
 from kito.graph.stock import named_weights, trains_by_default
 
 
@@ -119,10 +120,9 @@ class Node:
         self.graph, self.op, self.args, self.kwargs = graph, op, args, kwargs
         self.outputs: list[Tensor] = []
 
-    def map_arguments(self, f: Callable[[Tensor], Any]) -> tuple[Any, dict[str, Any]]:
+    def map_arguments(self, f: Callable[[Tensor], Any]) -> tuple[Any, ...]:
         """(args, kwargs) with ``f(tensor)`` in place of each tensor; the node is not changed."""
-        args, kwargs = map_tensors((self.args, self.kwargs), f)
-        return args, kwargs
+        return tuple(map_tensors([self.args, self.kwargs], f))
 
     def set_op(self, op: Op) -> None:
         """Make this a call of ``op``."""
@@ -134,6 +134,11 @@ class Node:
     def inputs(self) -> list[Tensor]:
         """Every tensor that the call takes, including keyword arguments."""
         return [x for x in tree.flatten((self.args, self.kwargs)) if isinstance(x, Tensor)]
+
+    @property
+    def operands(self) -> list[Tensor]:
+        """The tensors among its positional arguments, alone or in lists."""
+        return [x for x in tree.flatten(self.args) if isinstance(x, Tensor)]
 
     @property
     def data(self) -> Tensor | None:
@@ -178,8 +183,7 @@ class Graph:
         caller: the op of the model, if it is nested in another model; None for the outermost.
         nodes: its calls; a dict, because it is ordered and removal is cheap.
         inputs, outputs: structures (single, list, dict) of :class:`Tensor`, like the model's own.
-        output_names: the names of the layers that make the model's outputs, flat; empty if the
-            rebuilt model need not keep them.
+        output_names: the names of the model's outputs, flat; empty if they need not be kept.
     """
 
     def __init__(self, model: Any, caller: Op | None) -> None:
@@ -211,8 +215,7 @@ class Graph:
             if graph not in seen:
                 seen.add(graph)
                 for node in list(graph.nodes):  # a pass may edit it during the iteration
-                    inside = node.op.innermost.graph
-                    if inside is not None:
+                    if (inside := node.op.innermost.graph) is not None:
                         yield from walk(inside)
                 yield graph
 
@@ -275,8 +278,7 @@ class Graph:
     def call_layer(self, node: Node, layer: Any, operands: Tensor | list[Tensor]) -> None:
         """Make ``node`` call the new ``layer``, under a free name, on ``operands``."""
         keeps_name = layer.name == node.op.name and node.op.nodes == [node]
-        name = layer.name if keeps_name else self._free_name(layer.name, node)
-        node.set_op(Op(layer, name))
+        node.set_op(Op(layer, layer.name if keeps_name else self._free_name(layer.name, node)))
         self.set_operands(node, operands)
 
     def put_before(self, node: Node, op: Op, operand: Tensor, outputs: list[Any]) -> list[Tensor]:
@@ -295,5 +297,4 @@ class Graph:
     def _free_name(self, name: str, node: Node) -> str:
         # The rebuilt model uses the names of outputs, whichever layers make the outputs then.
         taken = {x.op.name for x in self.nodes if x is not node} | set(self.output_names)
-        names = [name, *(f"{name}_{i}" for i in range(1, len(taken) + 1))]
-        return next(name for name in names if name not in taken)
+        return free_name(name, taken)

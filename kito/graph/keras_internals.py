@@ -62,7 +62,7 @@ def output_names(model: Any) -> list[str]:
     return names
 
 
-def made_by_one(model: Any) -> bool:
+def has_single_output_layer(model: Any) -> bool:
     """Whether one layer returns all outputs of a built model."""
     return len({id(x._keras_history.operation) for x in model.outputs}) == 1
 

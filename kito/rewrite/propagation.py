@@ -195,7 +195,7 @@ class Propagation:
         altered = node in self.affines.altered or node in self.plan.composed
         if altered or node.op.innermost.graph is not None or len(node.outputs) != 1:
             raise NotCarried(f"no affine can pass '{node.op.name}'")
-        operands = [x for x in keras.tree.flatten(node.args) if isinstance(x, Tensor)]
+        operands = node.operands
         return Site(tuple(x.shape for x in operands), node.outputs[0].shape), operands
 
     def _compose(self, node: Node, affine: Affine, precedes: bool) -> bool:

@@ -24,7 +24,7 @@ from kito.timing.result import SpeedupEstimate
 from kito.timing.verdict import explain
 
 
-def measure_speedup(
+def measure_speedup(  # noqa: PLR0913 (public)
     original: keras.Model,
     reduced: keras.Model,
     inputs: Any = None,

@@ -131,10 +131,17 @@ def gate(inputs: Mapping[str, str], after: str = "") -> str:
     return job("\n".join(part for part in (step, show, after) if part))
 
 
+@dataclass(frozen=True)
+class Folders:
+    """Where act runs: the action's source, the stand-ins' data, and a home directory."""
+
+    source: Path
+    state: Path
+    home: Path
+
+
 def run_act(
-    source: Path,
-    state: Path,
-    home: Path,
+    folders: Folders,
     repository: Path,
     workflow: str,
     *,
@@ -142,6 +149,7 @@ def run_act(
     payload: Mapping[str, Any] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Run:
+    source, state, home = folders.source, folders.state, folders.home
     target = repository / ".github" / "workflows" / "test.yml"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(workflow)

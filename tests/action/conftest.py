@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from action.acting import ROOT, Run, gate, make_repository, run_act
+from action.acting import ROOT, Folders, Run, gate, make_repository, run_act
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def act(source: Path, state: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
     def run(repository: Path, workflow: str, **options: Any) -> Run:
         home = tmp_path_factory.mktemp("home")
-        return run_act(source, state, home, repository, workflow, **options)
+        return run_act(Folders(source, state, home), repository, workflow, **options)
 
     return run
 
@@ -60,4 +60,4 @@ def passing(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     workflow = gate({"attest": "true"}, after=keep)
     signing = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://example.com"}
     repository = make_repository(folder / "repository")
-    return run_act(source, state, home, repository, workflow, env=signing)
+    return run_act(Folders(source, state, home), repository, workflow, env=signing)

@@ -11,6 +11,7 @@ import keras
 from kito.errors import UnsupportedModelError
 from kito.graph.functional import as_functional
 from kito.graph.ir import Graph, Op
+from kito.graph.names import free_name
 from kito.graph.read import Ops, read_graph
 from kito.rewrite.inline.body import read_body
 from kito.rewrite.inline.commit import adopt, splice
@@ -126,9 +127,7 @@ class _Sweep:
             if op in self.final_names:
                 continue
             self.final_names.add(op)
-            name = f"{prefix}{op.name}"
-            names = [name, *(f"{name}_{i}" for i in range(1, len(taken) + 2))]
-            op.name = next(x for x in names if x not in taken)
+            op.name = free_name(f"{prefix}{op.name}", taken)
             taken.add(op.name)
 
 

@@ -54,7 +54,8 @@ def everything(model: Any, batch: list[Any]) -> list[tuple[str, np.ndarray]]:
     calls = keras_calls(functional_core(model))
     pairs = [(call.operation.name, x) for call in calls for x in call.outputs]
     inside = keras.Model(model.inputs, [tensor for _, tensor in pairs])
-    return [(n, to_numpy(x)) for (n, _), x in zip(pairs, inside(batch), strict=True)]
+    flat = keras.tree.flatten(inside(batch))  # of one tensor, Keras makes no list
+    return [(n, to_numpy(x)) for (n, _), x in zip(pairs, flat, strict=True)]
 
 
 def exhaustive(original: Any, reduced: Any, batch: list[Any]) -> str | None:

@@ -6,7 +6,6 @@ weights and the same input. NASNet adds two average poolings of one tensor in ea
 
 from __future__ import annotations
 
-import keras
 from keras import layers
 
 from kito.graph.ir import Graph, Node, Tensor
@@ -35,7 +34,7 @@ def _equal_operands(node: Node) -> list[Tensor]:
     """The terms of the call if it is a sum of equal terms; otherwise an empty list."""
     if not isinstance(transfer_of(node.op), Sum):
         return []
-    operands = [x for x in keras.tree.flatten(node.args) if isinstance(x, Tensor)]
+    operands = node.operands
     plain = operands == node.inputs and not node.runs_training
     masked = any(x.mask is not None for x in (*operands, *node.outputs))
     if not plain or masked or {x.dtype for x in (*operands, *node.outputs)} != {"float32"}:

@@ -68,7 +68,7 @@ def _fold(affines: Affines, node: Node) -> Folded | None:
                 reasons += [str(refusal)] if option.is_whole and not compose else []
             else:
                 return Folded(into, option.part)
-    raise Refused("; and it cannot go down: ".join(dict.fromkeys(reasons)))
+    raise Refused("; nor can it move into the layers after it: ".join(dict.fromkeys(reasons)))
 
 
 def _fold_scaled_operand(affines: Affines, node: Node) -> Folded | None:

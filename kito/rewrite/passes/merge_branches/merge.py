@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 
-import keras
 import numpy as np
 from keras import layers
 
@@ -60,7 +59,7 @@ def _is_sum(node: Node) -> bool:
 
 def _merge(graph: Graph, node: Node, affines: Affines) -> Rewrite | None:
     """Merge what can be merged of the operands of one sum."""
-    operands = [x for x in keras.tree.flatten(node.args) if isinstance(x, Tensor)]
+    operands = node.operands
     if operands != node.inputs or any(x.mask is not None for x in (*operands, *node.outputs)):
         return None
     total = Sum(graph, node, affines)
