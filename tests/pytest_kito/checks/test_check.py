@@ -108,6 +108,9 @@ import numpy as np
 import kito
 
 
+keras.utils.set_random_seed(1)  # with other weights, every ReLU may be dead
+
+
 @keras.saving.register_keras_serializable("nets")
 class Doubling(keras.layers.Layer):
     def call(self, x):
