@@ -83,6 +83,19 @@ def offsets(op: Op, tensor: Tensor) -> tuple[int, ...]:
     return tuple(-x.same(n)[0] for x, n in zip(windows(op.layer), sizes, strict=True))
 
 
+def padded_zeros(layer: Any) -> list[tuple[int, int]]:
+    """What a ZeroPadding layer puts before and after, along each spatial axis."""
+    if isinstance(layer, layers.ZeroPadding1D):
+        before, after = as_tuple(layer.padding, 2)
+        return [(before, after)]
+    return [(before, after) for before, after in layer.padding]
+
+
+def zeros_before(layer: Any) -> tuple[int, ...]:
+    """What a ZeroPadding layer puts before its input, along each spatial axis."""
+    return tuple(before for before, _ in padded_zeros(layer))
+
+
 def check_linear(node: Node, but_activation: bool = False) -> None:
     """Raise Refused unless the call is ``kernel * x + bias``, of a layer that is called once.
 

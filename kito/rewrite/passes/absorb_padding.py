@@ -11,8 +11,6 @@ changed only if all its calls read such paddings.
 
 from __future__ import annotations
 
-from keras import layers
-
 from kito.graph.ir import Graph, Node, Op
 from kito.rewrite.affine import Refused
 from kito.rewrite.channels import is_channels_first
@@ -21,7 +19,7 @@ from kito.rewrite.convolution import (
     DEPTHWISE,
     PADDINGS,
     SEPARABLE,
-    as_tuple,
+    padded_zeros,
     spatial_sizes,
     windows,
 )
@@ -88,17 +86,4 @@ def _pads_alike(node: Node, user: Node) -> bool:
         return False
     sizes = spatial_sizes(layer, source)
     zeros = [window.same(n) for window, n in zip(windows(layer), sizes, strict=True)]
-    return zeros == _zeros(node.op.layer)
-
-
-def _zeros(layer: layers.Layer) -> list[tuple[int, int]]:
-    """What a ZeroPadding layer puts before and after, along each spatial axis."""
-    if isinstance(layer, layers.ZeroPadding1D):
-        before, after = as_tuple(layer.padding, 2)
-        return [(before, after)]
-    return [(before, after) for before, after in layer.padding]
-
-
-def zeros_before(layer: layers.Layer) -> tuple[int, ...]:
-    """What a ZeroPadding layer puts before its input, along each spatial axis."""
-    return tuple(before for before, _ in _zeros(layer))
+    return zeros == padded_zeros(node.op.layer)

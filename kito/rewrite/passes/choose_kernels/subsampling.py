@@ -26,9 +26,8 @@ from keras import layers
 
 from kito.graph.ir import Graph, Node, Tensor
 from kito.rewrite.channels import is_channels_first
-from kito.rewrite.convolution import Window, windows
+from kito.rewrite.convolution import Window, windows, zeros_before
 from kito.rewrite.outcome import Rewrite
-from kito.rewrite.passes.absorb_padding import zeros_before
 
 _POOLINGS = (layers.AveragePooling2D, layers.MaxPooling2D)
 

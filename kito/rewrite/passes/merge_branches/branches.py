@@ -25,9 +25,9 @@ from kito.rewrite.convolution import (
     offsets,
     regroup,
     windows,
+    zeros_before,
 )
 from kito.rewrite.legality import Affines, check_movable
-from kito.rewrite.passes.absorb_padding import zeros_before
 
 _POOLINGS = (layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D)
 
