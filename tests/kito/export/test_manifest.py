@@ -66,7 +66,7 @@ def test_verify_sees_what_was_changed(folder: Path) -> None:
     assert verify(folder) == ["net.keras: is missing"]
 
 
-def test_verify_sees_a_file_that_nobody_proved(folder: Path) -> None:
+def test_verify_reports_a_file_that_is_not_listed(folder: Path) -> None:
     (folder / "net.onnx").write_text("from elsewhere")
     (folder / "other.keras").write_text("of no model of the manifest")
     (folder / "report.json").write_text("no artifact")

@@ -221,11 +221,11 @@ def test_what_a_later_pass_folds_is_not_kept() -> None:
     assert not reduction.kept
 
 
-def test_a_mask_of_its_own_that_later_layers_heed() -> None:
-    steps, heeded = keras.Input((6, 4)), keras.Input((6,), dtype="bool")
-    x = norm()(L.Dense(4)(steps), mask=heeded)
+def test_a_mask_of_its_own_that_later_layers_use() -> None:
+    steps, mask = keras.Input((6, 4)), keras.Input((6,), dtype="bool")
+    x = norm()(L.Dense(4)(steps), mask=mask)
     # Of another dtype, so that Keras does not record the mask with the call.
-    model = randomize(keras.Model([steps, heeded], L.GRU(3, dtype="mixed_float16")(x)))
+    model = randomize(keras.Model([steps, mask], L.GRU(3, dtype="mixed_float16")(x)))
     reduction = kito.reduce(model)
     assert "a mask of its own" in reduction.kept[0].reason
     values = np.random.default_rng(0).normal(size=(3, 6, 4)).astype("float32")
