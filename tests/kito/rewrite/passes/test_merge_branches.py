@@ -247,7 +247,7 @@ def test_a_precomputed_normalization_is_a_branch() -> None:
     assert reduction.precomputed == 0
 
 
-# ---- what is not a branch -------------------------------------------------------------------------
+# ---- what is not a branch ------------------------------------------------------------------------
 
 
 def shared_base(conv: Any, x: Any) -> Any:
