@@ -26,7 +26,7 @@ Folding ``x + t`` into a later kernel costs log2(|t| / |x + t|) bits of each pro
 
 
 class Refused(Exception):
-    """A rewrite would not be exact, or KITO does not know how to do it; the message says why."""
+    """A rewrite would not be exact, or kito does not know how to do it; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)

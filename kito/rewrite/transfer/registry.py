@@ -36,7 +36,7 @@ def provide(transfer: Transfer, *kinds: str | type) -> None:
 
 
 def register(layer_type: type[Any], transfer: Transfer) -> None:
-    """Teach KITO what layers of exactly this type can do with an affine.
+    """Teach kito what layers of exactly this type can do with an affine.
 
     Args:
         layer_type: a class of Keras layers. Its subclasses are not included.
