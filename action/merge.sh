@@ -29,7 +29,7 @@ summary=$(mktemp --suffix=.md --tmpdir="${RUNNER_TEMP:-/tmp}")
 kito summary "$INPUT_REPORT" | tee -a "${GITHUB_STEP_SUMMARY:-/dev/null}" >"$summary"
 
 manifest=
-# If one shard failed, the artifacts of the others are not handed out either.
+# If one shard failed, the artifacts of the others are not published either.
 if [[ $passed == true && ${#parts[@]} -gt 0 ]]; then
     kito merge-artifacts "${parts[@]}" -o "$INPUT_ARTIFACTS_DIR"
     manifest=$INPUT_ARTIFACTS_DIR/kito-manifest.json
