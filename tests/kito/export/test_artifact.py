@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from artifact_files import net, written
 
 import kito
 from kito.errors import KitoError
@@ -17,19 +18,6 @@ from kito.export.proof import Baseline
 from kito.runtime.random_inputs import random_inputs
 
 L = keras.layers
-
-
-def net() -> Any:
-    image = keras.Input((6, 6, 3), name="image")
-    x = L.BatchNormalization()(L.Conv2D(4, 3, name="conv")(image))
-    return keras.Model(image, x, name="net")
-
-
-def written(folder: Path, name: str = "net") -> dict[str, Any]:
-    model = net()
-    baseline = Baseline(model, random_inputs(model))
-    file = write_artifact(kito.reduce(model).model, baseline, folder, name)
-    return {"model": name, **file.to_dict()}
 
 
 def test_the_file_is_what_was_tested(tmp_path: Path) -> None:
