@@ -17,8 +17,6 @@ from kito.export.artifact import write_artifact
 from kito.export.proof import Baseline
 from kito.runtime.random_inputs import random_inputs
 
-L = keras.layers
-
 
 def test_the_file_is_what_was_tested(tmp_path: Path) -> None:
     entry = written(tmp_path)

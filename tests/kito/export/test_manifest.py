@@ -14,8 +14,6 @@ from artifact_files import written
 from kito.errors import KitoError
 from kito.export.manifest import MANIFEST, SUMS, update_manifest, verify
 
-L = keras.layers
-
 
 def test_the_manifest_holds_and_sha256sum_agrees(tmp_path: Path) -> None:
     update_manifest(tmp_path, [written(tmp_path, "one")])
