@@ -15,7 +15,7 @@ from pytest_kito.cli.answers import NO, Json, answer
 
 def plan(
     config: Annotated[Path, typer.Option(help="The kito.yaml.")] = Path("kito.yaml"),
-    shards: Annotated[int, typer.Option(help="How many parts, at most.")] = 1,
+    shards: Annotated[int, typer.Option(help="How many shards, at most.")] = 1,
     models: Annotated[str, typer.Option(help="Comma-separated names; default: all.")] = "",
     timings: Annotated[
         Path | None, typer.Option(help="An earlier JSON report: balance by its seconds.")
@@ -23,12 +23,12 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say which models go to which of several jobs; builds none of them."""
-    from pytest_kito.shards.plan import plan as plan_parts
+    from pytest_kito.shards.plan import plan as plan_shards
 
     only = [name.strip() for name in models.split(",") if name.strip()]
-    parts = plan_parts(config, shards, only, timings)
-    text = "\n".join(f"{part.shard}/{len(parts)}: {', '.join(part.models)}" for part in parts)
-    answer({"shards": len(parts), "include": [asdict(part) for part in parts]}, text, as_json)
+    planned = plan_shards(config, shards, only, timings)
+    text = "\n".join(f"{x.shard}/{len(planned)}: {', '.join(x.models)}" for x in planned)
+    answer({"shards": len(planned), "include": [asdict(x) for x in planned]}, text, as_json)
 
 
 def merge(
@@ -37,7 +37,7 @@ def merge(
         Path | None, typer.Option("-o", "--output", help="Default: standard output.")
     ] = None,
 ) -> None:
-    """Join the JSON reports of shards; says no where one of them did."""
+    """Join the JSON reports of shards; exit code 1 if one of them did not pass."""
     from pytest_kito.reports.merge import merge_reports
 
     merged = merge_reports(reports)

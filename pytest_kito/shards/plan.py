@@ -21,7 +21,7 @@ MOST_SHARDS = 256
 
 
 @dataclass(frozen=True)
-class Part:
+class Shard:
     """The models that one job checks."""
 
     shard: int
@@ -32,12 +32,12 @@ class Part:
 
 def plan(
     config: Path, shards: int = 1, only: Sequence[str] = (), timings: Path | None = None
-) -> list[Part]:
-    """Split the declared models into parts of about equal cost.
+) -> list[Shard]:
+    """Split the declared models into shards of about equal cost.
 
     Args:
         config: the kito.yaml.
-        shards: the largest number of parts; there are never more parts than models.
+        shards: the largest number of shards; there are never more shards than models.
         only: names of the models to plan for; empty for all declared models.
         timings: an earlier JSON report, whose seconds are the costs; None to estimate the costs.
 
@@ -56,9 +56,9 @@ def plan(
     specs = [spec for name, spec in declared.items() if not only or name in only]
     count = min(shards, len(specs))
     seconds = costs(specs, file.base, timings)
-    parts = [shard(specs, (index, count), seconds) for index in range(1, count + 1)]
-    filled = [tuple(spec.name for spec in part) for part in parts if part]
-    return [Part(index, names) for index, names in enumerate(filled, 1)]
+    assigned = [shard(specs, (index, count), seconds) for index in range(1, count + 1)]
+    filled = [tuple(spec.name for spec in group) for group in assigned if group]
+    return [Shard(index, names) for index, names in enumerate(filled, 1)]
 
 
 def _undeclared(name: str, declared: list[str], config: Path) -> str:
