@@ -108,7 +108,7 @@ def without_normalizations(model: keras.Model) -> keras.Model:
         for node in list(inner.nodes):
             if isinstance(node.op.layer, keras.layers.BatchNormalization):
                 inner.bypass(node)
-    return build_model(graph)
+    return build_model(graph)[0]
 
 
 def measure(network: str, batch: int, rounds: int, budget: float) -> Row:

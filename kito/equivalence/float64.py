@@ -21,6 +21,7 @@ import numpy as np
 from kito.errors import KitoError
 from kito.graph.build import build_model
 from kito.graph.keras_internals import output_names
+from kito.graph.limits import Limits, attempt
 from kito.rewrite.inline.sweep import read_inlined
 from kito.runtime import backends
 from kito.runtime.batch import Inputs, batch_limit, batches
@@ -108,12 +109,18 @@ def _times(rms: tuple[float, float]) -> float:
 
 
 def copy_model(model: Any, dtype: str | None = None) -> Any:
-    """A copy of ``model`` that shares no layer with it; ``dtype="float64"`` computes in float64.
+    """A copy of ``model``; ``dtype="float64"`` computes in float64.
+
+    It shares with ``model`` the layers that cannot be copied, which compute in their own dtype.
 
     Raises:
-        UnsupportedModelError: the model cannot be read, or a layer cannot be copied.
+        UnsupportedModelError: the model cannot be read.
     """
-    return build_model(read_inlined(model).graph, dtype)
+
+    def run(limits: Limits) -> Any:
+        return build_model(read_inlined(model, limits=limits).graph, dtype, limits)[0]
+
+    return attempt(run)
 
 
 def run_in_float64(

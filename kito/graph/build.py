@@ -2,11 +2,14 @@
 
 Every layer is created once, called in topological order, and given its weights once, so the cost is
 O(nodes + weights). Layers that no pass changed are cloned with their names, dtype policies and
-weights.
+weights. A layer that cannot be copied is shared with the original model.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -16,26 +19,56 @@ from kito.errors import UnsupportedModelError
 from kito.graph.clone import LayerClone
 from kito.graph.clone_check import copy_trainable
 from kito.graph.clone_config import clone_metric, is_float
+from kito.graph.copy_layer import Copy, Way, copy_layer, is_trusted
 from kito.graph.ir import Graph, Op, Tensor, map_tensors
-from kito.graph.keras_internals import compile_settings, fresh_operation, producer_name
+from kito.graph.keras_internals import (
+    all_layers,
+    compile_settings,
+    fresh_operation,
+    producer_name,
+)
 from kito.graph.keras_patches import dense_products
+from kito.graph.limits import Limit, LimitFound, Limits
+from kito.graph.preserve import kept_attributes, kept_trainable
 
 
-def build_model(graph: Graph, dtype: str | None = None) -> Any:
-    """A new Keras model of ``graph``; ``dtype`` replaces every float dtype of the model.
+@dataclass(frozen=True)
+class Shared:
+    """A layer that both models use.
+
+    Attributes:
+        layer: its name in both models.
+        reason: why it could not be copied, in words.
+    """
+
+    layer: str
+    reason: str
+
+
+def build_model(
+    graph: Graph, dtype: str | None = None, limits: Limits | None = None
+) -> tuple[Any, tuple[Shared, ...]]:
+    """A new Keras model of ``graph``, and the layers that it shares with the original.
 
     Names, the structure of inputs and outputs, dtype policies, trainable flags, loss and metrics
     are the original's. Weights that passes set are removed from the graph once they are copied.
 
+    Args:
+        graph: what to build.
+        dtype: replaces every float dtype of the model, except in shared layers.
+        limits: what earlier attempts have found out.
+
     Raises:
-        UnsupportedModelError: a layer cannot be created again from its configuration.
+        LimitFound: a layer cannot be built as planned; another attempt may be able to.
+        UnsupportedModelError: the copy of the model does not build.
     """
-    builder = _Builder(dtype)
-    with dense_products():
-        model = builder.model(graph, graph.model.name)
-    builder.restore_trainable(graph, model)
+    with contextlib.ExitStack() as stack:
+        builder = _Builder(dtype, limits or Limits(), stack)
+        with dense_products():
+            model = builder.model(graph, graph.model.name)
+        builder.restore_trainable(graph, model)
     _copy_compilation(graph.model, model)
-    return model
+    return model, tuple(builder.shared)
 
 
 class _Builder:
@@ -43,14 +76,20 @@ class _Builder:
 
     Attributes:
         dtype: replaces every float dtype; None to keep them.
+        limits: what earlier attempts have found out.
+        until_built: what is restored once the model is built: shared layers.
         layers: the layer, operation or model that was created for each op.
         unfinished: clones that wait for their first call.
+        shared: the layers of the original that are used as they are.
     """
 
-    def __init__(self, dtype: str | None) -> None:
-        self.dtype = dtype
+    def __init__(
+        self, dtype: str | None, limits: Limits, until_built: contextlib.ExitStack
+    ) -> None:
+        self.dtype, self.limits, self.until_built = dtype, limits, until_built
         self.layers: dict[Op, Any] = {}
         self.unfinished: list[LayerClone] = []
+        self.shared: list[Shared] = []
 
     def model(self, graph: Graph, name: str) -> Any:
         # Layers of the model around this one may still wait for their first call.
@@ -72,9 +111,10 @@ class _Builder:
                 outputs = [layer.output]
             else:
                 args, kwargs = node.map_arguments(tensors.__getitem__)
-                outputs = tree.flatten(_call(layer, args, kwargs))
+                outputs = tree.flatten(_call(node.op, layer, args, kwargs))
             self._finish()
             tensors.update(zip(node.outputs, outputs, strict=True))
+        self._check_names(graph)
         inputs = map_tensors(graph.inputs, tensors.__getitem__)
         outputs = map_tensors(graph.outputs, tensors.__getitem__)
         if graph.caller is None and graph.output_names:
@@ -97,18 +137,50 @@ class _Builder:
                 self.layers[op] = self.model(op.graph, op.name)
             elif not isinstance(op.layer, keras.Layer):
                 self.layers[op] = self._operation(op)
-            else:
-                inner = None if op.inner is None else self.layer(op.inner)
-                weights, op.weights = op.weights, {}
+            elif is_trusted(op) and self.limits.reason(Limit.UNTRUSTED, op.layer) is None:
                 try:
-                    clone = LayerClone(op.layer, op.name, op.config, weights, inner, self.dtype)
-                except UnsupportedModelError as error:
-                    if op.closed is None:
-                        raise
-                    raise UnsupportedModelError(f"{error}; it stays closed: {op.closed}") from error
-                self.unfinished.append(clone)
-                self.layers[op] = clone.layer
+                    self.layers[op] = self._clone(op)
+                except UnsupportedModelError:  # its get_config() fails, say
+                    self.layers[op] = self._copy(op)
+            else:
+                self.layers[op] = self._copy(op)
         return self.layers[op]
+
+    def _clone(self, op: Op) -> Any:
+        inner = None if op.inner is None else self.layer(op.inner)
+        clone = LayerClone(op.layer, op.name, op.config, op.weights, inner, self.dtype)
+        op.weights = {}
+        self.unfinished.append(clone)
+        return clone.layer
+
+    def _copy(self, op: Op) -> Any:
+        """A copy that was compared with the layer of ``op``, or else that layer."""
+        copy = copy_layer(op, self.dtype)
+        if op.weights or op.config:
+            if copy.way is not Way.CLONE:
+                raise LimitFound(op.layer, Limit.FIXED, f"it cannot be copied: {copy.reason}")
+            return self._clone(op)
+        if copy.way is Way.SHARED:
+            self._share(op, copy)
+        return copy.layer
+
+    def _share(self, op: Op, copy: Copy) -> None:
+        within = [op.layer, *all_layers(op.layer)]
+        self.until_built.enter_context(kept_attributes(within))
+        self.until_built.enter_context(kept_trainable(within))
+        self.shared.append(Shared(op.layer.name, copy.reason))
+
+    def _check_names(self, graph: Graph) -> None:
+        """A shared layer keeps its name, which another layer of the new model may have."""
+        ops = {node.op: None for node in graph.nodes}
+        count = Counter(self.layers[op].name for op in ops)
+        for op in ops:
+            if self.layers[op] is op.layer and count[op.layer.name] > 1:
+                raise LimitFound(
+                    op.layer,
+                    Limit.CLOSED,
+                    f"'{op.layer.name}' in it cannot be copied, and another layer has its name",
+                )
 
     def _operation(self, op: Op) -> Any:
         fresh = fresh_operation(op.layer, op.name)
@@ -140,14 +212,16 @@ class _Builder:
                 copy_trainable(op.layer, self.layers[op])
 
 
-def _call(layer: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """``layer(*args, **kwargs)``, with an error message for layers that are cloned wrongly."""
+def _call(op: Op, layer: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """``layer(*args, **kwargs)``, where ``layer`` was made for ``op``."""
     try:
         return layer(*args, **kwargs)
     except (TypeError, ValueError, AttributeError) as error:
-        raise UnsupportedModelError(
+        raise LimitFound(
+            op.layer,
+            Limit.UNTRUSTED,
             f"the copy of layer '{layer.name}' ({type(layer).__name__}) cannot be called as the "
-            f"original was: {error}. Its get_config() must return every argument of __init__"
+            f"original was: {error}",
         ) from error
 
 

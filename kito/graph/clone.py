@@ -12,9 +12,9 @@ from typing import Any
 
 import keras
 
-from kito.errors import UnsupportedModelError
 from kito.graph.clone_check import copy_trainable, find_mismatch
 from kito.graph.clone_config import create_layer
+from kito.graph.limits import Limit, LimitFound
 from kito.graph.stock import is_stock, named_weights
 
 
@@ -87,7 +87,7 @@ class LayerClone:
         """Copy the weights and the ``trainable`` flags; the layer must be built.
 
         Raises:
-            UnsupportedModelError: the clone differs from the original in more than the requested
+            LimitFound: the clone differs from the original in more than the requested
                 changes.
         """
         if self.wraps:
@@ -95,13 +95,18 @@ class LayerClone:
         del self.layer.add_weight
         mismatch = find_mismatch(self.original, self.layer, self.changes)
         if mismatch is not None:
-            raise UnsupportedModelError(
-                f"layer '{self.original.name}' ({type(self.original).__name__}) cannot be copied: "
+            raise _not_cloned(
+                self.original,
                 f"its get_config() loses {mismatch} in a layer created from it. Return it in "
-                "get_config()"
+                "get_config()",
             )
         _copy_weights(self.original, self.layer, self.weights)
         copy_trainable(self.original, self.layer)
+
+
+def _not_cloned(layer: Any, why: str) -> LimitFound:
+    what = f"layer '{layer.name}' ({type(layer).__name__})"
+    return LimitFound(layer, Limit.UNTRUSTED, f"{what} cannot be copied: {why}")
 
 
 def _dtype(value: Any) -> str:
@@ -124,10 +129,10 @@ def _copy_weights(original: Any, clone: Any, changed: Mapping[str, Any]) -> None
     targets = [by_name[name] for name in names] if unique else clone.weights
     pairs = list(zip(original.weights, targets, strict=False))
     if len(original.weights) != len(clone.weights) or any(a.shape != b.shape for a, b in pairs):
-        raise UnsupportedModelError(
-            f"layer '{original.name}' ({type(original).__name__}) cannot be copied: it has weights "
-            f"of shapes {[tuple(x.shape) for x in original.weights]}, a layer created from its "
-            f"get_config() has {[tuple(x.shape) for x in clone.weights]}"
+        raise _not_cloned(
+            original,
+            f"it has weights of shapes {[tuple(x.shape) for x in original.weights]}, a layer "
+            f"created from its get_config() has {[tuple(x.shape) for x in clone.weights]}",
         )
     for source, target in pairs:
         target.assign(source.value)

@@ -8,15 +8,13 @@ those of the layers inside.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from types import FunctionType
 from typing import Any
 
 import keras
-import numpy as np
 
+from kito.graph.same_value import elements, may_be_equal
 from kito.graph.stock import base_attributes, is_stock
 
-_PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _IGNORED = frozenset({"name", "seed"})  # attributes in which equal layers may differ
 
 
@@ -28,36 +26,55 @@ def find_mismatch(original: Any, clone: Any, changed: Collection[str] = ()) -> s
         clone: a layer that was created from its configuration.
         changed: attributes that were changed on purpose.
     """
-    return _find_mismatch(original, clone, "", changed, custom=False)
+    waiting: list[tuple[Any, Any, str, Collection[str], bool]] = [
+        (original, clone, "", changed, False)
+    ]
+    seen: set[int] = set()
+    while waiting:
+        layer, layer_clone, path, changed, custom = waiting.pop()
+        if id(layer) in seen:  # layers may refer to each other
+            continue
+        seen.add(id(layer))
+        # The configurations of Keras' own layers are complete, but a custom layer around them may
+        # have created them with other arguments.
+        stock, is_model = is_stock(type(layer)), isinstance(layer, keras.Model)
+        custom = custom or not stock
+        if custom and not (stock and is_model):
+            mismatch = _find_own_mismatch(layer, layer_clone, path, changed)
+            if mismatch is not None:
+                return mismatch
+        children = list(_children(layer, layer_clone))
+        waiting += [(x, y, f"{path}{name}.", (), custom) for name, x, y in reversed(children)]
+    return None
 
 
 def copy_trainable(original: Any, clone: Any) -> None:
     """Freeze in ``clone`` what is frozen in ``original``, including the layers inside."""
-    if clone.trainable is not original.trainable:
-        clone.trainable = original.trainable  # also sets the flags inside, which are set next
-    for _, child, child_clone in _children(original, clone):
-        copy_trainable(child, child_clone)
+    waiting, seen = [(original, clone)], set()
+    while waiting:
+        layer, layer_clone = waiting.pop()
+        if id(layer) in seen:  # layers may refer to each other
+            continue
+        seen.add(id(layer))
+        if layer_clone.trainable is not layer.trainable:
+            layer_clone.trainable = (
+                layer.trainable
+            )  # also sets the flags inside, which are set next
+        waiting += [(x, y) for _, x, y in _children(layer, layer_clone)]
 
 
-def _find_mismatch(
-    original: Any, clone: Any, path: str, changed: Collection[str], custom: bool
-) -> str | None:
-    # The configurations of Keras' own layers are complete, but a custom layer around them may have
-    # created them with other arguments.
-    stock, is_model = is_stock(type(original)), isinstance(original, keras.Model)
-    custom = custom or not stock
-    if custom and not (stock and is_model):
-        cloned = dict(_attributes(clone))
-        for name, value in _attributes(original):
-            if name.split("[")[0] in changed or (is_model and name not in cloned):
-                continue  # a compiled model has more attributes
-            if not _may_be_equal(value, cloned.get(name)):
-                other = _show(cloned[name]) if name in cloned else "missing"
-                return f"'{path}{name}', which is {_show(value)} but {other}"
-    for name, child, child_clone in _children(original, clone):
-        mismatch = _find_mismatch(child, child_clone, f"{path}{name}.", (), custom)
-        if mismatch is not None:
-            return mismatch
+def _find_own_mismatch(layer: Any, clone: Any, path: str, changed: Collection[str]) -> str | None:
+    """As :func:`find_mismatch`, without the layers inside."""
+    cloned = dict(_attributes(clone))
+    for name, value in _attributes(layer):
+        if name.split("[")[0] in changed:
+            continue
+        if isinstance(layer, keras.Model) and name not in cloned:
+            continue  # a compiled model has more attributes
+        lost = isinstance(value, keras.Layer) and not isinstance(cloned.get(name), keras.Layer)
+        if lost or not may_be_equal(value, cloned.get(name)):
+            other = _show(cloned[name]) if name in cloned else "missing"
+            return f"'{path}{name}', which is {_show(value)} but {other}"
     return None
 
 
@@ -67,31 +84,7 @@ def _attributes(layer: Any) -> Iterator[tuple[str, Any]]:
         # TensorFlow tracks attributes in "_self_*"; models have many private ones of Keras.
         private = name.startswith("_" if isinstance(layer, keras.Model) else "_self_")
         if not (private or name in _IGNORED or name in base_attributes() or "dtype" in name):
-            yield from _elements(name, value)
-
-
-def _elements(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, x in value.items():
-            yield from _elements(f"{name}[{key!r}]", x)
-    elif isinstance(value, list | tuple):
-        for i, x in enumerate(value):
-            yield from _elements(f"{name}[{i}]", x)
-    else:
-        yield name, value
-
-
-def _may_be_equal(value: Any, other: Any) -> bool:
-    """Whether two attributes may be equal; True for types that cannot be compared."""
-    if isinstance(value, _PLAIN):
-        return not isinstance(other, _PLAIN) or value == other or value != value
-    if isinstance(value, np.ndarray):
-        return isinstance(other, np.ndarray) and np.array_equal(value, other)
-    if isinstance(value, FunctionType):
-        return not isinstance(other, FunctionType | None) or value.__code__ is getattr(
-            other, "__code__", None
-        )
-    return True
+            yield from elements(name, value)
 
 
 def _show(value: Any) -> str:

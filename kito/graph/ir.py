@@ -47,6 +47,7 @@ class Op:
             tensors of the backend, because a variable shares their memory but copies arrays.
         config: constructor arguments that passes changed.
         closed: why a layer that contains layers is not inlined; None for any other layer.
+        fixed: why passes may not change its weights and configuration; None if they may.
     """
 
     def __init__(self, layer: Any, name: str) -> None:
@@ -58,6 +59,7 @@ class Op:
         self.weights: dict[str, Any] = {}
         self.config: dict[str, Any] = {}
         self.closed: str | None = None
+        self.fixed: str | None = None
 
     @property
     def type_name(self) -> str:
@@ -100,6 +102,7 @@ class Op:
         """The same layer with the same changes, under another name; nothing calls it yet."""
         new = Op(self.layer, name)
         new.weights, new.config = dict(self.weights), dict(self.config)
+        new.closed, new.fixed = self.closed, self.fixed
         if self.inner is not None:
             new.inner = self.inner.copy(self.inner.name)
             new.inner.wrappers = [new]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -26,6 +27,13 @@ def fresh_operation(operation: Any, name: str) -> Any:
     fresh._inbound_nodes, fresh._outbound_nodes = [], []
     fresh.name = name
     return fresh
+
+
+def forget_calls(layers: Iterable[Any]) -> None:
+    """Empty Keras' records of the calls of ``layers``, which nothing may use any more."""
+    for layer in layers:
+        layer._inbound_nodes.clear()
+        layer._outbound_nodes.clear()
 
 
 def producer_name(tensor: Any) -> str:

@@ -23,32 +23,72 @@ class StateChanged(KitoError):
 
 
 @contextlib.contextmanager
-def preserved(layers: Sequence[Any], logs: Sequence[list[Any]] = ()) -> Iterator[None]:
-    """Within this context, ``layers`` may be called; at its end, they are restored.
+def kept_attributes(layers: Sequence[Any]) -> Iterator[list[str]]:
+    """Within this context, ``layers`` may be called; at its end, their attributes are restored.
+
+    Yields:
+        A list that holds, once the context has ended, what was changed, in words.
+    """
+    custom = [(x, _attributes(x)) for x in layers if not is_stock(type(x))]
+    changes: list[str] = []
+    try:
+        yield changes
+    finally:
+        for x, before in custom:
+            changes += _restore(x, before)
+
+
+@contextlib.contextmanager
+def restored(layers: Sequence[Any], logs: Sequence[list[Any]] = ()) -> Iterator[list[str]]:
+    """Like :func:`kept_attributes`, and weights and logs are restored, too.
 
     Args:
         layers: a layer, and then the layers in it.
         logs: lists to which calls append.
+    """
+    lengths = [(log, len(log)) for log in logs]
+    variables = layers[0].variables
+    changes: list[str] = []
+    with kept_attributes(layers) as attributes:
+        try:
+            with keras.StatelessScope() as scope:
+                yield changes
+            changed = [x.path for x in variables if id(x) in scope.state_mapping]
+            changes += [f"its weight '{path}'" for path in changed]
+        finally:
+            for log, length in lengths:
+                del log[length:]
+    changes += attributes
+
+
+@contextlib.contextmanager
+def preserved(layers: Sequence[Any], logs: Sequence[list[Any]] = ()) -> Iterator[None]:
+    """Like :func:`restored`, but a change of a weight or an attribute is an error.
 
     Raises:
         StateChanged: a weight, or an attribute of a custom layer, was changed.
     """
-    lengths = [(log, len(log)) for log in logs]
-    custom = [(x, _attributes(x)) for x in layers if not is_stock(type(x))]
-    variables = layers[0].variables
-    changes: list[str] = []
-    try:
-        with keras.StatelessScope() as scope:
-            yield
-        changed = [x.path for x in variables if id(x) in scope.state_mapping]
-        changes += [f"its weight '{path}'" for path in changed]
-    finally:
-        for log, length in lengths:
-            del log[length:]
-        for x, before in custom:
-            changes += _restore(x, before)
+    with restored(layers, logs) as changes:
+        yield
     if changes:
         raise StateChanged(f"it changes {', '.join(changes)} when it is called")
+
+
+@contextlib.contextmanager
+def kept_trainable(layers: Sequence[Any]) -> Iterator[None]:
+    """At the end of this context, ``layers`` and their variables are trainable as before.
+
+    Args:
+        layers: a layer, and then the layers in it.
+    """
+    of_layers = [(x, x.trainable) for x in layers]
+    of_variables = [(x, x.trainable) for x in layers[0].variables]
+    try:
+        yield
+    finally:
+        for x, flag in [*of_layers, *of_variables]:
+            if x.trainable is not flag:  # of a layer, also sets those of what is inside
+                x.trainable = flag
 
 
 def unrecorded(layers: Sequence[Any]) -> contextlib.AbstractContextManager[None]:

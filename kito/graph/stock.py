@@ -9,9 +9,9 @@ from typing import Any
 import keras
 
 
-def is_stock(kind: type) -> bool:
-    """Whether the class is one of Keras' own, whose ``get_config()`` is complete."""
-    return kind.__module__.split(".")[0] == "keras"
+def is_stock(kind: Any) -> bool:
+    """Whether the class or function is one of Keras' own; its classes have a full configuration."""
+    return str(kind.__module__).split(".")[0] == "keras"
 
 
 @functools.cache

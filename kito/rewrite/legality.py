@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from kito.graph.ir import Node
+from kito.graph.ir import Node, Op
 from kito.rewrite.affine import LARGEST_SHIFT, Affine, Refused
 from kito.rewrite.numerics import check_range
 from kito.rewrite.transfer import transfer_of
@@ -66,6 +66,13 @@ def check_movable(node: Node) -> None:
             f"it returns {result.dtype} of shape {result.shape}, from {source.dtype} of shape "
             f"{source.shape}"
         )
+
+
+def check_changeable(op: Op) -> None:
+    """Raise Refused where the weights of a layer may not change, because it cannot be copied."""
+    inner = op.innermost
+    if inner.fixed is not None:
+        raise Refused(f"'{op.name}' ({inner.type_name}) stays as it is: {inner.fixed}")
 
 
 def check_holds(node: Node, affine: Affine) -> None:

@@ -13,7 +13,7 @@ import keras
 
 from kito.graph.ir import Node, Tensor
 from kito.rewrite.affine import Affine, Refused
-from kito.rewrite.legality import Affines, check_holds, check_movable
+from kito.rewrite.legality import Affines, check_changeable, check_holds, check_movable
 from kito.rewrite.plan import Absorption, Plan
 from kito.rewrite.transfer import Site, transfer_of
 from kito.rewrite.transfer.preconditions import check_bias_axis
@@ -139,6 +139,7 @@ class Propagation:
                     raise Refused(f"'{user.op.name}' takes it more than once") from None
                 self._sink_into(user, tensor, affine)
             else:
+                check_changeable(user.op)
                 self.plan.absorptions[user] = Absorption(affine, precedes=True, change=change)
 
     def _sink_into(self, user: Node, tensor: Tensor, affine: Affine) -> None:
@@ -219,6 +220,7 @@ class Propagation:
         if op.innermost.graph is not None:
             verb = "feeds" if precedes else "follows"
             raise Refused(f"it {verb} model '{op.name}', whose layers other calls may use")
+        check_changeable(op)
         if node.graph.is_output(node.outputs[0]) and len(op.innermost.calls()) > 1:
             raise Refused(f"'{op.name}' names an output of the model, and is called elsewhere too")
         source = node.data

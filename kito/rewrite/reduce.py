@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 
 from kito.errors import KitoError, UnsupportedModelError
-from kito.graph.build import build_model
+from kito.graph.build import Shared, build_model
 from kito.graph.ir import Graph, Op
+from kito.graph.limits import Limits, attempt
 from kito.rewrite.inline.sweep import read_inlined
 from kito.rewrite.outcome import Kept, KeptAffine, Outcome, Rewrite
 from kito.rewrite.passes import absorb_padding, collapse_linear, drop_identity, fold_batchnorm
@@ -45,6 +47,7 @@ def reduce(
     passes: Sequence[str] = DEFAULT_PASSES,
     target: str = "any",
     example_inputs: Any = None,
+    strict: bool = False,
 ) -> Reduction:
     """Make a model with fewer layers that computes the same outputs in inference.
 
@@ -56,6 +59,8 @@ def reduce(
             is faster only on one kind of device is done only for that one.
         example_inputs: a batch of inputs for a subclassed model that was never called, which builds
             it, or for one with several inputs of different dtypes. A functional model needs none.
+        strict: whether a layer that cannot be copied is an error. Otherwise both models share it,
+            and ``Reduction.shared`` names it.
 
     Returns:
         The :class:`Reduction`: the reduced model, every rewrite, and every affine that was kept,
@@ -63,29 +68,65 @@ def reduce(
 
     Raises:
         UnsupportedModelError: the model is not built, is subclassed and cannot be opened, was made
-            by ``tf_keras``, or has a layer that cannot be copied.
+            by ``tf_keras``, or, if ``strict``, has a layer that cannot be copied.
         KitoError: an argument is wrong.
     """
     start = time.perf_counter()
     check_model(model, "reduce()")
     _check_arguments(passes, target)
-    read = read_inlined(model, example_inputs, only_model=set(passes) <= {"fold_batchnorm"})
+
+    def run(limits: Limits) -> Reduction:
+        return _reduce(_Request(model, tuple(passes), target, example_inputs, strict), limits)
+
+    return replace(attempt(run), seconds=time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """The arguments of :func:`reduce`."""
+
+    model: Any
+    passes: tuple[str, ...]
+    target: str
+    example_inputs: Any
+    strict: bool
+
+
+def _reduce(request: _Request, limits: Limits) -> Reduction:
+    only_model = set(request.passes) <= {"fold_batchnorm"}
+    read = read_inlined(request.model, request.example_inputs, only_model, limits)
     graph = read.graph
     rewrites: list[Rewrite] = []
     kept: list[KeptAffine] = []
     precomputed: list[Op] = []
-    for name in passes:
-        outcome = _RUN[name](graph, target)
+    for name in request.passes:
+        outcome = _RUN[name](graph, request.target)
         rewrites += outcome.rewrites
         precomputed += outcome.precomputed
         if outcome.kept is not None:
             kept = outcome.kept
-    # A later pass may have removed an affine that an earlier one kept or precomputed.
-    left = sum(bool(op.calls()) for op in precomputed)
-    remaining = tuple(x.kept for x in kept if x.op.calls()) + _closed(read.closed, kept)
-    reduced = build_model(graph)
-    seconds = time.perf_counter() - start
-    return Reduction(model, reduced, tuple(rewrites), remaining, seconds, left, read.names)
+    reduced, shared = build_model(graph, limits=limits)
+    if request.strict and shared:
+        raise UnsupportedModelError(_refusal(request.model, shared))
+    return Reduction(
+        original=request.model,
+        model=reduced,
+        rewrites=tuple(rewrites),
+        kept=tuple(x.kept for x in kept if x.op.calls()) + _closed(read.closed, kept),
+        seconds=0.0,
+        # A later pass may have removed an affine that an earlier one kept or precomputed.
+        precomputed=sum(bool(op.calls()) for op in precomputed),
+        opened=read.names,
+        shared=shared,
+    )
+
+
+def _refusal(model: Any, shared: Sequence[Shared]) -> str:
+    layers = "; ".join(f"'{x.layer}' ({x.reason})" for x in shared)
+    return (
+        f"model '{model.name}' holds layers that cannot be copied: {layers}. Let get_config() "
+        "return every argument of __init__, or leave out strict: both models then share them"
+    )
 
 
 def _check_arguments(passes: Any, target: Any) -> None:
@@ -117,7 +158,7 @@ def reduce_keras_model(model: Any, verbose: bool = False) -> Any:
 
     Raises:
         UnsupportedModelError: the model is not built, is subclassed and cannot be opened, was made
-            by ``tf_keras``, or has a layer that cannot be copied.
+            by ``tf_keras``.
         KitoError: ``model`` is not a Keras model.
     """
     reduction = reduce(model)

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kito.graph.build import Shared
 from kito.graph.keras_internals import all_layers
 from kito.rewrite.outcome import Kept, Rewrite
 
@@ -28,6 +29,7 @@ class Reduction:
             ``Rescaling`` with two constant vectors.
         opened: names of the custom composite layers that were inlined: the reduced model calls the
             layers inside them itself.
+        shared: the layers that could not be copied, with the reason: both models use them.
     """
 
     original: Any
@@ -37,6 +39,7 @@ class Reduction:
     seconds: float
     precomputed: int = 0
     opened: tuple[str, ...] = ()
+    shared: tuple[Shared, ...] = ()
     layers: tuple[int, int] = field(init=False)
     parameters: tuple[int, int] = field(init=False)
     batchnorms: tuple[int, int] = field(init=False)
@@ -60,6 +63,7 @@ class Reduction:
             "batchnorms": list(self.batchnorms),
             "precomputed": self.precomputed,
             "opened": list(self.opened),
+            "shared": [asdict(x) for x in self.shared],
             "seconds": self.seconds,
             "rewrites": [
                 {"pass_name": x.pass_name, "layers": list(x.layers), "into": x.into}
@@ -89,6 +93,9 @@ class Reduction:
         if self.kept:
             lines.append(f"kept: {len(self.kept)}")
             lines += [f"  {kept.layer}: {kept.reason}" for kept in self.kept]
+        if self.shared:
+            lines.append(f"shared: {len(self.shared)}")
+            lines += [f"  {shared.layer}: {shared.reason}" for shared in self.shared]
         return "\n".join(lines)
 
 

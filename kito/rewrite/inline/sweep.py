@@ -11,6 +11,8 @@ import keras
 from kito.errors import UnsupportedModelError
 from kito.graph.functional import as_functional
 from kito.graph.ir import Graph, Op
+from kito.graph.keras_internals import all_layers
+from kito.graph.limits import Limit, Limits
 from kito.graph.names import free_name
 from kito.graph.read import Ops, read_graph
 from kito.rewrite.inline.body import read_body
@@ -35,20 +37,26 @@ class Inlined:
     closed: tuple[Op, ...] = ()
 
 
-def read_inlined(model: Any, example_inputs: Any = None, only_model: bool = False) -> Inlined:
+def read_inlined(
+    model: Any,
+    example_inputs: Any = None,
+    only_model: bool = False,
+    limits: Limits | None = None,
+) -> Inlined:
     """Read a model of any kind, and inline its composite layers.
 
     Args:
         model: a functional or Sequential model, or a subclassed one that was built.
         example_inputs: a batch of inputs, for a subclassed model that was not built.
         only_model: whether to inline only the model itself, where it is subclassed.
+        limits: what earlier attempts have found out.
 
     Raises:
         UnsupportedModelError: the model cannot be read, or is subclassed and cannot be inlined.
     """
     view = as_functional(model, example_inputs)
     graph = read_graph(view)
-    sweep = _Sweep(graph)
+    sweep = _Sweep(graph, limits or Limits())
     if view is not model:
         (node,) = (x for x in graph.nodes if not x.is_input)
         if sweep.inline(node.op, whole=True) is None:
@@ -61,12 +69,14 @@ def read_inlined(model: Any, example_inputs: Any = None, only_model: bool = Fals
         graph.model, graph.output_names = model, []
     if view is not model or not only_model:
         sweep.run()
+    for op in {node.op.innermost for inner in graph.graphs() for node in inner.nodes}:
+        op.fixed = sweep.limits.reason(Limit.FIXED, op.layer)
     return Inlined(graph, tuple(sweep.names), tuple(sweep.closed))
 
 
 class _Sweep:
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, limits: Limits) -> None:
+        self.graph, self.limits = graph, limits
         self.ops: Ops = {id(op.layer): op for inner in graph.graphs() for op in _ops(inner)}
         self.final_names: set[Op] = set(self.ops.values())
         self.names: list[str] = []
@@ -109,6 +119,9 @@ class _Sweep:
         try:
             if op.wrappers:
                 raise StaysClosed(f"'{op.wrappers[0].name}' wraps it")
+            for layer in all_layers(op.layer):
+                if (reason := self.limits.reason(Limit.CLOSED, layer)) is not None:
+                    raise StaysClosed(reason)
             bodies = [read_body(node, scratch, self.samples) for node in calls]
         except StaysClosed as reason:
             op.closed = str(reason)

@@ -295,7 +295,7 @@ def test_a_copy_in_float64_computes_in_float64(policy: str) -> None:
     inner = keras.Sequential([keras.Input((4, 4, 4)), L.Dense(5, name="dense", dtype=policy)])
     x = ops.cast(inner(x), "float32") + 0.1
     model = randomize(keras.Model(pixels, L.Dense(2, name="end", dtype="float32")(x)))
-    clone = build_model(read_graph(model), dtype="float64")
+    clone, _ = build_model(read_graph(model), dtype="float64")
     fed = np.random.default_rng(0).integers(0, 255, (2, 6, 6, 3)).astype("uint8")
     result = clone(fed)
     assert keras.backend.standardize_dtype(result.dtype) == "float64"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from kito.graph.ir import Graph, Node
 from kito.rewrite.affine import Refused
-from kito.rewrite.legality import Affines, check_size
+from kito.rewrite.legality import Affines, check_changeable, check_size
 from kito.rewrite.outcome import Rewrite
 from kito.rewrite.propagation import Propagation
 from kito.rewrite.transfer import transfer_of
@@ -33,6 +33,7 @@ def _sink_bias(affines: Affines, node: Node) -> str | None:
     op, source = node.op, node.data
     if source is None or op.innermost.graph is not None or len(op.innermost.calls()) > 1:
         return None
+    check_changeable(op)
     result = node.outputs[0]
     shift = transfer_of(op).own_shift(op, len(result.shape))
     if shift is None or not shift.shifts or op.layer.compute_dtype != result.dtype:
