@@ -29,7 +29,9 @@ from kito.graph.keras_internals import (
 )
 from kito.graph.keras_patches import dense_products
 from kito.graph.limits import Limit, LimitFound, Limits
+from kito.graph.live_copy import Copies, NotCopied
 from kito.graph.preserve import kept_attributes, kept_trainable
+from kito.graph.read import read_graph
 
 
 @dataclass(frozen=True)
@@ -155,14 +157,24 @@ class _Builder:
 
     def _copy(self, op: Op) -> Any:
         """A copy that was compared with the layer of ``op``, or else that layer."""
-        copy = copy_layer(op, self.dtype)
+        copy = copy_layer(op, self._copy_model, self.dtype)
         if op.weights or op.config:
             if copy.way is not Way.CLONE:
-                raise LimitFound(op.layer, Limit.FIXED, f"it cannot be copied: {copy.reason}")
+                raise LimitFound(op.layer, Limit.FIXED, copy.reason)
             return self._clone(op)
         if copy.way is Way.SHARED:
             self._share(op, copy)
         return copy.layer
+
+    def _copy_model(self, model: Any) -> Copies:
+        """The copies of a model and of its layers, which nothing in this graph calls."""
+        graph = read_graph(model)
+        builder = _Builder(self.dtype, self.limits, self.until_built)
+        copies = {id(model): (model, builder.model(graph, model.name))}
+        if builder.shared:
+            raise NotCopied(f"'{builder.shared[0].layer}' in model '{model.name}' is not copied")
+        builder.restore_trainable(graph, copies[id(model)][1])
+        return copies | {id(op.layer): (op.layer, x) for op, x in builder.layers.items()}
 
     def _share(self, op: Op, copy: Copy) -> None:
         within = [op.layer, *all_layers(op.layer)]
@@ -220,8 +232,7 @@ def _call(op: Op, layer: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         raise LimitFound(
             op.layer,
             Limit.UNTRUSTED,
-            f"the copy of layer '{layer.name}' ({type(layer).__name__}) cannot be called as the "
-            f"original was: {error}",
+            f"its copy cannot be called as it was: {error}",
         ) from error
 
 

@@ -95,18 +95,14 @@ class LayerClone:
         del self.layer.add_weight
         mismatch = find_mismatch(self.original, self.layer, self.changes)
         if mismatch is not None:
-            raise _not_cloned(
+            raise LimitFound(
                 self.original,
+                Limit.UNTRUSTED,
                 f"its get_config() loses {mismatch} in a layer created from it. Return it in "
                 "get_config()",
             )
         _copy_weights(self.original, self.layer, self.weights)
         copy_trainable(self.original, self.layer)
-
-
-def _not_cloned(layer: Any, why: str) -> LimitFound:
-    what = f"layer '{layer.name}' ({type(layer).__name__})"
-    return LimitFound(layer, Limit.UNTRUSTED, f"{what} cannot be copied: {why}")
 
 
 def _dtype(value: Any) -> str:
@@ -129,8 +125,9 @@ def _copy_weights(original: Any, clone: Any, changed: Mapping[str, Any]) -> None
     targets = [by_name[name] for name in names] if unique else clone.weights
     pairs = list(zip(original.weights, targets, strict=False))
     if len(original.weights) != len(clone.weights) or any(a.shape != b.shape for a, b in pairs):
-        raise _not_cloned(
+        raise LimitFound(
             original,
+            Limit.UNTRUSTED,
             f"it has weights of shapes {[tuple(x.shape) for x in original.weights]}, a layer "
             f"created from its get_config() has {[tuple(x.shape) for x in clone.weights]}",
         )

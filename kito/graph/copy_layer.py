@@ -26,7 +26,8 @@ from kito.graph.clone import LayerClone
 from kito.graph.clone_check import copy_trainable, find_mismatch
 from kito.graph.ir import Op, Tensor, map_tensors
 from kito.graph.keras_internals import all_layers, forget_calls
-from kito.graph.live_copy import copy_live
+from kito.graph.limits import LimitFound
+from kito.graph.live_copy import Copies, copy_live
 from kito.graph.preserve import restored
 from kito.graph.random_call import OPEN_SIZES, RTOL, draw_inputs, find_difference
 from kito.graph.stock import is_stock
@@ -41,6 +42,10 @@ class Way(Enum):
     CLONE = "created again from its configuration"
     LIVE = "the live object was copied"
     SHARED = "both models share it"
+
+
+WAYS = (Way.CLONE, Way.LIVE)
+"""The ways to copy a layer, in the order in which they are tried."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,12 @@ def is_trusted(op: Op) -> bool:
     )
 
 
-def copy_layer(op: Op, dtype: str | None = None) -> Copy:
+def copy_layer(op: Op, copy_model: Callable[[Any], Copies], dtype: str | None = None) -> Copy:
     """A built copy of the layer of ``op``, under the name of ``op``; or else the layer itself.
 
     Args:
         op: its calls say how the copy is built and run. Changes of passes are left out.
+        copy_model: copies a functional or Sequential model that the layer holds.
         dtype: replaces the dtype policies of the layer if they are float ones.
     """
     layer = op.layer
@@ -81,11 +87,15 @@ def copy_layer(op: Op, dtype: str | None = None) -> Copy:
     if trial.failure:
         return Copy(layer, Way.SHARED, trial.failure)
     failures: list[str] = []
-    for way, make in WAYS.items():
+    for way in WAYS:
         try:
-            copy = make(op, trial, dtype)
+            if way is Way.CLONE:
+                copy = _clone(op, trial, dtype)
+            else:
+                copy = copy_live(layer, op.name, copy_model, dtype)
         except Exception as error:  # whatever a custom class may raise
-            failures.append(" ".join(str(error).split()))
+            text = error.reason if isinstance(error, LimitFound) else str(error)
+            failures.append(" ".join(text.removeprefix(f"{_what(layer)} ").split()))
             continue
         problem = trial.find_problem(copy)
         if problem is None:
@@ -96,19 +106,15 @@ def copy_layer(op: Op, dtype: str | None = None) -> Copy:
     return Copy(layer, Way.SHARED, "; ".join(dict.fromkeys(failures)))
 
 
+def _what(layer: Any) -> str:
+    return f"layer '{layer.name}' ({type(layer).__name__})"
+
+
 def _clone(op: Op, trial: _Trial, dtype: str | None) -> Any:
     clone = LayerClone(op.layer, op.name, {}, {}, None, dtype)
     trial.call(clone.layer)
     clone.finish()
     return clone.layer
-
-
-def _copy(op: Op, trial: _Trial, dtype: str | None) -> Any:
-    return copy_live(op.layer, op.name, dtype)
-
-
-WAYS: dict[Way, Callable[[Op, _Trial, str | None], Any]] = {Way.CLONE: _clone, Way.LIVE: _copy}
-"""The ways to copy a layer, in the order in which they are tried."""
 
 
 @dataclass(frozen=True)

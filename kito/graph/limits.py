@@ -31,11 +31,13 @@ class LimitFound(UnsupportedModelError):
     Attributes:
         layer: the layer of the original model.
         limit: how to treat it.
+        reason: why, in words.
     """
 
-    def __init__(self, layer: Any, limit: Limit, message: str) -> None:
-        super().__init__(message)
-        self.layer, self.limit = layer, limit
+    def __init__(self, layer: Any, limit: Limit, reason: str) -> None:
+        what = f"layer '{layer.name}' ({type(layer).__name__})"
+        super().__init__(f"{what} cannot be copied: {reason}")
+        self.layer, self.limit, self.reason = layer, limit, reason
 
 
 @dataclass
@@ -63,4 +65,4 @@ def attempt(run: Callable[[Limits], _Result]) -> _Result:
             key = (error.limit, id(error.layer))
             if key in limits.found:
                 raise
-            limits.found[key] = str(error)
+            limits.found[key] = error.reason

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -38,12 +38,20 @@ class NotCopied(KitoError):
     """A live layer cannot be copied; the message says why."""
 
 
-def copy_live(original: Any, name: str, dtype: str | None = None) -> Any:
+Copies = dict[int, tuple[Any, Any]]
+"""By the id of an object: the object, which keeps the id taken, and its copy."""
+
+
+def copy_live(
+    original: Any, name: str, copy_model: Callable[[Any], Copies], dtype: str | None = None
+) -> Any:
     """A copy of a built layer, under another name, which shares no variable and no layer with it.
 
     Args:
         original: the layer. It is not changed.
         name: the name of the copy.
+        copy_model: copies a functional or Sequential model; returns the copies of it and of the
+            layers in it.
         dtype: replaces the original's dtype policy, and that of the layers in it, if those are
             float ones.
 
@@ -51,7 +59,7 @@ def copy_live(original: Any, name: str, dtype: str | None = None) -> Any:
         NotCopied: an attribute cannot be copied, and cannot be shared either.
     """
     try:
-        new = _Copier(dtype).copy(original, name)
+        new = _Copier(copy_model, dtype).copy(original, name)
     except NotCopied:
         raise
     except Exception as error:  # whatever a custom class may raise
@@ -61,15 +69,11 @@ def copy_live(original: Any, name: str, dtype: str | None = None) -> Any:
 
 
 class _Copier:
-    """Copies objects, each once.
+    """Copies objects, each once."""
 
-    Attributes:
-        copies: by the id of an object, the object, which keeps the id taken, and its copy.
-    """
-
-    def __init__(self, dtype: str | None) -> None:
-        self.dtype = dtype
-        self.copies: dict[int, tuple[Any, Any]] = {}
+    def __init__(self, copy_model: Callable[[Any], Copies], dtype: str | None) -> None:
+        self.copy_model, self.dtype = copy_model, dtype
+        self.copies: Copies = {}
 
     def copy(self, value: Any, where: str) -> Any:
         """The copy of an object; ``where`` names the object in messages."""
@@ -96,7 +100,11 @@ class _Copier:
 
     def _layer(self, original: Any, where: str) -> Any:
         if is_readable(original):
-            raise NotCopied(f"{where} is a functional or Sequential model")
+            self.copies |= self.copy_model(original)
+            return self.copies[id(original)][1]
+        if type(original) is keras.Sequential:  # it was never built
+            inside = [self.copy(x, f"{where}.{x.name}") for x in original.layers]
+            return self._register(original, keras.Sequential(inside, name=original.name))
         kind: Any = type(original)
         new = self._register(original, kind.__new__(kind))
         base = keras.Model if isinstance(original, keras.Model) else keras.Layer

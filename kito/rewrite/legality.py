@@ -72,7 +72,9 @@ def check_changeable(op: Op) -> None:
     """Raise Refused where the weights of a layer may not change, because it cannot be copied."""
     inner = op.innermost
     if inner.fixed is not None:
-        raise Refused(f"'{op.name}' ({inner.type_name}) stays as it is: {inner.fixed}")
+        raise Refused(
+            f"'{op.name}' ({inner.type_name}) cannot be copied, and stays as it is: {inner.fixed}"
+        )
 
 
 def check_holds(node: Node, affine: Affine) -> None:

@@ -187,39 +187,6 @@ def test_custom_objects_that_are_not_registered() -> None:
     assert_same(model, reduction.model)
 
 
-def test_a_layer_that_forgets_an_argument_is_an_error() -> None:
-    class Forgetful(keras.layers.Layer):
-        def __init__(self, factor: float = 1.0, **kwargs: Any) -> None:
-            super().__init__(**kwargs)
-            self.factor = factor
-
-        def call(self, x: Any) -> Any:
-            return x * self.factor
-
-        def get_config(self) -> dict[str, Any]:
-            return super().get_config()
-
-    x = keras.Input((3,))
-    model = keras.Model(x, Forgetful(3.0, name="mine")(x))
-    with pytest.raises(kito.UnsupportedModelError, match=r"'mine'.*loses 'factor', which is 3\.0"):
-        kito.reduce(model)
-
-
-def test_a_layer_that_cannot_be_created_again_says_so() -> None:
-    class Needy(keras.layers.Layer):
-        def __init__(self, table: Any, **kwargs: Any) -> None:
-            super().__init__(**kwargs)
-            self.table = table
-
-        def call(self, x: Any) -> Any:
-            return x
-
-    x = keras.Input((3,))
-    model = keras.Model(x, Needy({"a": object()}, name="mine")(x))
-    with pytest.raises(kito.UnsupportedModelError, match=r"layer 'mine' \(Needy\).*get_config"):
-        kito.reduce(model)
-
-
 # ---- the original -----------------------------------------------------------------------------
 
 

@@ -851,16 +851,6 @@ def test_a_nested_model_that_is_known_is_not_read_twice() -> None:
         assert all(node.graph in graphs and node in node.graph.nodes for node in op.nodes)
 
 
-def test_a_closed_layer_that_cannot_be_copied_says_both() -> None:
-    class Silent(Custom):
-        def get_config(self) -> dict[str, Any]:
-            return {"name": self.name}
-
-    layer = Silent(lambda self, x: tf.nn.relu(self.dense(x)), name="block")
-    with pytest.raises(kito.UnsupportedModelError, match=r"get_config.*it stays closed: its call"):
-        kito.reduce(around(layer))
-
-
 # ---- as real code is written ---------------------------------------------------------------------
 
 
