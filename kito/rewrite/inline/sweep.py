@@ -17,9 +17,10 @@ from kito.graph.names import free_name
 from kito.graph.read import Ops, read_graph
 from kito.rewrite.inline.body import read_body
 from kito.rewrite.inline.commit import adopt, splice
-from kito.rewrite.inline.composites import is_composite, is_promising
+from kito.rewrite.inline.composites import holds_affine, is_composite, is_promising
 from kito.rewrite.inline.reasons import StaysClosed
 from kito.rewrite.inline.verify import Samples
+from kito.rewrite.transfer.registry import can_be_affine
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Inlined:
     Attributes:
         graph: its calls, those in inlined layers included.
         names: the names of the layers that were inlined, in order.
-        closed: the layers that stay closed although a pass might rewrite something in them.
+        closed: the layers that stay closed although there is an affine in them.
     """
 
     graph: Graph
@@ -86,6 +87,9 @@ class _Sweep:
     def run(self) -> None:
         """Inline every layer that can be, and then those inside."""
         seen: set[Op] = set()
+        affines_outside = any(
+            can_be_affine(type(op.layer)) for x in self.graph.graphs() for op in _ops(x)
+        )
         waiting = list(dict.fromkeys(op for x in self.graph.graphs() for op in _ops(x)))
         while waiting:
             op = waiting.pop(0).innermost
@@ -95,11 +99,13 @@ class _Sweep:
             # A layer that was inlined may be called again inside of another.
             if op.closed is not None or not op.calls() or not is_composite(op.layer):
                 continue
-            if not (is_promising(op.layer) or isinstance(op.layer, keras.Model)):
+            model = isinstance(op.layer, keras.Model)
+            if not (model or is_promising(op.layer, affines_outside)):
                 continue
             inner = self.inline(op)
             if inner is None:
-                self.closed.append(op)
+                if holds_affine(op.layer):
+                    self.closed.append(op)
                 continue
             self.names += [] if op.name in self.names else [op.name]
             waiting[:0] = inner

@@ -68,6 +68,21 @@ def has_transfer(kind: type) -> bool:
     return kind in _TRANSFERS or keras_name(kind) in _BY_NAME
 
 
+def can_be_affine(kind: type) -> bool:
+    """Whether layers of this type may be an affine: the registered transfer has a rule for it."""
+    return _overrides(kind, "affine", "affine_at", "affine_of_call")
+
+
+def can_end_in_affine(kind: type) -> bool:
+    """Whether layers of this type may end with an affine, as LayerNormalization does."""
+    return _overrides(kind, "own_affine")
+
+
+def _overrides(kind: type, *methods: str) -> bool:
+    transfer = type(_TRANSFERS.get(kind) or _BY_NAME.get(keras_name(kind)) or _NOTHING)
+    return any(getattr(transfer, name) is not getattr(Transfer, name) for name in methods)
+
+
 class _Subclass(Transfer):
     """Refuses everything for a subclass of a registered type, and says why."""
 

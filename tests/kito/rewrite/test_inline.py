@@ -376,7 +376,7 @@ def test_a_product_with_a_constant_before_a_layer_that_stays_closed() -> None:
     model = around(block)
     reduction = kito.reduce(model)
     assert reduction.opened == ("block",)
-    assert [x.layer for x in reduction.kept] == ["block.raw"]
+    assert "block.raw" in [x.name for x in reduction.model.layers]
     assert_same(model, reduction.model)
 
 
@@ -760,21 +760,22 @@ def test_a_subclassed_model_of_several_arguments() -> None:
         kito.reduce(model)
 
 
-def test_a_closed_layer_without_a_normalization_says_so_too() -> None:
+@pytest.mark.parametrize("inner", [L.Rescaling(2.0), L.Dense(4)], ids=lambda x: x.name)
+def test_a_closed_layer_says_so_where_there_is_an_affine_in_it(inner: Any) -> None:
     class Choice(L.Layer):
         def __init__(self, **kwargs: Any) -> None:
             super().__init__(**kwargs)
-            self.dropout = L.Dropout(0.5)
+            self.inner = inner
 
         def call(self, x: Any) -> Any:
-            return self.dropout(x) if ops.max(x) > 0 else x
+            return self.inner(x) if ops.max(x) > 0 else x
 
         def compute_output_shape(self, shape: Any) -> Any:
             return shape
 
-    (kept,) = kito.reduce(around(Choice(name="block"))).kept
-    assert kept.layer == "block"
-    assert kept.reason == "it stays closed: its call() decides by the values of tensors"
+    kept = [(x.layer, x.reason) for x in kito.reduce(around(Choice(name="block"))).kept]
+    reason = "it stays closed: its call() decides by the values of tensors"
+    assert kept == ([("block", reason)] if isinstance(inner, L.Rescaling) else [])
 
 
 def test_a_closed_layer_leaves_no_calls_behind() -> None:
