@@ -767,6 +767,9 @@ def test_a_closed_layer_says_so_where_there_is_an_affine_in_it(inner: Any) -> No
             super().__init__(**kwargs)
             self.inner = inner
 
+        def build(self, shape: Any) -> None:
+            self.inner.build(shape)
+
         def call(self, x: Any) -> Any:
             return self.inner(x) if ops.max(x) > 0 else x
 
