@@ -66,9 +66,12 @@ class Copy:
 def is_trusted(op: Op) -> bool:
     """Whether the configuration of a layer is complete: it and all layers in it are Keras' own.
 
-    What a ``TimeDistributed`` wraps has an op of its own.
+    What a ``TimeDistributed`` wraps has an op of its own. Operations and models, whose calls are in
+    a graph, need no configuration.
     """
     layer = op.layer
+    if not isinstance(layer, keras.Layer) or op.graph is not None:
+        return True
     return is_stock(type(layer)) and (
         op.inner is not None or all(is_stock(type(x)) for x in all_layers(layer))
     )

@@ -23,14 +23,17 @@ class Tensor:
     Attributes:
         users: the calls that take it, one entry per use: twice for a call that takes it twice.
         mask: the Keras mask that accompanies it; None if there is none.
+        measured: the shape that it had in a run of the model on two random samples; None if there
+            was no such run. Where several sizes are open, they may depend on each other.
     """
 
-    __slots__ = ("dtype", "index", "mask", "node", "shape", "users")
+    __slots__ = ("dtype", "index", "mask", "measured", "node", "shape", "users")
 
     def __init__(self, node: Node, index: int, shape: tuple[int | None, ...], dtype: str) -> None:
         self.node, self.index, self.shape, self.dtype = node, index, shape, dtype
         self.users: list[Node] = []
         self.mask: Any = None
+        self.measured: tuple[int, ...] | None = None
 
 
 class Op:

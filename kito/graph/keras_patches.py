@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from kito.graph.keras_internals import PRODUCT, RESHAPE
+from kito.graph.stock import is_stock
 
 _OPERATORS = {
     f"__{side}{name}__": operation
@@ -34,7 +35,9 @@ def extended_symbolic_calls() -> Iterator[None]:
     - ``variable * tensor``, which Keras passes to the backend, is recorded like
       ``tensor * variable``;
     - ``reshape(x, (shape(x)[0], ..))``, where the batch size is None, is recorded with -1 for it;
-    - products with constants are dense, as with :func:`dense_products`.
+    - products with constants are dense, as with :func:`dense_products`;
+    - a custom layer whose own rule for the shape of its output fails, because it does not take an
+      argument that ``call`` takes, say, gets Keras' rule, which runs its ``call``.
     """
     with contextlib.ExitStack() as stack:
         for name, operation in _OPERATORS.items():
@@ -44,7 +47,23 @@ def extended_symbolic_calls() -> Iterator[None]:
             _replaced(RESHAPE, "symbolic_call", _reshape_unknown_size(RESHAPE.symbolic_call))
         )
         stack.enter_context(dense_products())
+        symbolic_call = _by_running_call(keras.Layer.symbolic_call)
+        stack.enter_context(_replaced(keras.Layer, "symbolic_call", symbolic_call))
         yield
+
+
+def _by_running_call(original: Callable[..., Any]) -> Any:
+    """The ``symbolic_call`` of layers, with Keras' general rule where a rule of their own fails."""
+
+    def symbolic_call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return original(self, *args, **kwargs)
+        except Exception:
+            if is_stock(type(self)):
+                raise
+            return keras.Operation.compute_output_spec(self, *args, **kwargs)
+
+    return symbolic_call
 
 
 @contextlib.contextmanager

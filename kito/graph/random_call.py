@@ -34,8 +34,10 @@ def draw_inputs(
 
 
 def _draw(tensor: Tensor, size: int, rng: np.random.Generator) -> np.ndarray | None:
-    shape = tuple(size if n is None else n for n in tensor.shape[1:])
-    shape = (*(_BATCH if n is None else n for n in tensor.shape[:1]), *shape)
+    shape = tensor.measured
+    if shape is None:
+        batch = (_BATCH if n is None else n for n in tensor.shape[:1])
+        shape = (*batch, *(size if n is None else n for n in tensor.shape[1:]))
     if "float" in tensor.dtype:
         values = rng.normal(0, 1, shape)
         return values.astype("float32" if tensor.dtype == "bfloat16" else tensor.dtype)

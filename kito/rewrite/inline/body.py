@@ -5,12 +5,15 @@ A body is a graph of its own. Nothing here changes the graph of the model or the
 
 from __future__ import annotations
 
+from typing import Any
+
 from keras import Layer, tree
 
 from kito.graph.ir import Graph, Node
 from kito.graph.keras_patches import extended_symbolic_calls
 from kito.graph.preserve import StateChanged
 from kito.graph.read import Ops
+from kito.graph.stock import trains_by_default
 from kito.graph.trace import trace
 from kito.rewrite.inline.held_weights import hold_weights
 from kito.rewrite.inline.reasons import StaysClosed, tracing_failure
@@ -49,11 +52,25 @@ def read_body(node: Node, scratch: Ops, samples: Samples) -> Graph:
         raise StaysClosed("its results have other dtypes than the calls inside of it return")
     if any(x.mask is not None for x in results):
         raise StaysClosed("it makes a mask")
+    _leave_out_defaults(body)
     problem = hold_weights(body, layer, unrecorded)
-    problem = problem or check_same_outputs(node, body, samples)
     if problem:
         raise StaysClosed(problem)
+    check_same_outputs(node, body, samples)
     return body
+
+
+def _leave_out_defaults(body: Graph) -> None:
+    """Leave out ``training=False`` where it is what a call does without it.
+
+    The trace sets it for every call, but a model that is built of these calls runs in inference by
+    itself, and a custom layer's rule for the shape of its output may not take the argument.
+    """
+    for node in body.nodes:
+        kind: Any = type(node.op.layer)
+        is_layer = issubclass(kind, Layer)
+        if is_layer and node.kwargs.get("training") is False and not trains_by_default(kind):
+            del node.kwargs["training"]
 
 
 def _check_call(node: Node) -> None:

@@ -11,16 +11,55 @@ from kito.errors import describe
 from kito.graph.interpret import Interpreter
 from kito.graph.ir import Graph, Node, Tensor
 from kito.graph.keras_internals import all_layers
+from kito.graph.measure import measure_shapes
 from kito.graph.preserve import preserved
 from kito.graph.random_call import OPEN_SIZES, draw_inputs, find_difference
 from kito.graph.stock import is_stock
-
-Samples = dict[Node, tuple[list[Any], list[Any]]]
-"""By call, the tensors that it was run on, and the tensors that it returned."""
+from kito.rewrite.inline.reasons import StaysClosed
 
 
-def check_same_outputs(node: Node, inside: Graph, samples: Samples) -> str | None:
-    """Run a call as a whole, then the calls inside it; returns what differs, or None.
+class Samples:
+    """What calls were run on, and what they returned.
+
+    Args:
+        graph: the outermost graph of the model.
+
+    Attributes:
+        runs: by call, (inputs, outputs), each a list of tensors.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.runs: dict[Node, tuple[list[Any], list[Any]]] = {}
+
+    def run(self, node: Node) -> tuple[list[Any], list[Any]]:
+        """Run a call of a layer on random inputs; returns (inputs, outputs).
+
+        Raises:
+            StaysClosed: it cannot be run on random inputs.
+        """
+        problem = ""
+        for size in (*OPEN_SIZES, None):
+            if size is None and not (_has_open_sizes(node) and measure_shapes(self.graph)):
+                break
+            values = draw_inputs(node.inputs, size or 0, np.random.default_rng(0))
+            if values is None:
+                dtypes = [x.dtype for x in dict.fromkeys(node.inputs)]
+                raise StaysClosed(f"no random inputs of dtype {dtypes} can show what it does")
+            try:
+                with preserved([node.op.layer, *all_layers(node.op.layer)]):
+                    return list(values.values()), Interpreter(node.graph).run_node(node, values)
+            except Exception as error:  # whatever a layer or the backend may raise
+                problem = f"it cannot be run on random inputs: {describe(error)}"
+        raise StaysClosed(problem)
+
+
+def _has_open_sizes(node: Node) -> bool:
+    return any(x.measured is None and None in x.shape[1:] for x in node.inputs)
+
+
+def check_same_outputs(node: Node, inside: Graph, samples: Samples) -> None:
+    """Run a call as a whole, then the calls inside it.
 
     No layer is run as a whole more than once: running the inside of a layer also runs the layers in
     it, and what those returned is recorded in ``samples``.
@@ -30,34 +69,20 @@ def check_same_outputs(node: Node, inside: Graph, samples: Samples) -> str | Non
         inside: what the layer computes; the ops in it call the layer's own layers.
         samples: of the calls that were run before. The entry of ``node`` is used and removed;
             those of the calls in ``inside`` are added.
+
+    Raises:
+        StaysClosed: they differ, or one of them cannot be run.
     """
-    layer = node.op.layer
-    given, returned = samples.pop(node, ([], []))
-    if given and len(given) == len(inside.inputs):
-        return _compare(inside, given, returned, samples)
-    rng = np.random.default_rng(0)
-    problem = ""
-    for size in OPEN_SIZES:
-        values = draw_inputs(node.inputs, size, rng)
-        if values is None:
-            dtypes = [x.dtype for x in dict.fromkeys(node.inputs)]
-            return f"no random inputs of dtype {dtypes} can show what it does"
-        try:
-            with preserved([layer, *all_layers(layer)]):
-                returned = Interpreter(node.graph).run_node(node, values)
-        except Exception as error:  # whatever a layer or the backend may raise
-            problem = f"it cannot be run on random inputs: {describe(error)}"
-            continue
-        return _compare(inside, list(values.values()), returned, samples)
-    return problem
-
-
-def _compare(inside: Graph, given: list[Any], expected: list[Any], samples: Samples) -> str | None:
+    given, returned = samples.runs.pop(node, ([], []))
+    if not given or len(given) != len(inside.inputs):
+        given, returned = samples.run(node)
     try:
         actual = _Recorder(inside, samples).run(given)
     except Exception as error:  # whatever a layer or the backend may raise
-        return f"its inside cannot be run by itself: {describe(error)}"
-    return find_difference(expected, actual, "its inside")
+        raise StaysClosed(f"its inside cannot be run by itself: {describe(error)}") from error
+    difference = find_difference(returned, actual, "its inside")
+    if difference is not None:
+        raise StaysClosed(difference)
 
 
 class _Recorder(Interpreter):
@@ -71,5 +96,5 @@ class _Recorder(Interpreter):
         results = super().run_node(node, values)
         if not is_stock(type(node.op.layer)):
             given = [values[x] for x in dict.fromkeys(node.inputs)]
-            self.samples[node] = (given, results)
+            self.samples.runs[node] = (given, results)
         return results

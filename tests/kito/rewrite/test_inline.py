@@ -18,6 +18,7 @@ from kito_models import RTOL, assert_same, randomize
 import kito
 from kito.graph.keras_internals import all_layers
 from kito.rewrite.inline import sweep
+from kito.rewrite.inline.reasons import StaysClosed
 from kito.rewrite.transfer import registry
 
 L = keras.layers
@@ -820,10 +821,10 @@ def test_a_failed_attempt_never_touches_shared_ops(monkeypatch: pytest.MonkeyPat
     model = randomize(keras.Model(x, Custom(call, setup, name="block")(nested(each(shared(x))))))
     seen: list[list[tuple[int, int]]] = []
 
-    def fails(node: Any, *others: Any) -> str:
+    def fails(node: Any, *others: Any) -> None:
         ops = {x.op for graph in node.graph.graphs() for x in graph.nodes}
         seen.append(sorted((len(x.nodes), len(x.wrappers)) for x in ops))
-        return "it failed"
+        raise StaysClosed("it failed")
 
     expected = kito.reduce(model)
     assert expected.opened == ("block",)
