@@ -248,3 +248,24 @@ def test_an_artifact_that_the_original_could_not_be_either(repository: Repositor
     result.stdout.fnmatch_lines(
         ["kito.yaml:3: odd: artifact?keras?: *original's fault*'twice' (Lambda)*saved_model*"]
     )
+
+
+def test_the_output_holds_nothing_of_the_backends_own(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    folder = repository(
+        """
+        version: 1
+        models:
+          small: {source: "nets:net", weights: random, artifacts: [keras]}
+          lost: {source: "nets:broken"}
+        """
+    )
+    result = folder.runpytest_subprocess("--kito-check", "-s", "-k", "small or reduction")
+    result.assert_outcomes(passed=3, failed=1, deselected=2)
+    result.stdout.fnmatch_lines(["kito.yaml:4: lost: reduction: *the weights are lost*"])
+    assert not str(result.stderr)
+    assert not str(result.stderr)
+    result.stdout.no_fnmatch_line("*Warning*")
+    result.stdout.no_fnmatch_line("*absl*")
