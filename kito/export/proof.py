@@ -88,10 +88,21 @@ def prove(path: Path, artifact_format: str, baseline: Baseline) -> Proof:
             what = f"'{path.name}' cannot be loaded by {info.engine}"
             why = advice(info, original, baseline.custom_objects)
             raise failure(what, error, why, path.parent) from error
+        _check_inputs(interface, inputs, info)
         _check_batch_sizes(loaded, functional, inputs, info)
         comparison = compare_with(original, loaded.model, inputs, baseline.criteria)
         precision = loaded.precision or _least_precise(original)
         return Proof(comparison, loaded.engine_version, precision)
+
+
+def _check_inputs(interface: Interface, inputs: Inputs, info: FormatInfo) -> None:
+    """Exported files have no optional inputs."""
+    missing = [name for name in interface.inputs if name not in inputs]
+    if missing and info.name != "keras":
+        raise KitoError(
+            f"a file that is run by {info.engine} takes every input: give data for {missing}, "
+            f"which the model may leave out. {workaround(info)}"
+        )
 
 
 def _check_batch_sizes(

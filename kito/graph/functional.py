@@ -193,5 +193,8 @@ def _sample_shape(array: Any) -> tuple[int | None, ...]:
 
 
 def _dtype(array: Any) -> str:
-    dtype = str(keras.backend.standardize_dtype(getattr(array, "dtype", "float32")))
+    given = getattr(array, "dtype", "float32")
+    if isinstance(given, np.dtype) and given.kind in "OSU":
+        return "string"
+    dtype = str(keras.backend.standardize_dtype(given))
     return str(keras.config.floatx()) if dtype == "float64" else dtype

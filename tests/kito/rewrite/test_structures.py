@@ -16,6 +16,9 @@ import pytest
 from kito_models import randomize
 
 import kito
+from kito.export.artifact import write_artifact
+from kito.export.proof import Baseline
+from kito.runtime.inputs import resolve_inputs
 
 L = keras.layers
 RNG = np.random.default_rng(0)
@@ -171,5 +174,16 @@ def test_reduced_compared_saved_and_loaded_as_it_is_called(name: str, tmp_path: 
     keras.tree.assert_same_structure(reduction.model.output, model.output)
     reduction.model.save(tmp_path / "reduced.keras")
     for other in (reduction.model, keras.models.load_model(tmp_path / "reduced.keras")):
-        comparison = kito.compare(model, other, inputs)
+        comparison = kito.compare(model, other, inputs, reference="float64")
         assert comparison.passed, comparison.message()
+
+
+def test_an_optional_input_that_is_left_out_is_timed_but_not_exported(tmp_path: Path) -> None:
+    model, inputs = optional(False)
+    reduced = kito.reduce(model).model
+    assert kito.measure_speedup(model, reduced, inputs, batch_size=2, budget_s=0.2).ratio > 0
+    baseline = Baseline(model, resolve_inputs(model, inputs))
+    with pytest.raises(
+        kito.KitoError, match=r"TensorFlow takes every input: give data for \['b'\]"
+    ):
+        write_artifact(reduced, baseline, tmp_path, "net", "saved_model")
