@@ -21,6 +21,17 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: ``1 model``, ``2 models``.
+
+    Args:
+        count: the number, 0 or more.
+        one: what follows the number 1; it may be more than a noun: ``model does not fit``.
+        many: what follows any other number; None for ``one`` with an *s*.
+    """
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """``did you mean 'a' or 'b'? ``; empty if no known name is similar to ``name``."""
     # A very long name is no typing mistake, and comparing it is slow.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import tree
 
-from kito.errors import KitoError
+from kito.errors import KitoError, counted
 from kito.graph.keras_internals import has_single_output_layer, output_names
 from kito.runtime.batch import Inputs, sample_count
 from kito.runtime.engine import LoadedFile
@@ -55,8 +55,8 @@ def _check_samples(name: str, values: np.ndarray, batch: Inputs) -> None:
     count = sample_count(batch)
     if values.ndim == 0 or len(values) != count:
         raise KitoError(
-            f"output '{name}' has the shape {values.shape} for {count} samples: its first axis "
-            "must hold the samples. Leave the output out of the model that is compared"
+            f"output '{name}' has the shape {values.shape} for {counted(count, 'sample')}: its "
+            "first axis must hold the samples. Leave the output out of the model that is compared"
         )
 
 
@@ -88,7 +88,10 @@ class Difference:
             if wrong and not self.faulty:
                 bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
                 self.worst_sample = self._seen + int(bad.argmax())
-                self.faulty = f"{wrong} of {values.size} values of {whose} are NaN or infinite"
+                of = f"of {counted(values.size, 'value')} of {whose}"
+                self.faulty = counted(
+                    wrong, f"{of} is NaN or infinite", f"{of} are NaN or infinite"
+                )
         if self.integral != (b.dtype.kind in "biu") and not self.faulty:
             self.faulty = f"the original's are {a.dtype}, the reduced model's {b.dtype}"
         if self.faulty:

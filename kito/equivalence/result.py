@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kito.equivalence.departure import Departure
+from kito.errors import counted
 
 SENSITIVITY = 100
 """How many times the allowed difference an output must vary by across samples."""
@@ -115,7 +116,12 @@ class Comparison:
         """The result for people, a line for each fact."""
         if self.passed:
             how = "within rounding of float64" if self.within_rounding else "within tolerance"
-            same = f"{len(self.outputs)} outputs of {self.samples} samples are the same, {how}"
+            samples = counted(self.samples, "sample")
+            same = counted(
+                len(self.outputs),
+                f"output of {samples} is the same, {how}",
+                f"outputs of {samples} are the same, {how}",
+            )
             if self.error_vs_float64 is None:
                 return same
             own, other = self.error_vs_float64

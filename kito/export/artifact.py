@@ -18,8 +18,9 @@ from kito.errors import KitoError
 from kito.export.failure import failure
 from kito.export.files import sha256, sync
 from kito.export.formats.interface import Interface
-from kito.export.formats.names import available_format
-from kito.export.proof import Baseline, prove
+from kito.export.formats.names import FormatInfo, available_format
+from kito.export.own_file import advice, own_difference
+from kito.export.proof import Baseline, Proof, prove
 from kito.graph.functional import as_functional
 
 
@@ -83,12 +84,11 @@ def write_artifact(
             info.implementation().write(model, path, name, interface)
         except Exception as error:
             what = f"'{model.name}' cannot be written as {info.name}"
-            raise failure(what, error, info, scratch) from error
+            why = advice(info, baseline.original, baseline.custom_objects)
+            raise failure(what, error, why, scratch) from error
         proof = prove(path, info.name, baseline)
         if not proof.comparison.passed:
-            raise ArtifactDiffersError(
-                f"'{target.name}', run by {info.engine}, differs: {proof.comparison.message()}"
-            )
+            raise ArtifactDiffersError(_difference(target, info, baseline, proof))
         digest, size = sha256(path), path.stat().st_size
         try:
             sync(path)
@@ -105,6 +105,16 @@ def write_artifact(
         engine_version=proof.engine_version,
         precision=proof.precision,
     )
+
+
+def _difference(target: Path, info: FormatInfo, baseline: Baseline, proof: Proof) -> str:
+    text = f"'{target.name}', run by {info.engine}, differs: {proof.comparison.message()}"
+    if info.name != "keras":
+        return text
+    fault = own_difference(
+        baseline.original, baseline.inputs, baseline.criteria, baseline.custom_objects
+    )
+    return f"{text}\n{fault}" if fault else text
 
 
 @contextmanager

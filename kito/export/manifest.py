@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kito.errors import KitoError, describe
+from kito.errors import KitoError, counted, describe
 from kito.export.files import copy_file, sha256, to_json, write_text
 from kito.export.formats.names import FORMAT_NAMES
 
@@ -182,7 +182,7 @@ def file_problems(folder: Path, entry: Mapping[str, Any]) -> list[str]:
     if not path.is_file():
         return ["is missing"]
     if path.stat().st_size != entry["bytes"]:
-        return [f"has {path.stat().st_size} bytes, {entry['bytes']} were proved"]
+        return [f"has {counted(path.stat().st_size, 'byte')}, {entry['bytes']} were proved"]
     if sha256(path) != entry["sha256"]:
         return ["is not what was proved, its SHA-256 differs"]
     return []

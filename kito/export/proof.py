@@ -16,6 +16,7 @@ from kito.export.failure import failure, workaround
 from kito.export.formats.base import LoadedArtifact
 from kito.export.formats.interface import Interface
 from kito.export.formats.names import FormatInfo, available_format
+from kito.export.own_file import advice
 from kito.graph.functional import as_functional
 from kito.graph.keras_internals import all_layers
 from kito.runtime.batch import Inputs, sample_count
@@ -85,11 +86,23 @@ def prove(path: Path, artifact_format: str, baseline: Baseline) -> Proof:
             )
         except Exception as error:
             what = f"'{path.name}' cannot be loaded by {info.engine}"
-            raise failure(what, error, info, path.parent) from error
+            why = advice(info, original, baseline.custom_objects)
+            raise failure(what, error, why, path.parent) from error
+        _check_inputs(interface, inputs, info)
         _check_batch_sizes(loaded, functional, inputs, info)
         comparison = compare_with(original, loaded.model, inputs, baseline.criteria)
         precision = loaded.precision or _least_precise(original)
         return Proof(comparison, loaded.engine_version, precision)
+
+
+def _check_inputs(interface: Interface, inputs: Inputs, info: FormatInfo) -> None:
+    """Exported files have no optional inputs."""
+    missing = [name for name in interface.inputs if name not in inputs]
+    if missing and info.name != "keras":
+        raise KitoError(
+            f"a file that is run by {info.engine} takes every input: give data for {missing}, "
+            f"which the model may leave out. {workaround(info)}"
+        )
 
 
 def _check_batch_sizes(
@@ -103,7 +116,8 @@ def _check_batch_sizes(
         try:
             counts = [len(values) for values in run(loaded.model, batch)]
         except KitoError as error:
-            raise failure(f"{info.engine} cannot run it", error, info, Path()) from error
+            what = f"{info.engine} cannot run it"
+            raise failure(what, error, workaround(info), Path()) from error
         if any(count != size for count in counts):
             raise KitoError(
                 f"'{loaded.model.name}', run by {info.engine}, returns {counts} samples for "

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kito.errors import counted
+
 Array = np.ndarray[Any, Any]
 """Weights of any shape and dtype."""
 
@@ -110,7 +112,7 @@ class Affine:
                 f"it works on axis {self.axis}; the channels of '{name}' are on axis {axis}"
             )
         if len(self.scale) != channels:
-            raise Refused(f"it has {len(self.scale)} channels, '{name}' has {channels}")
+            raise Refused(f"it has {counted(len(self.scale), 'channel')}, '{name}' has {channels}")
         return self
 
     def then(self, after: Affine) -> Affine:

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kito.errors import counted
 from kito.graph.build import Shared
 from kito.graph.keras_internals import all_layers
 from kito.rewrite.outcome import Kept, Rewrite
@@ -82,11 +83,18 @@ class Reduction:
         if self.opened:
             lines.append(f"  opened: {', '.join(self.opened)}")
         if self.precomputed:
-            lines.append(f"  {self.precomputed} of the batchnorms are a Rescaling now")
+            lines.append(
+                "  "
+                + counted(
+                    self.precomputed,
+                    "of the batchnorms is a Rescaling now",
+                    "of the batchnorms are a Rescaling now",
+                )
+            )
         names = list(dict.fromkeys(rewrite.pass_name for rewrite in self.rewrites))
         for name in names:
             done = [rewrite for rewrite in self.rewrites if rewrite.pass_name == name]
-            lines.append(f"{name}: {len(done)} rewrites")
+            lines.append(f"{name}: {counted(len(done), 'rewrite')}")
             for rewrite in done:
                 into = f" -> {rewrite.into}" if rewrite.into else ""
                 lines.append(f"  {', '.join(rewrite.layers) or 'a bias'}{into}")

@@ -39,7 +39,7 @@ def samples_at_once(inputs: Inputs, most: int) -> int:
     The memory that a network takes grows with the size of its inputs. The result is at least 8:
     NASNetLarge, the largest common network, takes some 9 GB for eight images of 331 x 331.
     """
-    each = sum(int(values[0].size) for values in inputs.values())
+    each = sum(int(np.size(values[0])) for values in inputs.values())
     return min(most, max(8, 1_000_000 // max(each, 1)))
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import tree
 
-from kito.errors import KitoError
+from kito.errors import KitoError, counted
 from kito.graph.functional import as_functional
 from kito.runtime.batch import Inputs, input_tensors, optional_inputs
 from kito.runtime.random_inputs import random_inputs
@@ -34,9 +35,9 @@ def resolve_inputs(
     Args:
         model: a built model.
         inputs: None for :func:`kito.runtime.random_inputs.random_inputs`; an array, a sequence of
-            arrays in the model's order, or a dict by name; the path of an ``.npz`` file of arrays
-            by name (or of one array, for a model of one input); or a function that returns any of
-            these.
+            arrays in the model's order, a dict by name, or any structure of arrays that the model
+            itself is called with; the path of an ``.npz`` file of arrays by name (or of one array,
+            for a model of one input); or a function that returns any of these.
         samples: number of random samples.
         seed: seed of the random samples.
         shape: by input name, the sizes of random samples without the batch, where the model leaves
@@ -82,13 +83,18 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 def _check(model: Any, inputs: Any) -> Inputs:
     tensors = input_tensors(model)
     names = list(tensors)
-    if isinstance(inputs, Mapping):
+    structured = _by_structure(model, names, inputs)
+    if structured is not None:
+        given = structured
+    elif isinstance(inputs, Mapping):
         given = dict(inputs)
         if len(names) == 1 and len(given) == 1:
             given = {names[0]: next(iter(given.values()))}
     elif isinstance(inputs, list | tuple) and len(names) > 1:
         if len(inputs) != len(names):
-            raise KitoError(f"{len(inputs)} inputs given, the model takes {len(names)}: {names}")
+            raise KitoError(
+                f"{counted(len(inputs), 'input')} given, the model takes {len(names)}: {names}"
+            )
         given = dict(zip(names, inputs, strict=True))
     else:
         one = inputs[0] if isinstance(inputs, list | tuple) and len(inputs) == 1 else inputs
@@ -96,7 +102,7 @@ def _check(model: Any, inputs: Any) -> Inputs:
             raise KitoError(f"one input given, the model takes {len(names)}: {names}")
         given = {names[0]: one}
     optional = optional_inputs(model)
-    given = {name: x for name, x in given.items() if x is not None or name not in optional}
+    given = {name: x for name, x in given.items() if x is not None}
     missing = [x for x in names if x not in given and x not in optional]
     unknown = [x for x in given if x not in names]
     if missing or unknown:
@@ -117,6 +123,47 @@ def _check(model: Any, inputs: Any) -> Inputs:
     return checked
 
 
+def _by_structure(model: Any, names: list[str], inputs: Any) -> dict[str, Any] | None:
+    """Inputs by name from the structure that the model is called with; None if they differ.
+
+    Names of inputs go before the keys of a dict that the model is called with.
+    """
+    by_name = isinstance(inputs, Mapping) and set(inputs) <= set(names)
+    nested = isinstance(inputs, Mapping) and any(isinstance(x, Mapping) for x in inputs.values())
+    if isinstance(model, keras.Sequential) or (by_name and not nested):
+        return None
+    try:
+        leaves = [_at(path, model.input, inputs) for path, _ in tree.flatten_with_path(model.input)]
+    except LookupError:
+        return None
+    return dict(zip(names, leaves, strict=True))
+
+
+def _at(path: Sequence[Any], structure: Any, given: Any) -> Any:
+    """What ``given`` has at the path of a leaf of ``structure``.
+
+    A list may stand for a tuple and the reverse. A key of a dict may be missing: None is there,
+    which only optional inputs may be.
+
+    Raises:
+        LookupError: ``given`` is structured in another way.
+    """
+    for key in path:
+        if given is None:
+            return None
+        if isinstance(structure, Mapping):
+            fits = isinstance(given, Mapping) and set(given) <= set(structure)
+        else:
+            fits = isinstance(given, list | tuple) and len(given) == len(structure)
+        if not fits:
+            raise LookupError(key)
+        structure = structure[key]
+        given = given.get(key) if isinstance(given, Mapping) else given[key]
+    if isinstance(given, Mapping):
+        raise LookupError(path)
+    return given
+
+
 def _check_one(name: str, tensor: Any, given: Any) -> np.ndarray:
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     try:
@@ -124,6 +171,8 @@ def _check_one(name: str, tensor: Any, given: Any) -> np.ndarray:
     except ValueError as error:
         raise KitoError(f"input '{name}' is not an array: {error}") from error
     wanted = tuple(tensor.shape)
+    if values.ndim == len(wanted) - 1 and wanted[-1] == 1:
+        values = values[..., np.newaxis]  # as Keras does
     if values.ndim != len(wanted) or any(
         w is not None and w != g for w, g in zip(wanted[1:], values.shape[1:], strict=False)
     ):
@@ -133,9 +182,12 @@ def _check_one(name: str, tensor: Any, given: Any) -> np.ndarray:
         )
     if wanted[0] is not None and len(values) % wanted[0]:
         raise KitoError(
-            f"input '{name}' has {len(values)} samples, the model takes batches of {wanted[0]}"
+            f"input '{name}' has {counted(len(values), 'sample')}, the model takes batches of "
+            f"{wanted[0]}"
         )
     if dtype == "string":
+        if values.dtype.kind not in "OSU":
+            raise KitoError(f"input '{name}' is of dtype {values.dtype}, the model takes strings")
         return values
     target = np.dtype("float32" if dtype == "bfloat16" else dtype)
     if values.dtype.kind not in "biuf" or (values.dtype.kind == "f" and target.kind != "f"):

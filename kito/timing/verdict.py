@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from kito.errors import counted
 from kito.timing.protocol import Pairs, Question
 from kito.timing.statistics import least_for
 
@@ -52,8 +53,9 @@ def explain(pairs: Pairs, question: Question) -> str:
         return f"at most {pairs.high:.3f}x as fast {sure}, which is below the minimum {minimum:g}"
     if count < least_for((1 - confidence) / 2):
         why = (
-            f"only {count} pairs of calls fit into the budget of {budget_s:g} s, too few for an "
-            f"interval of {confidence:.0%}: raise budget_s or use a smaller batch_size"
+            f"only {counted(count, 'pair of calls fits', 'pairs of calls fit')} into the budget of "
+            f"{budget_s:g} s, too few for an interval of {confidence:.0%}: raise "
+            "budget_s or use a smaller batch_size"
         )
     elif in_the_noise(minimum, floor):
         why = (
@@ -63,8 +65,8 @@ def explain(pairs: Pairs, question: Question) -> str:
         )
     else:
         why = (
-            f"the minimum {minimum:g} lies within the interval {span} after {count} pairs and "
-            f"{budget_s:g} s: the machine is too noisy, or the speed-up too close to the minimum, "
-            "to tell; raise budget_s or use a quieter machine"
+            f"the minimum {minimum:g} lies within the interval {span} after "
+            f"{counted(count, 'pair')} and {budget_s:g} s: the machine is too noisy, or the "
+            "speed-up too close to the minimum, to tell; raise budget_s or use a quieter machine"
         )
     return f"inconclusive, which does not mean too slow: {why}"

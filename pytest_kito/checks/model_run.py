@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from kito.errors import KitoError
+from kito.runtime.quiet import without_deprecations
 from pytest_kito.checks.phases import PhaseClock
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class ModelRun:
     def _once(self, stage: str, make: Callable[[], T], phase: str) -> T:
         if stage not in self._done:
             try:
-                with self.clock.measure(phase):
+                with self.clock.measure(phase), without_deprecations():
                     self._done[stage] = make()
             except KitoError as error:
                 self._done[stage] = error

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from kito.errors import counted
 from pytest_kito.checks.model_run import ModelRun
 from pytest_kito.checks.outcome import CheckFailed, CheckSkipped
 from pytest_kito.config.problems import quoted
@@ -107,7 +108,7 @@ def _message(estimate: SpeedupEstimate, data: dict[str, Any]) -> str:
     lines = [
         estimate.explanation,
         f"measured: {estimate.ratio:.3f}x, interval [{estimate.low:.3f}, {estimate.high:.3f}], "
-        f"noise floor {estimate.noise_floor:.3f}, {estimate.pairs} pairs at batch "
+        f"noise floor {estimate.noise_floor:.3f}, {counted(estimate.pairs, 'pair')} at batch "
         f"{estimate.batch_size} on {quoted(estimate.device.name)}",
     ]
     return "\n".join([*lines, *data["warnings"]])

@@ -5,7 +5,6 @@ Exit codes: 0 yes, 1 no (a check said no), 2 wrong use.
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -28,8 +27,6 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; print an error as one line on standard error."""
-    # Set before TensorFlow starts: its log messages do not belong in the output.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         app()
     except KitoError as error:

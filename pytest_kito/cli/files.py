@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from kito.errors import counted
+from kito.runtime.quiet import import_keras
 from pytest_kito.cli.answers import Json, answer
 
 
@@ -26,7 +28,7 @@ def init() -> None:
     from pytest_kito.config.starter import write_starter
 
     path, count = write_starter(Path.cwd())
-    typer.echo(f"wrote {path.name} with {count} models; now run: pytest --kito-check")
+    typer.echo(f"wrote {path.name} with {counted(count, 'model')}; now run: pytest --kito-check")
 
 
 def verify(
@@ -43,6 +45,7 @@ def verify(
     from kito.export.manifest import verify as verify_files
 
     if run:
+        import_keras()
         from pytest_kito.artifacts.verify import verify_by_running
 
         with redirect_stdout(sys.stderr):

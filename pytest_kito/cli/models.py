@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from kito.errors import KitoError
+from kito.errors import KitoError, counted
 from kito.export.formats.names import FORMAT_NAMES, split_file_name
 from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
+from kito.runtime.quiet import import_keras
 from pytest_kito.cli.answers import Json, answer
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def reduce(
     as_json: Json = False,
 ) -> None:
     """Reduce a model, and write it if its outputs are the same."""
+    import_keras()
     from kito.equivalence.compare import compare
     from kito.export.artifact import ArtifactDiffersError, write_artifact
     from kito.export.proof import Baseline
@@ -85,6 +87,7 @@ def explain(
     model: Model, passes: Passes = _DEFAULT, target: Target = "any", as_json: Json = False
 ) -> None:
     """Say what is rewritten in a model, what is kept, and why."""
+    import_keras()
     reduction = _reduce(model, passes, target)
     answer(reduction.to_dict(), reduction.summary(), as_json)
 
@@ -99,6 +102,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare the outputs of two models."""
+    import_keras()
     from kito.equivalence import compare as comparison
 
     result = comparison.compare(_load(a), _load(b), data, samples=samples, rtol=rtol, atol=atol)
@@ -123,6 +127,7 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     as_json: Json = False,
 ) -> None:
     """Measure how many times as fast B is as A."""
+    import_keras()
     from kito.rewrite.reduce import reduce as reduce_model
     from kito.runtime.devices import prepare
     from kito.timing.speedup import measure_speedup
@@ -143,7 +148,8 @@ def bench(  # noqa: PLR0913 - each is an option of the command
         f"{estimate.ratio:.3f}x as fast, {estimate.confidence:.0%} interval [{estimate.low:.3f}, "
         f"{estimate.high:.3f}], noise floor {estimate.noise_floor:.3f}\n"
         f"{estimate.original_ms[0]:.3f} ms -> {estimate.reduced_ms[0]:.3f} ms, median of "
-        f"{estimate.pairs} pairs at batch {estimate.batch_size} on '{estimate.device.name}'"
+        f"{counted(estimate.pairs, 'pair')} at batch {estimate.batch_size} on "
+        f"'{estimate.device.name}'"
     )
     if estimate.predict_ms is not None:
         text += f"\n{estimate.predict_ms:.3f} ms with predict, which is not part of the ratio"

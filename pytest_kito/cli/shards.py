@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kito.errors import KitoError
+from kito.errors import KitoError, counted
 from kito.export.files import to_json, write_text
 from pytest_kito.cli.answers import NO, Json, answer
 
@@ -65,7 +65,8 @@ def merge_artifacts(
         names = merge_folders(directories, output)
     except OSError as error:
         raise KitoError(f"{output} cannot be filled: {error}") from error
-    text = f"{output} holds the {len(names)} artifacts of {len(directories)} directories"
+    text = f"{output} holds the {counted(len(names), 'artifact')} of "
+    text += counted(len(directories), "directory", "directories")
     answer({"files": names}, text, as_json)
 
 

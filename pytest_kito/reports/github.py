@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kito.errors import KitoError
+from kito.errors import KitoError, counted
 from pytest_kito.reports import cells, sentences
 from pytest_kito.reports.results import Finding, ModelResult, Results
 
@@ -62,7 +62,8 @@ def summary(results: Results, limit: int = LIMIT) -> str:
     rows = _fitting(["\n".join(_rows(model)) for model in models], limit // 2 - _size(opening))
     blocks = [opening, "\n".join([_HEAD, *rows])]
     if len(rows) < len(models):
-        blocks.append(f"{len(models) - len(rows)} more models do not fit into this table.")
+        left = counted(len(models) - len(rows), "more model does not", "more models do not")
+        blocks.append(f"{left} fit into this table.")
     if notes := _fitting(_notes(results), limit // 4):
         blocks.append("\n".join(notes))
     used = sum(_size(block) + 2 for block in blocks)
@@ -70,9 +71,9 @@ def summary(results: Results, limit: int = LIMIT) -> str:
     shown = _fitting(details, limit - _NOTE - used)
     blocks += shown
     if len(shown) < len(details):
+        left = counted(len(details) - len(shown), "more model is not", "more models are not")
         blocks.append(
-            f"{len(details) - len(shown)} more models are not shown: the summary of a step holds "
-            "1 MiB. The JSON report has all of them."
+            f"{left} shown: the summary of a step holds 1 MiB. The JSON report has all of them."
         )
     text = "\n\n".join(blocks) + "\n\n"
     if _size(text) > limit:
@@ -100,7 +101,7 @@ def _character(character: str) -> str:
 def _opening(results: Results) -> str:
     passed = sum(model.passed for model in results.models)
     sign = _SIGN["passed" if results.passed else "failed"]
-    lines = [f"## {sign} pytest-kito: {passed} of {len(results.models)} models passed"]
+    lines = [f"## {sign} pytest-kito: {passed} of {counted(len(results.models), 'model')} passed"]
     machine = sentences.machine(results)
     if results.interrupted:
         lines.append("The session was interrupted: these are the results until then.")
@@ -156,7 +157,8 @@ def _details(model: ModelResult) -> str:
     parts = ["\n".join(lines)] if lines else []
     kept = sentences.kept(model)
     if kept:
-        title = escape(f"{model.name}: {len(kept)} kept as they are")
+        number = counted(len(kept), "kept as it is", "kept as they are")
+        title = escape(f"{model.name}: {number}")
         listed = "\n".join(f"- **{escape(layer)}**: {escape(reason)}" for layer, reason in kept)
         # GitHub reads Markdown between HTML tags only with empty lines around it.
         parts.append(f"<details><summary>{title}</summary>\n\n{listed}\n\n</details>")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kito.errors import counted
+
 _COLUMNS = "model", "layers", "norms", "parameters", "difference / scale", "speed-up", "result"
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|~#@:"} | {"\n": " ", "\r": " "})
 
@@ -24,7 +26,11 @@ def summary(report: Mapping[str, Any]) -> str:
 def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     models = report["models"]
     failed = sum(not model["passed"] for model in models)
-    verdict = "passed" if report["passed"] else f"{failed} of {len(models)} models did not pass"
+    verdict = (
+        "passed"
+        if report["passed"]
+        else f"{failed} of {counted(len(models), 'model')} did not pass"
+    )
     yield f"### kito: {verdict}\n"
     yield f"| {' | '.join(_COLUMNS)} |"
     yield f"| --- |{' ---: |' * (len(_COLUMNS) - 2)} --- |"

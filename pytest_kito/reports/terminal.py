@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from kito.errors import counted
 from pytest_kito.reports import cells, sentences
 from pytest_kito.reports.results import ModelResult, Results
 
@@ -116,7 +117,7 @@ def _kept(model: ModelResult) -> Iterator[list[Piece]]:
     kept = sentences.kept(model)
     if not kept:
         return
-    yield [(f"{model.name}: {len(kept)} kept as they are", "")]
+    yield [(f"{model.name}: {counted(len(kept), 'kept as it is', 'kept as they are')}", "")]
     for layer, reason in kept[:_KEPT_SHOWN]:
         yield [(f"  - {layer}: {reason}", "")]
     if len(kept) > _KEPT_SHOWN:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kito.errors import KitoError
+from kito.runtime.quiet import import_keras
 from pytest_kito.artifacts.publish import staging_folder
 from pytest_kito.checks.model_run import ModelRun
 from pytest_kito.checks.phases import IMPORT, PhaseClock, Stopwatch
@@ -146,6 +147,7 @@ class Gate:
     def _import(self) -> None:
         """Import the core with Keras and its backend; a phase of its own, as it takes seconds."""
         with self.clock.measure(IMPORT):
+            import_keras()
             import kito.export.artifact
             import kito.rewrite.reduce
             import kito.runtime.devices

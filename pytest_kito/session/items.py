@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kito.errors import KitoError
+from kito.runtime.quiet import without_deprecations
 from pytest_kito.checks.check import check_artifact, check_equivalence, check_reduction
 from pytest_kito.checks.declared import declared_checks
 from pytest_kito.checks.outcome import CheckFailed, CheckSkipped
@@ -74,7 +75,11 @@ class CheckItem(pytest.Item):
         self.gate.clock.take()  # discard the time of the user's own tests
         self.progress = Progress(self.config, f"{self.spec.name}: {self.name}")
         try:
-            with self.progress, self.gate.clock.announcing(self.progress.phase):
+            with (
+                self.progress,
+                self.gate.clock.announcing(self.progress.phase),
+                without_deprecations(),
+            ):
                 self.finding.data = self.check()
         except CheckSkipped as skip:
             self._note("skipped", str(skip), skip.data)

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from kito.errors import counted
+
 EVERY_S = 0.5
 _SAVE, _RESTORE, _CLEAR = "\0337", "\0338", "\033[K"
 
@@ -38,7 +40,7 @@ class Progress:
     def pairs(self, count: int) -> None:
         """Show how many pairs were timed; at most every :data:`EVERY_S` seconds."""
         if self._on and monotonic() >= self._next:
-            self._show(f"{self._what}: {count} pairs")
+            self._show(f"{self._what}: {counted(count, 'pair')}")
             self._next = monotonic() + EVERY_S
 
     def __enter__(self) -> Progress:

@@ -6,6 +6,7 @@ the file mean nothing.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +18,7 @@ from kito.export.formats.base import LoadedArtifact
 from kito.export.formats.exporting import export
 from kito.export.formats.interface import Interface
 from kito.runtime.engine import LoadedFile
+from kito.runtime.quiet import filtered_stderr
 
 _SIGNATURE = "serving_default"
 
@@ -31,6 +33,9 @@ def load(path: Path, scratch: Path, interface: Interface, custom_objects: Any) -
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path))
+    # LiteRT logs here which delegate it has created. An error will come again when it runs.
+    with filtered_stderr(), contextlib.suppress(RuntimeError):
+        interpreter.allocate_tensors()
     signature = interpreter.get_signature_list()[_SIGNATURE]
     takes = signature["inputs"]
     interface.check(path.name, takes, signature["outputs"])

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kito.errors import counted
 from kito.graph.ir import Op
 from kito.rewrite.affine import Affine, Refused
 from kito.rewrite.channels import is_channels_first
@@ -66,9 +67,13 @@ def check_positive(affine: Affine, reason: str, zero: bool = False) -> None:
     """
     valid = affine.scale >= 0 if zero else affine.scale > 0
     if not np.all(valid):
-        wrong, count = np.count_nonzero(~valid), len(valid)
+        wrong, count = int(np.count_nonzero(~valid)), len(valid)
         kind = "not negative" if zero else "positive"
-        where = f"{wrong} of {count} channels are not" if count > 1 else "it is not"
+        where = (
+            counted(wrong, f"of {count} channels is not", f"of {count} channels are not")
+            if count > 1
+            else "it is not"
+        )
         raise Refused(f"{reason}; the scale passes only where it is {kind}: {where}")
 
 

@@ -61,11 +61,17 @@ class TensorFlow:
 
         def call() -> None:
             with tf.device(f"/{kind.upper()}:0"):
-                tree.map_structure(lambda x: tf.identity(tf.convert_to_tensor(x)), arguments)
+                tensors = self._tensors(arguments)
+                tree.map_structure(lambda x: None if x is None else tf.identity(x), tensors)
             if kind == "gpu":
                 tf.test.experimental.sync_devices()
 
         return call
+
+    def _tensors(self, arguments: Any) -> Any:
+        """Arrays as tensors; an optional input that is left out is None."""
+        convert = self._tf.convert_to_tensor
+        return tree.map_structure(lambda x: None if x is None else convert(x), arguments)
 
     def compiled_call(
         self, model: keras.Model, arguments: Any, kind: str, jit: bool = False
@@ -84,7 +90,7 @@ class TensorFlow:
                 "CUDA_VISIBLE_DEVICES=-1 before the model is built"
             )
         with tf.device(f"/{kind.upper()}:0"):
-            batch = tree.map_structure(tf.convert_to_tensor, arguments)
+            batch = self._tensors(arguments)
         function = tf.function(lambda batch: model(batch, training=False), jit_compile=jit)
         function.get_concrete_function(batch)
         if kind == "cpu":  # the call returns when the result is there

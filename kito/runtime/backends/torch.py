@@ -55,7 +55,9 @@ class Torch:
         return call
 
     def _place(self, arguments: Any, kind: str) -> Any:
-        def place(array: np.ndarray) -> Any:
+        def place(array: np.ndarray | None) -> Any:
+            if array is None:  # an optional input that is left out
+                return None
             return self._torch.tensor(array, device="cpu" if kind == "cpu" else "cuda")
 
         return tree.map_structure(place, arguments)

@@ -746,19 +746,59 @@ def test_a_subclassed_model_that_fails_on_its_example() -> None:
         kito.reduce(Network(), example_inputs=np.ones((2, 3), "float32"))
 
 
-def test_a_subclassed_model_of_several_arguments() -> None:
-    class Two(keras.Model):
-        def __init__(self) -> None:
-            super().__init__(name="two")
-            self.dense = L.Dense(4)
+class Two(keras.Model):
+    def __init__(self) -> None:
+        super().__init__(name="two")
+        self.dense, self.bn = L.Dense(4), L.BatchNormalization()
 
-        def call(self, a: Any, b: Any) -> Any:
-            return self.dense(a) + b
+    def call(self, a: Any, b: Any) -> Any:
+        return self.bn(self.dense(a)) + b
 
+
+class KeywordOnly(Two):
+    def build(self, a_shape: Any, b_shape: Any) -> None:
+        self.dense.build(a_shape)
+        self.bn.build((None, 4))
+
+    def call(self, a: Any, *, b: Any, training: Any, **more: Any) -> Any:
+        return self.bn(self.dense(a), training=training) + b
+
+
+TWO = [np.eye(3, n, dtype="float32") for n in (3, 4)]
+
+
+@pytest.mark.parametrize("examples", [TWO, tuple(TWO), {"b": TWO[1], "a": TWO[0]}])
+def test_a_subclassed_model_of_several_arguments(examples: Any) -> None:
     model = Two()
-    model(np.ones((2, 4), "float32"), np.ones((2, 4), "float32"))
-    with pytest.raises(kito.UnsupportedModelError, match=r"takes several tensors.*list or dict"):
+    model(*TWO)
+    randomize(model)
+    reduction = kito.reduce(model, example_inputs=examples)
+    assert reduction.batchnorms == (1, 0)
+    assert [x.name for x in reduction.model.inputs] == ["a", "b"]
+    expected, got = np.asarray(model(*TWO)), np.asarray(reduction.model(TWO))
+    assert np.allclose(expected, got, atol=1e-5)
+    for inputs in (None, TWO, {"a": TWO[0], "b": TWO[1]}):
+        assert kito.compare(model, reduction.model, inputs).passed
+
+
+def test_a_subclassed_model_that_was_built_for_several_arguments() -> None:
+    model = KeywordOnly()
+    model(TWO[0], b=TWO[1], training=False)
+    randomize(model)
+    reduction = kito.reduce(model)
+    assert reduction.batchnorms == (1, 0)
+    assert kito.compare(model, reduction.model, TWO).passed
+
+
+def test_several_arguments_that_are_unknown() -> None:
+    model = Two()
+    model(*TWO)
+    with pytest.raises(
+        kito.UnsupportedModelError, match=r"takes several tensors \(a, b\).*list or"
+    ):
         kito.reduce(model)
+    with pytest.raises(kito.UnsupportedModelError, match="a list of these, or as a dict by these"):
+        kito.reduce(model, example_inputs=TWO[:1])
 
 
 @pytest.mark.parametrize("inner", [L.Rescaling(2.0), L.Dense(4)], ids=lambda x: x.name)

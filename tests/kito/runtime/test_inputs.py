@@ -118,7 +118,7 @@ def test_what_does_not_fit_is_refused(inputs: Any, message: str) -> None:
 @pytest.mark.parametrize(
     "inputs, message",
     [
-        ([np.zeros((2, 4, 4, 3))], r"1 inputs given, the model takes 2: \['image', 'words'\]"),
+        ([np.zeros((2, 4, 4, 3))], r"1 input given, the model takes 2: \['image', 'words'\]"),
         ([np.zeros((2, 4, 4, 3)), np.zeros((3, 5), int)], "differ in the number of samples"),
         ([np.zeros((2, 4, 4, 3)), np.full((2, 5), 0.5)], "'words' is of dtype float64"),
         ([np.zeros((2, 4, 4, 3)), np.full((2, 5), 2**40)], "'words' holds values that int32"),
@@ -127,6 +127,39 @@ def test_what_does_not_fit_is_refused(inputs: Any, message: str) -> None:
 def test_what_does_not_fit_two_inputs(inputs: Any, message: str) -> None:
     with pytest.raises(KitoError, match=message):
         resolve_inputs(two(), inputs)
+
+
+def nest() -> Any:
+    a, b, c = (keras.Input((2,), name=name, optional=name == "c") for name in "abc")
+    return keras.Model({"pair": (a, [b]), "more": {"c": c}}, L.Add()([a, b]))
+
+
+def test_the_structure_that_the_model_is_called_with() -> None:
+    a, b, c = (np.full((3, 2), value, "float32") for value in (1, 2, 3))
+    for given in (
+        {"pair": (a, [b]), "more": {"c": c}},
+        {"more": {"c": c}, "pair": [a, (b,)]},  # a list for a tuple, and the reverse
+        {"c": c, "b": b, "a": a},
+    ):
+        fed = resolve_inputs(nest(), given)
+        assert {name: values[0, 0] for name, values in fed.items()} == {"a": 1, "b": 2, "c": 3}
+    for given in ({"pair": (a, [b])}, {"pair": (a, [b]), "more": {"c": None}}):
+        assert set(resolve_inputs(nest(), given)) == {"a", "b"}
+    for wrong in ({"pair": (a, [b, c])}, {"pair": (a, b)}, {"pair": (a, [b]), "other": c}):
+        with pytest.raises(KitoError, match="inputs are named"):
+            resolve_inputs(nest(), wrong)
+    with pytest.raises(KitoError, match=r"missing \['b'\]"):
+        resolve_inputs(nest(), {"pair": (a, None)})
+
+
+def test_strings_are_given_as_data() -> None:
+    words = keras.Input((1,), dtype="string", name="words")
+    model = keras.Model(words, L.StringLookup(vocabulary=["a"])(words))
+    for given in (["a", "b"], [["a"], ["b"]], np.array([["a"], ["b"]], object)):
+        fed = resolve_inputs(model, {"words": given})
+        assert np.asarray(model(call_arguments(model, fed))).tolist() == [[1], [0]]
+    with pytest.raises(KitoError, match="'words' is of dtype float64, the model takes strings"):
+        resolve_inputs(model, np.zeros((2, 1)))
 
 
 def test_files_that_are_no_arrays(tmp_path: Path) -> None:

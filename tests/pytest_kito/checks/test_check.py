@@ -221,3 +221,51 @@ def test_a_subclassed_model(repository: Repository) -> None:
     (model,) = json.loads((folder.path / "report.json").read_text())["models"]
     assert model["reduction"]["opened"] == ["block_0", "block_1"]
     assert (folder.path / "out" / "own.keras").is_file()
+
+
+ODD = """
+import keras
+
+
+def odd():
+    image = keras.Input((4,), name="image")
+    x = keras.layers.Lambda(lambda t: 2.0 * t, name="twice")(image)
+    return keras.Model(image, keras.layers.Dense(2, name="scores")(x))
+"""
+
+
+def test_an_artifact_that_the_original_could_not_be_either(repository: Repository) -> None:
+    folder = repository(
+        """
+        version: 1
+        models:
+          odd: {source: "nets:odd", artifacts: [keras, saved_model]}
+        """
+    )
+    (folder.path / "nets.py").write_text(ODD)
+    result = run(folder, "-k", "artifact")
+    result.assert_outcomes(passed=1, failed=1, deselected=2)
+    result.stdout.fnmatch_lines(
+        ["kito.yaml:3: odd: artifact?keras?: *original's fault*'twice' (Lambda)*saved_model*"]
+    )
+
+
+def test_the_output_holds_nothing_of_the_backends_own(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    folder = repository(
+        """
+        version: 1
+        models:
+          small: {source: "nets:net", weights: random, artifacts: [keras]}
+          lost: {source: "nets:broken"}
+        """
+    )
+    result = folder.runpytest_subprocess("--kito-check", "-s", "-k", "small or reduction")
+    result.assert_outcomes(passed=3, failed=1, deselected=2)
+    result.stdout.fnmatch_lines(["kito.yaml:4: lost: reduction: *the weights are lost*"])
+    assert not str(result.stderr)
+    assert not str(result.stderr)
+    result.stdout.no_fnmatch_line("*Warning*")
+    result.stdout.no_fnmatch_line("*absl*")

@@ -286,6 +286,23 @@ def test_schema_and_version_need_no_keras() -> None:
             assert json.loads(done.stdout)["$schema"].endswith("2020-12/schema")
 
 
+def test_standard_error_holds_nothing_but_what_is_wrong(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    code = "from pytest_kito.cli.app import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "compare", "model.keras", "missing.keras"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert not done.stdout
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("kito: source 'missing.keras'")
+
+
 def test_every_command_has_help() -> None:
     assert len(app.registered_commands) == 11
     assert all(command.callback and command.callback.__doc__ for command in app.registered_commands)

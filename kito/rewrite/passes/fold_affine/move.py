@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kito.graph.ir import Node
 from kito.rewrite.affine import Affine, Refused
 from kito.rewrite.legality import Affines, check_holds, check_movable, check_size, fits_stream
@@ -39,7 +41,7 @@ def move(affines: Affines, node: Node, option: Option, compose: bool) -> str | N
         propagation = Propagation(affines, compose, streams=streams)
         try:
             for member in group:
-                plan_move(propagation, member, hoisted, option.sunk)
+                plan_move(propagation, member, hoisted, option.sunk, group)
         except Refused:
             if group is groups[-1]:
                 raise
@@ -55,13 +57,30 @@ def move(affines: Affines, node: Node, option: Option, compose: bool) -> str | N
 
 
 def plan_move(
-    propagation: Propagation, node: Node, hoisted: Affine | None, sunk: Affine | None
+    propagation: Propagation,
+    node: Node,
+    hoisted: Affine | None,
+    sunk: Affine | None,
+    together: Sequence[Node] = (),
 ) -> None:
-    """Plan to hoist one part of the affine of a call and to sink another; raises Refused."""
+    """Plan to hoist one part of the affine of a call and to sink another.
+
+    Args:
+        propagation: what is planned so far.
+        node: the call.
+        hoisted: what the layers before it absorb; None for nothing.
+        sunk: what the layers after it absorb; None for nothing.
+        together: the calls that are moved with this one, or not at all.
+
+    Raises:
+        Refused: it cannot be moved.
+    """
     check_movable(node)
     source, result = node.data, node.outputs[0]
     assert source is not None
-    if node.graph.is_output(result) and len(node.op.calls()) > 1:
+    # An Identity is to have the name of the layer, which must not be called any more.
+    stays = not set(node.op.calls()) <= {node, *together}
+    if node.graph.is_output(result) and stays:
         raise Refused("it names an output of the model, and is called elsewhere too")
     propagation.start(node)
     if hoisted is not None:

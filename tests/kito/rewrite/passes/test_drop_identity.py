@@ -1,4 +1,4 @@
-"""Layers that do nothing in inference are dropped; those that name an output stay."""
+"""Layers that do nothing in inference are dropped; the names of outputs are kept."""
 
 from __future__ import annotations
 
@@ -69,12 +69,36 @@ def test_dropout_that_is_called_in_training_mode_stays() -> None:
     assert "Dropout" in names(kito.reduce(model).model)
 
 
-def test_an_output_keeps_its_layer_and_name() -> None:
+@pytest.mark.parametrize("layer", [L.Dropout, L.GaussianNoise], ids=lambda layer: layer.__name__)
+def test_an_output_keeps_its_name_in_an_identity(layer: Any) -> None:
     x = keras.Input((4,))
-    model = keras.Model(x, L.Dropout(0.5, name="result")(L.Dense(2)(x)))
-    reduced = kito.reduce(model).model
-    assert reduced.output_names == ["result"]
-    assert_same(model, reduced)
+    y, shared = L.Dense(2, name="first")(x), layer(0.5, name="shared")
+    results = [layer(0.5, name="one")(y), shared(y), shared(L.Dense(3)(y)), y]
+    model = randomize(keras.Model(x, results))
+    reduction = kito.reduce(model)
+    assert {x.layers for x in reduction.rewrites} == {("one",), ("shared",)}
+    assert layer.__name__ not in names(reduction.model)
+    assert reduction.model.output_names == model.output_names
+    assert_same(model, reduction.model)
+    again = kito.reduce(reduction.model)
+    assert not again.rewrites
+    assert again.model.output_names == model.output_names
+    assert again.layers == (len(reduction.model.layers),) * 2
+
+
+def test_an_output_whose_layer_has_to_stay() -> None:
+    x = keras.Input((4,))
+    y, trained = L.Dense(2)(x), L.Dropout(0.5, name="trained")
+    results = [
+        L.Dropout(0.5, name="of_input")(x),
+        L.Identity(name="plain")(y),
+        L.Activation("linear", name="linear")(y),
+        trained(y),
+        L.ReLU(name="more")(trained(y, training=True)),
+    ]
+    reduction = kito.reduce(keras.Model(x, results), passes=("drop_identity",))
+    assert not reduction.rewrites
+    assert reduction.model.output_names == ["of_input", "plain", "linear", "trained", "more"]
 
 
 def test_a_sequential_never_becomes_empty() -> None:

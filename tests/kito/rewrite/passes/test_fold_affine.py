@@ -188,6 +188,29 @@ def test_a_shared_layer_with_different_followers_gets_copies(bare: bool) -> None
     assert_same(model, reduction.model)
 
 
+def test_a_shared_layer_and_its_normalization_that_return_two_outputs() -> None:
+    a, b = keras.Input(IMAGE, name="a"), keras.Input(IMAGE, name="b")
+    conv, norm = L.Conv2D(6, 3, name="conv"), L.BatchNormalization(name="bn")
+    model = randomize(keras.Model([a, b], [norm(conv(a)), norm(conv(b))]))
+    reduction = kito.reduce(model)
+    assert reduction.batchnorms == (1, 0)
+    assert not reduction.precomputed
+    assert reduction.model.output_names == model.output_names
+    assert_same(model, reduction.model)
+    assert not kito.reduce(reduction.model).rewrites
+
+
+def test_a_shared_layer_whose_result_is_also_read_before_its_normalization() -> None:
+    a, b = keras.Input(IMAGE, name="a"), keras.Input(IMAGE, name="b")
+    conv, norm = L.Conv2D(6, 3, name="conv"), L.BatchNormalization(name="bn")
+    early = conv(b)
+    model = randomize(keras.Model([a, b], [norm(conv(a)), norm(early), L.ReLU()(early)]))
+    reduction = kito.reduce(model)
+    assert reduction.batchnorms == (1, 1)
+    assert reduction.kept[0].layer == "bn"
+    assert_same(model, reduction.model)
+
+
 def test_a_shared_layer_is_left_alone_by_fold_batchnorm() -> None:
     model = shared(same_norm=True)
     reduction = kito.reduce(model, passes=("fold_batchnorm",))
