@@ -25,7 +25,9 @@ def declared(name: str, line: int = 3, device: str = "cpu") -> DeclaredModel:
     return DeclaredModel(name, "nets:net", line, CHECKS, device)
 
 
-def reduction(kept: dict[str, str] | None = None) -> dict[str, Any]:
+def reduction(
+    kept: dict[str, str] | None = None, shared: dict[str, str] | None = None
+) -> dict[str, Any]:
     return {
         "layers": [7, 5],
         "parameters": [143, 127],
@@ -35,6 +37,7 @@ def reduction(kept: dict[str, str] | None = None) -> dict[str, Any]:
         "seconds": 0.25,
         "rewrites": [{"pass_name": "fold_affine", "layers": ["bn"], "into": "conv"}],
         "kept": [{"layer": layer, "reason": why} for layer, why in (kept or {}).items()],
+        "shared": [{"layer": layer, "reason": why} for layer, why in (shared or {}).items()],
     }
 
 

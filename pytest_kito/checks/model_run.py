@@ -139,7 +139,7 @@ class ModelRun:
         from kito.rewrite.reduce import reduce
 
         spec = self.spec.reduction
-        return reduce(self.original(), passes=spec.passes, target=spec.target)
+        return reduce(self.original(), passes=spec.passes, target=spec.target, strict=spec.strict)
 
     def _compare(self) -> Comparison:
         from kito.equivalence.compare import compare_with

@@ -27,10 +27,13 @@ Data = Annotated[
 Samples = Annotated[int, typer.Option(help="Number of random samples.", min=2)]
 Passes = Annotated[str, typer.Option(help=f"Comma-separated, out of {', '.join(PASSES)}.")]
 Target = Annotated[str, typer.Option(help="any, cpu or gpu.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Fail where a layer cannot be copied, instead of sharing.")
+]
 _DEFAULT = ",".join(DEFAULT_PASSES)
 
 
-def reduce(
+def reduce(  # noqa: PLR0913 - each is an option of the command
     model: Model,
     output: Annotated[
         Path,
@@ -38,6 +41,7 @@ def reduce(
     ],
     passes: Passes = _DEFAULT,
     target: Target = "any",
+    strict: Strict = False,
     data: Data = None,
     samples: Samples = 32,
     as_json: Json = False,
@@ -62,7 +66,7 @@ def reduce(
         raise KitoError(f"{output} is a directory; name the file to write")
     if output.exists() and Path(model).exists() and output.samefile(model):
         raise KitoError(f"{output} is the model itself, which is never overwritten")
-    reduction = _reduce(model, passes, target)
+    reduction = _reduce(model, passes, target, strict)
     inputs = resolve_inputs(reduction.original, data, samples=samples)
     comparison = compare(reduction.original, reduction.model, inputs)
     written, outcome = False, f"{output} is not written"
@@ -84,11 +88,15 @@ def reduce(
 
 
 def explain(
-    model: Model, passes: Passes = _DEFAULT, target: Target = "any", as_json: Json = False
+    model: Model,
+    passes: Passes = _DEFAULT,
+    target: Target = "any",
+    strict: Strict = False,
+    as_json: Json = False,
 ) -> None:
     """Say what is rewritten in a model, what is kept, and why."""
     import_keras()
-    reduction = _reduce(model, passes, target)
+    reduction = _reduce(model, passes, target, strict)
     answer(reduction.to_dict(), reduction.summary(), as_json)
 
 
@@ -167,11 +175,11 @@ def _load(source: str) -> Any:
         return load_model(source, base=Path.cwd())
 
 
-def _reduce(source: str, passes: str, target: str) -> Any:
+def _reduce(source: str, passes: str, target: str, strict: bool) -> Any:
     from kito.rewrite.reduce import reduce as reduce_model
 
     names = [name.strip() for name in passes.split(",") if name.strip()]
-    return reduce_model(_load(source), passes=names, target=target)
+    return reduce_model(_load(source), passes=names, target=target, strict=strict)
 
 
 def _comparison_json(comparison: Comparison) -> dict[str, Any]:

@@ -121,6 +121,8 @@ class ReductionSpec(Section):
     """At least so many BatchNormalization layers must go."""
     max_batchnorms: int | None = Field(default=None, ge=0)
     """At most so many BatchNormalization layers may remain."""
+    strict: bool = False
+    """A layer that cannot be copied is an error; otherwise both models share it."""
 
 
 class SpeedupSpec(Section):

@@ -148,18 +148,16 @@ def _notes(results: Results) -> list[str]:
 
 
 def _details(model: ModelResult) -> str:
-    """Failures, passes that need an explanation, and, collapsed, what was kept and why."""
+    """Failures, passes that need an explanation; collapsed, what was kept or shared, and why."""
     lines = []
     for outcome, sign in (("failed", "❌"), ("passed", "⚠️")):
         for sentence, findings in sentences.by_sentence(model.findings, outcome).items():
             text = findings[0].message or sentence
             lines.append(f"- {sign} **{escape(sentences.names(findings))}**: {_clipped(text)}")
     parts = ["\n".join(lines)] if lines else []
-    kept = sentences.kept(model)
-    if kept:
-        number = counted(len(kept), "kept as it is", "kept as they are")
+    for number, entries in sentences.left_alone(model).items():
         title = escape(f"{model.name}: {number}")
-        listed = "\n".join(f"- **{escape(layer)}**: {escape(reason)}" for layer, reason in kept)
+        listed = "\n".join(f"- **{escape(layer)}**: {escape(reason)}" for layer, reason in entries)
         # GitHub reads Markdown between HTML tags only with empty lines around it.
         parts.append(f"<details><summary>{title}</summary>\n\n{listed}\n\n</details>")
     return "\n\n".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kito.errors import counted
 from pytest_kito.checks.phases import PHASES
 from pytest_kito.reports.results import Finding, ModelResult, Results
 
@@ -61,8 +62,21 @@ def names(findings: Iterable[Finding]) -> str:
     return "; ".join(f"{model}: {', '.join(each)}" for model, each in checks.items())
 
 
-def kept(model: ModelResult) -> list[tuple[str, str]]:
-    """The layers that the reduction kept, each with the reason."""
+def left_alone(model: ModelResult) -> dict[str, list[tuple[str, str]]]:
+    """What the reduction could not do: by title, layers with the reason.
+
+    The titles are ``2 kept as they are``, for affines that stayed, and ``1 shared by both models``,
+    for layers that could not be copied.
+    """
     data = model.data("reduction") or {}
-    kept = data.get("kept", ())
-    return [(" ".join(x["layer"].split()), " ".join(x["reason"].split())) for x in kept]
+    groups = {}
+    for key, one, many in (
+        ("kept", "kept as it is", "kept as they are"),
+        ("shared", "shared by both models", "shared by both models"),
+    ):
+        entries = data.get(key, ())
+        if entries:
+            groups[counted(len(entries), one, many)] = [
+                (" ".join(x["layer"].split()), " ".join(x["reason"].split())) for x in entries
+            ]
+    return groups

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from kito.errors import counted
 from pytest_kito.reports import cells, sentences
 from pytest_kito.reports.results import ModelResult, Results
 
@@ -21,7 +20,7 @@ _HEAD: tuple[str, ...] = (
 _WIDTH = 100
 _NAME_WIDTH = 22
 _RESULT_WIDTH = 8
-_KEPT_SHOWN = 3
+_SHOWN = 3
 _SENTENCE_LENGTH = 500
 _COLOURS = {"failed": "red", "skipped": "yellow", "passed": "green"}
 
@@ -70,7 +69,7 @@ def lines(results: Results, verbosity: int = 0) -> Iterator[list[Piece]]:
     for reason, findings in sentences.by_sentence(results.findings, "skipped").items():
         yield [("skipped: ", "yellow"), (f"{sentences.names(findings)}: {reason}", "")]
     for model in results.models:
-        yield from _kept(model)
+        yield from _left_alone(model)
     yield [(sentences.phases(results), "")]
 
 
@@ -112,17 +111,15 @@ def _notes(model: ModelResult) -> Iterator[list[Piece]]:
             yield [(about, "yellow"), (" ".join(warning.split()), "")]
 
 
-def _kept(model: ModelResult) -> Iterator[list[Piece]]:
-    """What the reduction kept and why, the first few."""
-    kept = sentences.kept(model)
-    if not kept:
-        return
-    yield [(f"{model.name}: {counted(len(kept), 'kept as it is', 'kept as they are')}", "")]
-    for layer, reason in kept[:_KEPT_SHOWN]:
-        yield [(f"  - {layer}: {reason}", "")]
-    if len(kept) > _KEPT_SHOWN:
-        more = len(kept) - _KEPT_SHOWN
-        yield [(f"  - and {more} more: `kito explain {model.declared.source}` lists them", "")]
+def _left_alone(model: ModelResult) -> Iterator[list[Piece]]:
+    """What the reduction kept, and what both models share, and why: the first few of each."""
+    for number, entries in sentences.left_alone(model).items():
+        yield [(f"{model.name}: {number}", "")]
+        for layer, reason in entries[:_SHOWN]:
+            yield [(f"  - {layer}: {reason}", "")]
+        if len(entries) > _SHOWN:
+            more = len(entries) - _SHOWN
+            yield [(f"  - and {more} more: `kito explain {model.declared.source}` lists them", "")]
 
 
 def _clipped(text: str, width: int) -> str:

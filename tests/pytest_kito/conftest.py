@@ -69,6 +69,26 @@ class Subclassed(keras.Model):
         return self.head(keras.ops.mean(x, axis=(1, 2)))
 
 
+class Bound(keras.layers.Layer):
+    """A function that refers to it uses an argument that get_config() forgets."""
+
+    def __init__(self, factor=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+        self.f = lambda x: x * self.factor
+
+    def call(self, x):
+        return self.f(x)
+
+    def get_config(self):
+        return dict(super().get_config())
+
+
+def sharing():
+    base = net()
+    return keras.Model(base.input, Bound(3.0, name="bound")(base.output), name="sharing")
+
+
 def subclassed():
     model = Subclassed()
     model(np.zeros((1, 8, 8, 3), "float32"))
@@ -125,3 +145,9 @@ def repository(pytester: pytest.Pytester) -> Callable[[str], pytest.Pytester]:
         return pytester
 
     return make
+
+
+@pytest.fixture
+def models_source() -> str:
+    """The source of the module ``nets``."""
+    return MODELS

@@ -197,6 +197,26 @@ def test_a_wrong_rewrite_fails_names_the_layer_and_publishes_nothing(
     assert equivalence["float64_device"] == "cpu"
 
 
+def test_a_layer_that_cannot_be_copied_is_shared_unless_it_is_strict(
+    repository: Repository,
+) -> None:
+    folder = repository(
+        """
+        version: 1
+        defaults: {artifacts: []}
+        models:
+          free: {source: "nets:sharing"}
+          strict: {source: "nets:sharing", reduction: {strict: true}}
+        """
+    )
+    result = run(folder, "--kito-report", "report.json")
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(["free: 1 shared by both models", "  - bound: its get_config()*"])
+    result.stdout.fnmatch_lines(["*strict: reduction*'bound' (its get_config() loses 'factor'*"])
+    free, _ = json.loads((folder.path / "report.json").read_text())["models"]
+    assert [x["layer"] for x in free["reduction"]["shared"]] == ["bound"]
+
+
 def test_a_subclassed_model(repository: Repository) -> None:
     folder = repository(
         """

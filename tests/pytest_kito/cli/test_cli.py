@@ -70,6 +70,17 @@ def test_reduce_as_json_and_by_passes(folder: Path, capsys: pytest.CaptureFixtur
     assert result["equivalence"]["passed"] is True
 
 
+@pytest.mark.parametrize("command", [["explain"], ["reduce", "-o", "out.tflite"]], ids=" ".join)
+def test_strict_refuses_what_would_be_shared(
+    folder: Path, capsys: pytest.CaptureFixture[str], models_source: str, command: list[str]
+) -> None:
+    (folder / "bound.py").write_text(models_source)
+    assert run(*command, "bound:sharing") == 0
+    assert "shared: 1\n  bound: its get_config() loses 'factor'" in capsys.readouterr().out
+    assert run(*command, "bound:sharing", "--strict") == 2
+    assert "'bound' (its get_config() loses" in capsys.readouterr().err
+
+
 def test_reduce_says_no_where_the_file_differs(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +127,7 @@ def test_json_has_every_field_of_the_results(
     assert run("explain", "model.keras", "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     names = ("layers", "parameters", "batchnorms", "precomputed", "opened", "seconds")
-    assert set(printed) == {*names, "rewrites", "kept"}
+    assert set(printed) == {*names, "rewrites", "kept", "shared"}
     assert printed["layers"] == list(reduction.layers)
     assert printed["rewrites"] == json.loads(json.dumps([asdict(x) for x in reduction.rewrites]))
     assert printed["kept"] == [asdict(x) for x in reduction.kept]

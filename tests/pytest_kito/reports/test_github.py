@@ -84,7 +84,7 @@ def test_the_summary_holds_table_environment_sentences_and_what_was_kept() -> No
     slow = speedup(32, verdict="fail", explanation="at most 1.3 times, below the minimum of 2")
     warned = speedup(verdict="inconclusive", warnings=["the clock fell to 900 MHz"])
     findings = plain_pass("good")
-    findings[0].data = reduction({"bn_7": "'conv' applies 'relu' before it"})
+    findings[0].data = reduction({"bn_7": "'conv' applies 'relu' before it"}, {"odd": "it is odd"})
     findings += plain_pass("bad")
     findings[-2] = Finding("bad", "speedup[32]", "failed", "below the minimum", data=slow)
     findings[-3] = Finding("bad", "speedup[1]", "passed", data=warned)
@@ -109,7 +109,9 @@ def test_the_summary_holds_table_environment_sentences_and_what_was_kept() -> No
     assert "bad: speedup[1]: inconclusive" in page.text
     assert "warning bad: speedup[1]: the clock fell to 900 MHz" in page.text
     assert "skipped far: speedup[1]: no GPU here" in page.text
-    assert page.tags.count("details") == page.tags.count("/details") == 1
+    assert page.tags.count("details") == page.tags.count("/details") == 2
+    assert "good: 1 shared by both models" in page.text
+    assert "odd: it is odd" in page.text
     folded = text.partition("<details>")[2].partition("</details>")[0]
     assert "good: 1 kept" in rendered(folded).text
     assert "bn_7: 'conv' applies 'relu' before it" in rendered(folded).text

@@ -76,6 +76,14 @@ def test_the_first_few_kept_layers_are_listed() -> None:
     ]
 
 
+def test_shared_layers_are_listed() -> None:
+    findings = plain_pass("a")
+    findings[0].data = reduction(shared={"odd": "it cannot be run"})
+    shown = text(results(*findings))
+    start = shown.index("a: 1 shared by both models")
+    assert shown[start + 1] == "  - odd: it cannot be run"
+
+
 def test_a_note_where_nothing_was_judged_for_lack_of_a_gpu() -> None:
     skipped = Finding("a", "speedup[1]", "skipped", "no GPU", data=not_timed())
     made = results(skipped, models=(declared("a", 3, "gpu"),))
