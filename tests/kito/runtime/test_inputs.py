@@ -172,7 +172,7 @@ def test_bytes_are_those_of_an_image_and_booleans_are_two() -> None:
     flag = keras.Input((2,), dtype="bool", name="flag")
     model = keras.Model(flag, keras.ops.cast(flag, "float32"))
     assert resolve_inputs(model, [[0, 1], [1, 1]])["flag"].all(axis=1).tolist() == [False, True]
-    with pytest.raises(KitoError, match="'flag' holds values that bool cannot"):
+    with pytest.raises(KitoError, match="'flag' holds values that bool cannot hold"):
         resolve_inputs(model, np.array([[0, 7]]))
 
 
