@@ -7,6 +7,7 @@ import pytest
 from affine_models import (
     IMAGE,
     LINE,
+    NEGATIVE,
     POSITIVE,
     SHIFT,
     Rest,
@@ -68,10 +69,20 @@ REFUSED: dict[str, tuple[tuple[int, ...], Rest, str]] = {
         lambda x: bn()(L.ReLU(name="relu")(L.Conv2D(4, 3)(x))),
         "'relu' (ReLU) is not linear; the scale passes only where it is positive",
     ),
+    "relu, a negative scale": (
+        IMAGE,
+        lambda x: scale(NEGATIVE)(L.ReLU(name="relu")(L.Conv2D(4, 3)(x))),
+        "'relu' (ReLU) is not linear; the scale passes only where it is positive: 1 of 4 channels",
+    ),
     "built-in relu": (
         IMAGE,
         lambda x: bn()(L.Conv2D(4, 3, activation="relu", name="conv")(x)),
         "'conv' applies its activation 'relu' before it; the scale passes only where it is positi",
+    ),
+    "built-in relu, only a shift": (
+        IMAGE,
+        lambda x: L.Conv2D(4, 3, activation="relu", name="conv")(x) + SHIFT,
+        "'conv' applies its activation 'relu' before it; the shift cannot pass that",
     ),
     "relu6": (
         IMAGE,

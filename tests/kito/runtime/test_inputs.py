@@ -38,6 +38,12 @@ def test_random_inputs_follow_the_specs() -> None:
     assert set(fed["words"].ravel()) == set(range(7))  # what the Embedding knows
 
 
+def test_an_input_of_two_embeddings_fits_both() -> None:
+    ids = keras.Input((5,), dtype="int32", name="ids")
+    model = keras.Model(ids, L.Add()([L.Embedding(7, 2)(ids), L.Embedding(3, 2)(ids)]))
+    assert set(random_inputs(model)["ids"].ravel()) == {0, 1, 2}
+
+
 def test_the_seed_decides() -> None:
     first, same, other = (random_inputs(two(), seed=seed)["image"] for seed in (1, 1, 2))
     assert np.array_equal(first, same)
