@@ -16,6 +16,8 @@ Rest = Callable[[Any], Any]
 
 LINE, IMAGE, VOLUME = (9, 4), (8, 10, 4), (5, 6, 5, 4)
 POSITIVE = np.array([0.5, 2.0, 0.25, 3.0], "float32")
+NEGATIVE = np.array([0.5, -2.0, 0.25, 3.0], "float32")
+"""One negative scale, and no zero."""
 MIXED = np.array([0.5, -2.0, 0.0, 3.0], "float32")
 SHIFT = np.array([0.5, -2.0, 0.0, 3.0], "float32")
 

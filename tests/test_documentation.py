@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kito.rewrite.passes.names import PASSES
+from kito.export.formats.names import FORMAT_NAMES, FORMATS
+from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
 from pytest_kito.config.schema import (
     EquivalenceSpec,
     InputsSpec,
@@ -75,3 +76,40 @@ def test_the_worked_example_of_register_works() -> None:
 def test_every_pass_is_explained() -> None:
     text = (ROOT / "docs" / "rewrites.md").read_text(encoding="utf-8")
     assert tuple(re.findall(r"^\| `(\w+)` \|", text.split("\n## ")[0], re.MULTILINE)) == PASSES
+
+
+def test_readme_explains_the_default_passes() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    body = text.split("\n## What is exact, and what is refused\n")[1].split("\n## ")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", body, re.MULTILINE)) == DEFAULT_PASSES
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/artifacts.md"])
+def test_the_table_of_formats_is_complete(document: str) -> None:
+    lines = (ROOT / document).read_text(encoding="utf-8").splitlines()
+    rows = [[x.strip(" `") for x in line.split("|")][1:] for line in lines if "| `NAME." in line]
+    documented = [
+        (name, file, engine.partition(",")[0].partition("'")[0], extra, same)
+        for name, file, engine, extra, same, *_ in rows
+    ]
+    assert documented == [
+        (x.name, f"NAME{x.suffix}", x.engine, x.name if x.modules else "", _yes(x.deterministic))
+        for x in FORMAT_NAMES.values()
+    ]
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def test_the_reference_of_kito_yaml_names_every_format() -> None:
+    text = (ROOT / "docs" / "kito-yaml.md").read_text(encoding="utf-8")
+    [row] = re.findall(r"^\| `artifacts` \|.*out of ((?:`\w+`(?:, )?)+)", text, re.MULTILINE)
+    assert tuple(re.findall(r"`(\w+)`", row)) == FORMATS
+
+
+def test_readme_names_exactly_the_options(pytestconfig: pytest.Config) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    options = {name for name in vars(pytestconfig.option) if name.startswith("kito_")}
+    documented = re.findall(r"^\| `--(kito-[a-z-]+)", text, re.MULTILINE)
+    assert {name.replace("-", "_") for name in documented} == options

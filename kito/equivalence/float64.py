@@ -147,12 +147,7 @@ def errors_vs_float64(
 ) -> list[Errors]:
     """The errors of each output, in the model's order, over all samples.
 
-    Args:
-        original: the model that is right by definition.
-        reduced: the model to judge.
-        inputs: samples, by the original's input names.
-        batch_size: samples per call.
-        mixed: whether the original computes in float16 or bfloat16.
+    The arguments are those of :func:`run_in_float64`.
 
     Raises:
         KitoError: the original cannot be copied to float64 or run in it, or the backend computed

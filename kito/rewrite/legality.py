@@ -31,7 +31,7 @@ class Affines:
         self.altered: set[Node] = set()
 
     def of(self, node: Node) -> Affine | None:
-        """The affine that the call is; None where it is none.
+        """The affine that the call is; None where it computes something else.
 
         Raises:
             Refused: that is unknown, as for a subclass of BatchNormalization.

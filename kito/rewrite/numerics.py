@@ -101,7 +101,7 @@ def check_range(values: NDArray[np.floating], what: str, compute_dtype: str) -> 
     limit = _RANGE[compute_dtype][0]
     if not largest <= limit:  # also true for NaN
         raise Refused(
-            f"the folded {what} would hold {largest:.3g}, which {compute_dtype} cannot"
+            f"the folded {what} would hold {largest:.3g}, which {compute_dtype} cannot hold"
             if largest == largest
             else f"the folded {what} would hold NaN: the weights or statistics are not finite"
         )

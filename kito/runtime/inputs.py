@@ -199,5 +199,5 @@ def _check_one(name: str, tensor: Any, given: Any) -> np.ndarray:
     if target.kind == "f" and not np.isfinite(cast).all():
         raise KitoError(f"input '{name}' holds values beyond the range of {dtype}")
     if target.kind in "biu" and not np.array_equal(cast, values):
-        raise KitoError(f"input '{name}' holds values that {dtype} cannot")
+        raise KitoError(f"input '{name}' holds values that {dtype} cannot hold")
     return cast

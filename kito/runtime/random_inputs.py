@@ -27,9 +27,9 @@ def random_inputs(
     """Random samples for each input of ``model``, the same for the same seed.
 
     Float inputs are uniform in [low, high). Integer inputs are uniform over the values that the
-    Embedding which takes them accepts; without one they are 0 or 1, or 0 to 255 for uint8, the
-    dtype of images. Boolean inputs are True or False with equal probability. Optional inputs are
-    included.
+    Embedding or CategoryEncoding which takes them accepts; without one they are 0 or 1, or 0 to 255
+    for uint8, the dtype of images. Boolean inputs are True or False with equal probability.
+    Optional inputs are included.
 
     Args:
         model: a built model.

@@ -4,6 +4,23 @@ from __future__ import annotations
 
 from pytest_kito.reports.results import Finding, ModelResult
 
+COLUMNS: tuple[str, ...] = (
+    "model",
+    "layers",
+    "norms",
+    "parameters",
+    "difference",
+    "speed-up",
+    "result",
+)
+
+
+def rows(model: ModelResult) -> list[tuple[str, ...]]:
+    """The row of a model, as :data:`COLUMNS` name it, and one more for each further speed-up."""
+    speedups = [speedup(x) for x in model.of("speedup")] or [""]
+    first = (model.name, *reduction(model), difference(model), speedups[0], result(model))
+    return [first, *(("", "", "", "", "", other, "") for other in speedups[1:])]
+
 
 def reduction(model: ModelResult) -> tuple[str, str, str]:
     """The numbers of layers, normalizations and parameters, each before and after."""

@@ -23,10 +23,7 @@ _NOTE = 300
 """Bytes reserved for the note on models that are left out."""
 _MESSAGE = 4000
 """The most characters of one message."""
-_HEAD = (
-    "| | model | layers | norms | parameters | difference | speed-up | result |\n"
-    "| --- | --- | ---: | ---: | ---: | ---: | --- | --- |"
-)
+_HEAD = f"| | {' | '.join(cells.COLUMNS)} |\n| --- | --- | ---: | ---: | ---: | ---: | --- | --- |"
 _SIGN = {"passed": "✅", "failed": "❌", "skipped": "⚠️"}
 
 
@@ -120,13 +117,10 @@ def _opening(results: Results) -> str:
 
 
 def _rows(model: ModelResult) -> Iterator[str]:
-    speedups = [cells.speedup(x) for x in model.of("speedup")] or [""]
-    result = cells.result(model)
-    sign = _SIGN[result.partition(":")[0]]
-    figures = (*cells.reduction(model), cells.difference(model), speedups[0], result)
-    yield _row(sign, escape(model.name), *map(escape, figures))
-    for speedup in speedups[1:]:
-        yield _row("", "", "", "", "", "", escape(speedup), "")
+    sign = _SIGN[cells.result(model).partition(":")[0]]
+    for row in cells.rows(model):
+        yield _row(sign, *map(escape, row))
+        sign = ""
 
 
 def _row(*columns: str) -> str:

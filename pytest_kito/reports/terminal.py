@@ -8,15 +8,6 @@ from typing import Protocol
 from pytest_kito.reports import cells, sentences
 from pytest_kito.reports.results import ModelResult, Results
 
-_HEAD: tuple[str, ...] = (
-    "model",
-    "layers",
-    "norms",
-    "parameters",
-    "difference",
-    "speed-up",
-    "result",
-)
 _WIDTH = 100
 _NAME_WIDTH = 22
 _RESULT_WIDTH = 8
@@ -74,12 +65,12 @@ def lines(results: Results, verbosity: int = 0) -> Iterator[list[Piece]]:
 
 
 def _table(models: Sequence[ModelResult]) -> Iterator[list[Piece]]:
-    rows, colours = [_HEAD], [""]
+    rows, colours = [cells.COLUMNS], [""]
     for model in models:
-        added = _rows(model)
+        added = cells.rows(model)
         rows += added
         colours += [_COLOURS[cells.result(model).partition(":")[0]], *[""] * (len(added) - 1)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD) - 1)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(cells.COLUMNS) - 1)]
     # Names and results share the room that the figures leave, names take no more than they need.
     room = _WIDTH - sum(widths[1:]) - 2 * len(widths)
     widths[0] = max(min(widths[0], _NAME_WIDTH, room - _RESULT_WIDTH), 1)
@@ -89,14 +80,6 @@ def _table(models: Sequence[ModelResult]) -> Iterator[list[Piece]]:
         line = "  ".join([name, *(cell.rjust(width) for cell, width in figures)])
         result = _clipped(row[-1], room - widths[0])
         yield [(f"{line}  ", ""), (result, colour)] if result else [(line.rstrip(), "")]
-
-
-def _rows(model: ModelResult) -> list[tuple[str, ...]]:
-    """The row of a model, and one more row for each further speed-up."""
-    speedups = [cells.speedup(x) for x in model.of("speedup")] or [""]
-    figures = (*cells.reduction(model), cells.difference(model), speedups[0])
-    first = (model.name, *figures, cells.result(model))
-    return [first, *(("", "", "", "", "", speedup, "") for speedup in speedups[1:])]
 
 
 def _notes(model: ModelResult) -> Iterator[list[Piece]]:

@@ -45,7 +45,7 @@ class MultiHeadAttention(Transfer):
             given["key"] = given.get("value")
         elsewhere = {k: x for k, x in given.items() if k not in _OPERANDS}
         if any(x is tensor for x in elsewhere.values()) or len(node.args) > len(_OPERANDS):
-            raise NotCarried(f"'{node.op.name}' takes it beside its operands")
+            raise NotCarried(f"'{node.op.name}' takes it as another argument too")
         operands = [name for name in _OPERANDS if given.get(name) is tensor]
         gated = "query" in operands and "gate/kernel" in named_weights(node.op.layer)
         return [*operands, "gate"] if gated else operands

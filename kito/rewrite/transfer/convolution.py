@@ -42,8 +42,8 @@ class Transposed(Kernel):
     def absorb_preceding(self, op: Op, affine: Affine, rank: int) -> Change:
         if affine.shifts:
             raise Refused(
-                f"'{op.name}' ({op.type_name}) adds up differently many elements from place to "
-                "place, so only a scale can precede it"
+                f"'{op.name}' ({op.type_name}) sums a different number of elements at "
+                "each place, so only a scale can precede it"
             )
         return super().absorb_preceding(op, affine, rank)
 

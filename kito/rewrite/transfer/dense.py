@@ -44,9 +44,9 @@ class Equation:
         channels = [x for x in kernel if x in output]
         one = len(channels) == 1 and channels[0] not in data
         if not one or not set(kernel) - {channels[0]} <= set(data):
-            raise Refused(f"'{op.name}' computes '{text}', which has not one axis of channels")
+            raise Refused(f"'{op.name}' computes '{text}', which has no single axis of channels")
         if "." in output.partition(channels[0])[2]:
-            raise Refused(f"'{op.name}' computes '{text}', where a bias would have open axes")
+            raise Refused(f"'{op.name}' computes '{text}', where a bias has no fixed shape")
         if op.setting("bias_axes") not in (None, channels[0]):
             raise Refused(f"'{op.name}' has a bias along '{op.setting('bias_axes')}'")
         return cls(data, kernel, output, channels[0])
@@ -101,7 +101,7 @@ class EinsumDense(Kernel):
         summed = equation.summed
         others = set(equation.data) - set(summed) - set(equation.output) - {"."}
         if others or not summed or any(x in equation.output for x in summed):
-            raise Refused(f"'{op.name}' computes '{op.layer.equation}', no sum over its kernel")
+            raise Refused(f"'{op.name}' computes '{op.layer.equation}', no plain product")
         places = {_axis_of(x, equation.data, rank): x for x in summed}
         letter = places.get(next(iter(places)) if affine.axis is None else affine.axis)
         if letter is None:

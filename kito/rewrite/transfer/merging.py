@@ -17,11 +17,15 @@ import numpy as np
 from keras import layers
 
 from kito.graph.ir import Op
+from kito.graph.stock import keras_name
 from kito.rewrite.affine import Affine, Refused
 from kito.rewrite.transfer.arithmetic import Arithmetic
 from kito.rewrite.transfer.preconditions import check_only_scale
 from kito.rewrite.transfer.protocol import Site, Transfer
 from kito.rewrite.transfer.registry import provide
+
+_ADD = "ops.numpy.Add"
+"""The class of ``keras.ops.add``, as :func:`kito.graph.stock.keras_name` names it."""
 
 
 def _check_wide(op: Op, affine: Affine, site: Site, index: int) -> None:
@@ -31,6 +35,12 @@ def _check_wide(op: Op, affine: Affine, site: Site, index: int) -> None:
         raise Refused(f"'{op.name}' joins tensors of {len(shape)} and {len(result)} axes")
     if affine.axis is not None and shape[affine.axis] != result[affine.axis]:
         raise Refused(f"'{op.name}' repeats one of its operands along the channels")
+
+
+def is_sum(op: Op) -> bool:
+    """Whether the op adds its operands, and does nothing else: ``Add`` or ``keras.ops.add``."""
+    kind = type(op.layer)
+    return kind is layers.Add or keras_name(kind) == _ADD
 
 
 class Sum(Transfer):
@@ -143,5 +153,5 @@ class MultiplyOperation(Arithmetic, Product):
 provide(Sum(), layers.Add)
 provide(Product(), layers.Multiply)
 provide(Concatenation(), layers.Concatenate, "ops.numpy.Concatenate")
-provide(AddOperation("+"), "ops.numpy.Add")
+provide(AddOperation("+"), _ADD)
 provide(MultiplyOperation("*"), "ops.numpy.Multiply")

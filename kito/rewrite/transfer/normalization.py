@@ -59,7 +59,7 @@ class Scaled(Transfer):
         layer = op.layer
         axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
         if len(axes) != 1 or getattr(layer, "rms_scaling", False):
-            raise Refused(f"'{op.name}' normalizes over several axes, or scales by their spread")
+            raise Refused(f"'{op.name}' normalizes over several axes, or has rms_scaling")
         return int(axes[0]) % rank
 
     def own_affine(self, op: Op, rank: int) -> Affine | None:

@@ -54,7 +54,7 @@ class Interpolation(Pooling):
         if method not in ("nearest", "bilinear"):
             raise Refused(f"'{op.name}' interpolates by '{method}'")
         if getattr(layer, "pad_to_aspect_ratio", False) or getattr(layer, "antialias", False):
-            raise Refused(f"'{op.name}' pads to the aspect ratio, or smooths")
+            raise Refused(f"'{op.name}' pads to the aspect ratio, or antialiases")
 
 
 class Padding(Pooling):

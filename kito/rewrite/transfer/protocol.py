@@ -66,7 +66,7 @@ class Transfer:
         return None
 
     def affine_at(self, op: Op, shape: Shape) -> Affine | None:
-        """The affine that the layer computes on a tensor of ``shape``; None where it is none.
+        """The affine that the layer computes on a tensor of ``shape``; None as for :meth:`affine`.
 
         Override it instead of :meth:`affine` where the sizes of the axes matter.
         """

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import keras
 
 Jit = Literal["auto", "on", "off"]
-"""Whether calls are compiled by XLA; ``auto``: where the backend's own ``predict`` does."""
+"""Whether XLA compiles the calls; :func:`kito.runtime.devices.uses_jit` says what ``auto`` is."""
 
 
 class Backend(Protocol):

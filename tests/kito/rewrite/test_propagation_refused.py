@@ -7,6 +7,7 @@ import pytest
 from affine_models import (
     IMAGE,
     LINE,
+    NEGATIVE,
     POSITIVE,
     SHIFT,
     Rest,
@@ -46,7 +47,7 @@ REFUSED: dict[str, tuple[tuple[int, ...], Rest, str]] = {
     "transposed": (
         IMAGE,
         lambda x: L.Conv2DTranspose(6, 3, name="conv")(bn()(tanh(x))),
-        "adds up differently many elements",
+        "sums a different number of elements",
     ),
     "zero padding below": (
         IMAGE,
@@ -68,10 +69,20 @@ REFUSED: dict[str, tuple[tuple[int, ...], Rest, str]] = {
         lambda x: bn()(L.ReLU(name="relu")(L.Conv2D(4, 3)(x))),
         "'relu' (ReLU) is not linear; the scale passes only where it is positive",
     ),
+    "relu, a negative scale": (
+        IMAGE,
+        lambda x: scale(NEGATIVE)(L.ReLU(name="relu")(L.Conv2D(4, 3)(x))),
+        "'relu' (ReLU) is not linear; the scale passes only where it is positive: 1 of 4 channels",
+    ),
     "built-in relu": (
         IMAGE,
         lambda x: bn()(L.Conv2D(4, 3, activation="relu", name="conv")(x)),
         "'conv' applies its activation 'relu' before it; the scale passes only where it is positi",
+    ),
+    "built-in relu, only a shift": (
+        IMAGE,
+        lambda x: L.Conv2D(4, 3, activation="relu", name="conv")(x) + SHIFT,
+        "'conv' applies its activation 'relu' before it; the shift cannot pass that",
     ),
     "relu6": (
         IMAGE,
@@ -168,7 +179,7 @@ REFUSED: dict[str, tuple[tuple[int, ...], Rest, str]] = {
     "einsum over an axis that is not in the kernel": (
         LINE,
         lambda x: L.EinsumDense("abc,cd->ad", 5, name="sums")(bn()(tanh(x))),
-        "no sum over its kernel",
+        "no plain product",
     ),
     "relu, only a shift": (
         IMAGE,
@@ -178,7 +189,7 @@ REFUSED: dict[str, tuple[tuple[int, ...], Rest, str]] = {
     "resizing that smooths": (
         IMAGE,
         lambda x: bn()(L.Resizing(5, 5, antialias=True, name="up")(L.Dense(4)(x))),
-        "or smooths",
+        "or antialiases",
     ),
     "a sum of tensors of different rank": (
         IMAGE,
@@ -215,7 +226,7 @@ REFUSED: dict[str, tuple[tuple[int, ...], Rest, str]] = {
     "einsum with open axes behind": (
         IMAGE,
         lambda x: bn(axis=1)(L.EinsumDense("ab...,bc->ac...", 5, name="d")(x)),
-        "a bias would have open axes",
+        "a bias has no fixed shape",
     ),
     "several axes normalized": (
         IMAGE,

@@ -38,6 +38,12 @@ def test_random_inputs_follow_the_specs() -> None:
     assert set(fed["words"].ravel()) == set(range(7))  # what the Embedding knows
 
 
+def test_an_input_of_two_embeddings_fits_both() -> None:
+    ids = keras.Input((5,), dtype="int32", name="ids")
+    model = keras.Model(ids, L.Add()([L.Embedding(7, 2)(ids), L.Embedding(3, 2)(ids)]))
+    assert set(random_inputs(model)["ids"].ravel()) == {0, 1, 2}
+
+
 def test_the_seed_decides() -> None:
     first, same, other = (random_inputs(two(), seed=seed)["image"] for seed in (1, 1, 2))
     assert np.array_equal(first, same)
@@ -205,7 +211,7 @@ def test_bytes_are_those_of_an_image_and_booleans_are_two() -> None:
     flag = keras.Input((2,), dtype="bool", name="flag")
     model = keras.Model(flag, keras.ops.cast(flag, "float32"))
     assert resolve_inputs(model, [[0, 1], [1, 1]])["flag"].all(axis=1).tolist() == [False, True]
-    with pytest.raises(KitoError, match="'flag' holds values that bool cannot"):
+    with pytest.raises(KitoError, match="'flag' holds values that bool cannot hold"):
         resolve_inputs(model, np.array([[0, 7]]))
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+
+from pytest_kito.checks.check import check_reduction
+from pytest_kito.checks.outcome import CheckFailed
 
 Repository = Callable[[str], pytest.Pytester]
 
@@ -71,6 +76,27 @@ def test_a_reduction_below_what_was_declared_fails_and_says_why(repository: Repo
             "*first: it reads the input 'image'*",
         ]
     )
+
+
+@pytest.mark.parametrize(
+    "least, most, problem",
+    [
+        (2, 2, ""),
+        (3, None, "2 BatchNormalization folded, min_folded: 3"),
+        (None, 1, "2 BatchNormalization left, max_batchnorms: 1"),
+    ],
+)
+def test_what_was_precomputed_is_not_folded(
+    least: int | None, most: int | None, problem: str
+) -> None:
+    reduction = SimpleNamespace(batchnorms=(4, 1), precomputed=1, kept=(), to_dict=dict)
+    spec = SimpleNamespace(reduction=SimpleNamespace(min_folded=least, max_batchnorms=most))
+    run: Any = SimpleNamespace(reduction=lambda: reduction, spec=spec)
+    if not problem:
+        check_reduction(run)
+        return
+    with pytest.raises(CheckFailed, match=problem):
+        check_reduction(run)
 
 
 def test_a_comparison_that_could_not_fail_fails(repository: Repository) -> None:

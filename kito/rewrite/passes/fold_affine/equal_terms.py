@@ -11,7 +11,7 @@ from keras import layers
 from kito.graph.ir import Graph, Node, Tensor
 from kito.rewrite.outcome import Rewrite
 from kito.rewrite.transfer import transfer_of
-from kito.rewrite.transfer.merging import Sum
+from kito.rewrite.transfer.merging import is_sum
 from kito.rewrite.transfer.pass_through import Through
 
 
@@ -32,7 +32,7 @@ def replace_equal_sums(graph: Graph, pass_name: str) -> list[Rewrite]:
 
 def _equal_operands(node: Node) -> list[Tensor]:
     """The terms of the call if it is a sum of equal terms; otherwise an empty list."""
-    if not isinstance(transfer_of(node.op), Sum):
+    if not is_sum(node.op):
         return []
     operands = node.operands
     plain = operands == node.inputs and not node.runs_training

@@ -19,10 +19,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from keras import layers
 
 from kito.graph.ir import Graph, Node, Tensor
-from kito.graph.stock import keras_name
 from kito.rewrite.affine import Refused
 from kito.rewrite.convolution import PADDINGS, own_kernel
 from kito.rewrite.legality import Affines
@@ -36,6 +34,7 @@ from kito.rewrite.passes.merge_branches.branches import (
     convolution,
     placed,
 )
+from kito.rewrite.transfer.merging import is_sum
 from kito.rewrite.transfer.preconditions import check_bias_axis
 
 
@@ -45,16 +44,11 @@ def run(graph: Graph) -> Outcome:
     affines = Affines()
     for inner in graph.graphs():
         for node in list(inner.nodes):
-            if node in inner.nodes and _is_sum(node):
+            if node in inner.nodes and is_sum(node.op):
                 rewrite = _merge(inner, node, affines)
                 if rewrite is not None:
                     outcome.rewrites.append(rewrite)
     return outcome
-
-
-def _is_sum(node: Node) -> bool:
-    layer = node.op.layer
-    return type(layer) is layers.Add or keras_name(type(layer)) == "ops.numpy.Add"
 
 
 def _merge(graph: Graph, node: Node, affines: Affines) -> Rewrite | None:

@@ -260,8 +260,9 @@ APART: dict[str, Rest] = {
         [L.Conv2D(4, 1, activation="relu")(x), L.Conv2D(4, 1, activation="relu")(x)]
     ),
     "different inputs": lambda x: L.Add()([L.Conv2D(4, 1)(x), L.Conv2D(4, 1)(L.ReLU()(x))]),
+    # Its window lies inside of that of the convolution, wherever it begins.
     "pooling that pads": lambda x: L.Add()(
-        [L.Conv2D(4, 3, padding="same")(x), L.AveragePooling2D(3, 1, padding="same")(x)]
+        [L.Conv2D(4, 5, padding="same")(x), L.AveragePooling2D(3, 1, padding="same")(x)]
     ),
     "maxima": lambda x: L.Add()([L.Conv2D(4, 3)(x), L.MaxPooling2D(3, 1)(x)]),
     "different strides": lambda x: L.Add()(
@@ -279,12 +280,13 @@ def test_what_stays_apart(case: str) -> None:
     apart(APART[case])
 
 
-def test_a_branch_that_others_see() -> None:
+@pytest.mark.parametrize("end", [L.ReLU(), lambda x: x], ids=["a layer", "the model's user"])
+def test_a_branch_that_others_see(end: Any) -> None:
     image = keras.Input((8, 9, 4))
     x = L.Activation("tanh")(image)
     small = L.Conv2D(4, 1)(x)
     total = L.Add()([L.Conv2D(4, 3, padding="same")(x), small])
-    model = randomize(keras.Model(image, [L.ReLU()(total), L.ReLU()(small)]))
+    model = randomize(keras.Model(image, [L.ReLU()(total), end(small)]))
     reduction = kito.reduce(model, passes=("merge_branches",))
     assert not reduction.rewrites
 
