@@ -69,7 +69,7 @@ def build_model(
         with dense_products():
             model = builder.model(graph, graph.model.name)
         builder.restore_trainable(graph, model)
-    _copy_compilation(graph.model, model)
+    copy_compilation(graph.model, model)
     return model, tuple(builder.shared)
 
 
@@ -248,7 +248,7 @@ def _keep_names(outputs: Any, names: list[str]) -> Any:
     return tree.pack_sequence_as(outputs, flat)
 
 
-def _copy_compilation(original: Any, model: Any) -> None:
+def copy_compilation(original: Any, model: Any) -> None:
     """Copy loss and metrics, so that ``evaluate`` works, but not the optimizer and its state.
 
     Keras cannot load a compiled model without an optimizer, so it gets a plain SGD, which has no

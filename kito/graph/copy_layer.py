@@ -86,7 +86,7 @@ def copy_layer(op: Op, copy_model: Callable[[Any], Copies], dtype: str | None = 
         dtype: replaces the dtype policies of the layer if they are float ones.
     """
     layer = op.layer
-    trial = _Trial(layer, list(_calls(op)), dtype)
+    trial = Trial(op, dtype)
     if trial.failure:
         return Copy(layer, Way.SHARED, trial.failure)
     failures: list[str] = []
@@ -113,7 +113,7 @@ def _what(layer: Any) -> str:
     return f"layer '{layer.name}' ({type(layer).__name__})"
 
 
-def _clone(op: Op, trial: _Trial, dtype: str | None) -> Any:
+def _clone(op: Op, trial: Trial, dtype: str | None) -> Any:
     clone = LayerClone(op.layer, op.name, {}, {}, None, dtype)
     trial.call(clone.layer)
     clone.finish()
@@ -147,18 +147,22 @@ def _calls(op: Op) -> Iterator[_Call]:
             yield _Call((step,), {})
 
 
-class _Trial:
+class Trial:
     """Runs a layer on random inputs, at each of its calls, to compare copies with it.
+
+    Args:
+        op: that of the layer, with its calls.
+        dtype: the float dtype of the copies, if that is not the layer's own.
 
     Attributes:
         failure: why the layer cannot be run; empty if it can.
     """
 
-    def __init__(self, layer: Any, calls: list[_Call], dtype: str | None) -> None:
-        self.layer, self.calls, self.dtype = layer, calls, dtype
+    def __init__(self, op: Op, dtype: str | None = None) -> None:
+        self.layer, self.calls, self.dtype = op.layer, list(_calls(op)), dtype
         self.failure = ""
         self._runs: list[tuple[_Call, dict[Tensor, Any], list[Any]]] = []
-        for call in calls:
+        for call in self.calls:
             self._run(call)
 
     def _run(self, call: _Call) -> None:
@@ -194,7 +198,12 @@ class _Trial:
         mismatch = find_mismatch(self.layer, copy)
         if mismatch is not None:
             return f"its copy loses {mismatch}"
-        rtol = RTOL if self.dtype is None else _RTOL_FLOAT64.get(self.layer.compute_dtype, 1e-3)
+        exact = self.dtype is None
+        rtol = RTOL if exact else _RTOL_FLOAT64.get(self.layer.compute_dtype, 1e-3)
+        return self.find_difference(copy, rtol)
+
+    def find_difference(self, copy: Any, rtol: float) -> str | None:
+        """In words, how the outputs of ``copy`` differ from the layer's; None if they do not."""
         for call, values, expected in self._runs:
             try:
                 with restored([copy, *all_layers(copy)]):

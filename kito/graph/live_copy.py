@@ -126,7 +126,9 @@ class _Copier:
             if name in own:
                 object.__setattr__(new, name, copy.copy(own[name]))
         for name, value in list(own.items()):
-            if name not in base_attributes() and not name.startswith(("_self_", "torch_params")):
+            training = base is keras.Model and name in _of_training()
+            private = name in base_attributes() or name.startswith(("_self_", "torch_params"))
+            if not (private or training):
                 copied = self.copy(value, f"{where}.{name}")
                 if _is_tracked(original, value):
                     setattr(new, name, copied)
@@ -197,6 +199,14 @@ class _Copier:
         new = self._register(value, kind.__new__(kind))
         vars(new).update({k: self.copy(x, f"{where}.{k}") for k, x in vars(value).items()})
         return new
+
+
+@functools.cache
+def _of_training() -> frozenset[str]:
+    """The attributes that a model gets when it is compiled and trained."""
+    model = keras.Model(name="any")
+    model.compile()
+    return frozenset({*vars(model), "history", "stop_training"})
 
 
 def _is_tracked(layer: Any, value: Any) -> bool:

@@ -13,8 +13,10 @@ from kito.errors import KitoError, UnsupportedModelError
 from kito.graph.build import Shared, build_model
 from kito.graph.ir import Graph, Op
 from kito.graph.limits import Limits, attempt
+from kito.rewrite.inline.reasons import CannotOpen
 from kito.rewrite.inline.sweep import read_inlined
 from kito.rewrite.outcome import Kept, KeptAffine, Outcome, Rewrite
+from kito.rewrite.parts import reduce_parts
 from kito.rewrite.passes import absorb_padding, collapse_linear, drop_identity, fold_batchnorm
 from kito.rewrite.passes.choose_kernels import table as choose_kernels
 from kito.rewrite.passes.fold_affine import fold as fold_affine
@@ -75,10 +77,8 @@ def reduce(
     check_model(model, "reduce()")
     _check_arguments(passes, target)
 
-    def run(limits: Limits) -> Reduction:
-        return _reduce(_Request(model, tuple(passes), target, example_inputs, strict), limits)
-
-    return replace(attempt(run), seconds=time.perf_counter() - start)
+    reduction = _attempt(_Request(model, tuple(passes), target, example_inputs, strict))
+    return replace(reduction, seconds=time.perf_counter() - start)
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,16 @@ class _Request:
     strict: bool
 
 
+def _attempt(request: _Request) -> Reduction:
+    return attempt(lambda limits: _reduce(request, limits))
+
+
 def _reduce(request: _Request, limits: Limits) -> Reduction:
     only_model = set(request.passes) <= {"fold_batchnorm"}
-    read = read_inlined(request.model, request.example_inputs, only_model, limits)
+    try:
+        read = read_inlined(request.model, request.example_inputs, only_model, limits)
+    except CannotOpen as closed:
+        return reduce_parts(closed, lambda part: _attempt(replace(request, model=part)))
     graph = read.graph
     rewrites: list[Rewrite] = []
     kept: list[KeptAffine] = []

@@ -4,9 +4,28 @@ from __future__ import annotations
 
 import re
 
+from kito.errors import UnsupportedModelError
+from kito.graph.ir import Op
+
 
 class StaysClosed(Exception):
     """A layer cannot be inlined; the message is the reason."""
+
+
+class CannotOpen(UnsupportedModelError):
+    """A subclassed model cannot be inlined.
+
+    Attributes:
+        op: the op of the model, whose only call is that of a functional model around it.
+    """
+
+    def __init__(self, op: Op) -> None:
+        model = op.layer
+        super().__init__(
+            f"model '{model.name}' is a subclassed model ({type(model).__name__}) that cannot be "
+            f"opened: {op.closed}. Write it with the functional API, keras.Model(inputs, outputs)"
+        )
+        self.op = op
 
 
 def tracing_failure(error: Exception) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 
-from kito.errors import UnsupportedModelError
 from kito.graph.copy_layer import is_trusted
 from kito.graph.functional import as_functional
 from kito.graph.ir import Graph, Op
@@ -20,7 +19,7 @@ from kito.graph.read import Ops, read_graph
 from kito.rewrite.inline.body import read_body
 from kito.rewrite.inline.commit import adopt, splice
 from kito.rewrite.inline.composites import holds_affine, is_composite, is_promising
-from kito.rewrite.inline.reasons import StaysClosed
+from kito.rewrite.inline.reasons import CannotOpen, StaysClosed
 from kito.rewrite.inline.verify import Samples
 from kito.rewrite.transfer.registry import can_be_affine
 
@@ -55,7 +54,8 @@ def read_inlined(
         limits: what earlier attempts have found out.
 
     Raises:
-        UnsupportedModelError: the model cannot be read, or is subclassed and cannot be inlined.
+        CannotOpen: the model is subclassed, and cannot be inlined.
+        UnsupportedModelError: the model cannot be read.
     """
     view = as_functional(model, example_inputs)
     graph = read_graph(view)
@@ -63,11 +63,7 @@ def read_inlined(
     if view is not model:
         (node,) = (x for x in graph.nodes if not x.is_input)
         if sweep.inline(node.op, whole=True) is None:
-            raise UnsupportedModelError(
-                f"model '{model.name}' is a subclassed model ({type(model).__name__}) that cannot "
-                f"be opened: {node.op.closed}. Write it with the functional API, "
-                "keras.Model(inputs, outputs), or reduce the models inside it one by one"
-            )
+            raise CannotOpen(node.op)
         # The outputs have no names to keep: no layer of the given model itself made them.
         graph.model, graph.output_names = model, []
     if view is not model or not only_model:
@@ -82,9 +78,10 @@ def _prepare_copies(graph: Graph, limits: Limits) -> None:
     for node in nodes:
         op = node.op.innermost
         op.fixed = limits.reason(Limit.FIXED, op.layer)
-    # Copies of these are compared with the layers, on tensors whose sizes fit together.
+    # Copies of these are compared with the layers, on tensors whose sizes fit together; what is the
+    # first axis of a tensor may be a multiple of the batch.
     tensors = [x for node in nodes if not is_trusted(node.op.innermost) for x in node.inputs]
-    if any(x.measured is None and None in x.shape[1:] for x in tensors):
+    if any(x.measured is None and None in x.shape for x in tensors):
         measure_shapes(graph)
 
 

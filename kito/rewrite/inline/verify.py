@@ -55,7 +55,7 @@ class Samples:
 
 
 def _has_open_sizes(node: Node) -> bool:
-    return any(x.measured is None and None in x.shape[1:] for x in node.inputs)
+    return any(x.measured is None and None in x.shape for x in node.inputs)
 
 
 def check_same_outputs(node: Node, inside: Graph, samples: Samples) -> None:

@@ -736,6 +736,41 @@ def test_a_subclassed_model_that_cannot_be_opened() -> None:
         kito.reduce(model)
 
 
+class RawModel(keras.Model):
+    """Its functional parts can be reduced, and what it does between them cannot be seen."""
+
+    def __init__(self) -> None:
+        super().__init__(name="raw")
+        image = keras.Input((8, 8, 3))
+        x = L.BatchNormalization()(L.Conv2D(4, 3)(image))
+        self.backbone = keras.Model(image, L.ReLU()(x), name="backbone")
+        self.heads = {
+            "a": keras.Sequential([keras.Input((4,)), L.Dense(3), L.BatchNormalization()])
+        }
+        self.scale = 0.5
+
+    def call(self, x: Any) -> Any:
+        return self.heads["a"](tf.reduce_mean(self.backbone(x), axis=(1, 2)) * self.scale)
+
+
+def test_the_models_in_a_subclassed_model_that_cannot_be_opened() -> None:
+    model = RawModel()
+    images = np.random.default_rng(0).normal(size=(4, 8, 8, 3)).astype("float32")
+    model(images)
+    randomize(model)
+    model.compile(loss="mse")
+    before = model.get_weights()
+    reduction = kito.reduce(model)
+
+    assert reduction.batchnorms == (2, 0)
+    assert type(reduction.model) is RawModel
+    (kept,) = reduction.kept
+    assert (kept.layer, "the models in it are reduced" in kept.reason) == ("raw", True)
+    assert kito.compare(model, reduction.model, images).passed
+    assert reduction.model.evaluate(images, np.zeros((4, 3)), verbose=0) >= 0
+    assert all(map(np.array_equal, model.get_weights(), before))
+
+
 def test_a_subclassed_model_that_was_never_built() -> None:
     with pytest.raises(kito.UnsupportedModelError, match=r"never built.*example_inputs"):
         kito.reduce(Network())
