@@ -74,6 +74,7 @@ def test_an_output_keeps_its_layer_and_name() -> None:
     model = keras.Model(x, L.Dropout(0.5, name="result")(L.Dense(2)(x)))
     reduced = kito.reduce(model).model
     assert reduced.output_names == ["result"]
+    assert isinstance(reduced.get_layer("result"), L.Dropout)
     assert_same(model, reduced)
 
 
