@@ -192,6 +192,10 @@ SUNK: dict[str, tuple[tuple[int, ...], Rest]] = {
         IMAGE,
         lambda x: L.Conv2D(6, 3)(L.Concatenate()([bn()(tanh(x)), tanh_end(x)])),
     ),
+    "concatenate, the second of two": (
+        IMAGE,
+        lambda x: L.Conv2D(6, 3)(L.Concatenate()([tanh_end(x), bn()(tanh(x))])),
+    ),
     "multiply": (
         IMAGE,
         lambda x: L.Conv2D(6, 3)(L.Multiply()([tanh_end(x), scale()(tanh(x))])),

@@ -58,6 +58,15 @@ def test_constants_that_are_no_affine_are_left_alone(constant: np.ndarray) -> No
     assert_same(model, reduction.model)
 
 
+def test_a_column_that_keras_adds_as_a_row() -> None:
+    """On TensorFlow, where the last axis has as many elements. Hoisted, it would be a column."""
+    column = np.arange(4, dtype="float32").reshape(4, 1)
+    model = build((4, 6), lambda x: L.Permute((2, 1))(L.Dense(4)(x)) + column)
+    reduction = reduce(model)
+    assert operations(reduction.model) == ["Add"]
+    assert_same(model, reduction.model)
+
+
 def test_a_constant_along_another_axis() -> None:
     rows = np.arange(1, 9, dtype="float32").reshape(8, 1, 1)
     model = build(IMAGE, lambda x: L.Softmax()(tanh(x) * rows * rows))
