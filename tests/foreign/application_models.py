@@ -1,0 +1,104 @@
+"""Every model of keras.applications, at a size as small as it accepts.
+
+The widest have fewer channels, made with the general function of their family: the same layers in
+the same order, but weights that fit into little memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from keras.src.applications import convnext, efficientnet, efficientnet_v2, nasnet
+
+from foreign.entry import Foreign
+from zoo.networks import application
+
+CLASSES = 10
+
+
+def _as_it_is(name: str, size: int = 64, *, high: float = 255.0, **kwargs: Any) -> Foreign:
+    """A model with all its channels, for ten classes."""
+    build = application(name, classes=CLASSES)
+    return Foreign(name, "keras.applications", lambda: build(size), high=high, **kwargs)
+
+
+def _without_top(name: str) -> Foreign:
+    """A model without its Dense layers, most of its weights."""
+    build = application(name, include_top=False, pooling="avg")
+    return Foreign(name, "keras.applications", lambda: build(64), high=1.0)
+
+
+def _narrow(name: str, build: Callable[..., Any], *args: Any, **kwargs: Any) -> Foreign:
+    """A model with a part of its channels."""
+
+    def narrow() -> Any:
+        return build(
+            *args, weights=None, classes=CLASSES, input_shape=(64, 64, 3), name=name, **kwargs
+        )
+
+    return Foreign(name, "keras.applications", narrow, high=255.0, note="with fewer channels")
+
+
+def _convnext(size: str) -> Foreign:
+    depths = convnext.MODEL_CONFIGS[size]["depths"]
+    return _narrow(f"convnext_{size}", convnext.ConvNeXt, depths, [8, 16, 24, 32])
+
+
+def _efficientnet(name: str, depth: float) -> Foreign:
+    return _narrow(name, efficientnet.EfficientNet, 0.25, depth, 64)
+
+
+def _efficientnet_v2(name: str, depth: float = 1.0) -> Foreign:
+    return _narrow(name, efficientnet_v2.EfficientNetV2, 0.25, depth, 64)
+
+
+APPLICATIONS: tuple[Foreign, ...] = (
+    _convnext("tiny"),
+    _convnext("small"),
+    _convnext("base"),
+    _convnext("large"),
+    _convnext("xlarge"),
+    _as_it_is("DenseNet121"),
+    _as_it_is("DenseNet169"),
+    _as_it_is("DenseNet201"),
+    _as_it_is("EfficientNetB0"),
+    _as_it_is("EfficientNetB1"),
+    _as_it_is("EfficientNetB2"),
+    _efficientnet("efficientnetb3", 1.4),
+    _efficientnet("efficientnetb4", 1.8),
+    _efficientnet("efficientnetb5", 2.2),
+    _efficientnet("efficientnetb6", 2.6),
+    _efficientnet("efficientnetb7", 3.1),
+    _as_it_is("EfficientNetV2B0"),
+    _as_it_is("EfficientNetV2B1"),
+    _as_it_is("EfficientNetV2B2"),
+    _efficientnet_v2("efficientnetv2-b3", 1.4),
+    _efficientnet_v2("efficientnetv2-s"),
+    _efficientnet_v2("efficientnetv2-m"),
+    _efficientnet_v2("efficientnetv2-l"),
+    _as_it_is("InceptionResNetV2", 96, high=1.0),
+    _as_it_is("InceptionV3", 96, high=1.0),
+    _as_it_is("MobileNet", high=1.0),
+    _as_it_is("MobileNetV2", high=1.0),
+    _as_it_is("MobileNetV3Large"),
+    _as_it_is("MobileNetV3Small"),
+    _narrow(
+        "NASNetLarge",
+        nasnet.NASNet,
+        penultimate_filters=192,
+        num_blocks=6,
+        stem_block_filters=16,
+        default_size=64,
+    ),
+    _as_it_is("NASNetMobile", high=1.0),
+    _as_it_is("ResNet50", high=1.0),
+    _as_it_is("ResNet101", high=1.0),
+    _as_it_is("ResNet152", high=1.0),
+    _as_it_is("ResNet50V2", high=1.0),
+    _as_it_is("ResNet101V2", high=1.0),
+    _as_it_is("ResNet152V2", high=1.0),
+    _without_top("VGG16"),
+    _without_top("VGG19"),
+    _as_it_is("Xception", 96, high=1.0),
+)

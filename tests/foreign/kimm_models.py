@@ -1,0 +1,73 @@
+"""The models of kimm: the smallest of each family, without trained weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kimm
+
+from foreign.entry import Foreign
+
+
+def _kimm(name: str, side: int = 64, **kwargs: Any) -> Foreign:
+    def build() -> Any:
+        return getattr(kimm.models, name)(input_shape=(side, side, 3), weights=None, classes=10)
+
+    return Foreign(name, "kimm", build, high=255.0, **kwargs)
+
+
+def _sized(name: str, family: str, *args: Any, **kwargs: Any) -> Foreign:
+    """A model of a family whose smallest member is large, with fewer blocks and channels."""
+
+    def build() -> Any:
+        return getattr(kimm.models, family)(
+            *args, input_shape=(64, 64, 3), weights=None, classes=10, **kwargs
+        )
+
+    return Foreign(name, "kimm", build, high=255.0)
+
+
+def _extractor(name: str) -> Foreign:
+    """A model that gives a dict of its stages beside the classes."""
+
+    def build() -> Any:
+        return getattr(kimm.models, name)(
+            input_shape=(64, 64, 3), weights=None, classes=10, feature_extractor=True
+        )
+
+    return Foreign(f"{name}_features", "kimm", build, high=255.0)
+
+
+KIMM: tuple[Foreign, ...] = (
+    _kimm("ConvMixer736D32"),
+    _kimm("ConvNeXtAtto"),
+    _kimm("DenseNet121"),
+    _kimm("EfficientNetB0"),
+    _kimm("EfficientNetLiteB0"),
+    _kimm("EfficientNetV2B0"),
+    _kimm("TinyNetE"),
+    _kimm("GhostNetW050"),
+    _kimm("GhostNetV2W100"),
+    _kimm("GhostNetV3W050"),
+    _kimm("HGNetTiny"),
+    _kimm("HGNetV2B0"),
+    _kimm("InceptionNeXtTiny"),
+    _kimm("InceptionV3", side=96),
+    _kimm("LCNet035"),
+    _kimm("MobileNetV2W050"),
+    _kimm("MobileNetV3W050Small"),
+    _kimm("MobileNetV3W100SmallMinimal"),
+    _kimm("MobileOneS0"),
+    _kimm("MobileViTXXS"),
+    _kimm("MobileViTV2W050"),
+    _kimm("RegNetX002"),
+    _kimm("RegNetY002"),
+    _kimm("RepVGGA0"),
+    _kimm("ResNet18"),
+    _kimm("ResNet50"),
+    _kimm("VGG11"),
+    _kimm("VisionTransformerTiny32"),
+    _kimm("Xception", side=96),
+    _extractor("MobileNetV2W050"),
+    _extractor("LCNet035"),
+)

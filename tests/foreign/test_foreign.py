@@ -1,0 +1,123 @@
+"""Models of other packages, small: reduced, compared, and the original untouched.
+
+Each adds a row to the file that the environment variable KITO_FOREIGN_TABLE names; ``table.py``
+makes docs/models.md of it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import kito
+from kito.equivalence.result import Comparison
+from kito.runtime.batch import Inputs
+from kito.runtime.random_weights import randomize_weights
+
+pytest.importorskip("keras_hub", reason="pip install 'pytest-kito[foreign]'")
+pytest.importorskip("kimm", reason="pip install 'pytest-kito[foreign]'")
+
+from foreign.application_models import APPLICATIONS
+from foreign.entry import Foreign
+from foreign.keras_hub_models import KERAS_HUB
+from foreign.kimm_models import KIMM
+from foreign.state import differences, state_of
+
+pytestmark = pytest.mark.slow
+
+MODELS = (*KERAS_HUB, *KIMM, *APPLICATIONS)
+TABLE = "KITO_FOREIGN_TABLE"
+
+
+@pytest.fixture(autouse=True)
+def released_models() -> Iterator[None]:
+    """The models of one test are gone (Keras' cycles of references too) before the next begins."""
+    yield
+    keras.backend.clear_session()
+    gc.collect()
+
+
+def test_each_model_has_a_name_of_its_own() -> None:
+    assert len({model.id for model in MODELS}) == len(MODELS)
+
+
+@pytest.mark.parametrize("foreign", MODELS, ids=lambda foreign: foreign.id)
+def test_reduces(foreign: Foreign, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    model = foreign.build()
+    inputs = foreign.inputs(model)
+    randomize_weights(model, inputs, seed=2)
+    random = bool(foreign.uncompared)
+    before = state_of(model, inputs, tmp_path, random=random)
+    assert foreign.unsaved in before.file.get("error", b"").decode()
+    assert bool(foreign.unsaved) == ("error" in before.file)
+    if foreign.refused:
+        with pytest.raises(kito.UnsupportedModelError) as caught:
+            kito.reduce(model)
+        assert foreign.refused in str(caught.value)
+        assert differences(before, state_of(model, inputs, tmp_path, random=random), set()) == []
+        _write_row(foreign, None, None)
+        return
+    reduction = kito.reduce(model)
+    comparison = None if random else _compare(foreign, model, reduction.model, inputs)
+    shared = {id(x.layer) for x in getattr(reduction, "shared", ())}
+    after = state_of(model, inputs, tmp_path, random=random)
+    _write_row(foreign, reduction, comparison)
+
+    assert differences(before, after, shared) == []
+    assert reduction.batchnorms[1] == foreign.batchnorms, reduction.summary()
+    assert comparison is None or comparison.passed, comparison.message()
+    if foreign.raw is not None:
+        check_predict(model, reduction.model, foreign.raw())
+
+
+def check_predict(task: Any, reduced: Any, raw: Any) -> None:
+    """A task preprocesses what ``predict`` takes; its reduced model takes what comes of that."""
+    expected = task.predict(raw, verbose=0)
+    actual = reduced.predict(task.preprocessor(raw), verbose=0)
+    np.testing.assert_allclose(actual, expected, atol=1e-4 * np.abs(expected).max())
+    assert np.ptp(expected, axis=0).max() > 0.01 * np.abs(expected).max()
+
+
+def _compare(foreign: Foreign, model: Any, reduced: Any, inputs: Inputs) -> Comparison:
+    return kito.compare(model, reduced, inputs, reference=foreign.reference)
+
+
+def _write_row(foreign: Foreign, reduction: Any, comparison: Comparison | None) -> None:
+    """Add a line of JSON to the file of the table, where one is named."""
+    path = os.environ.get(TABLE)
+    if not path:
+        return
+    row: dict[str, Any] = {
+        "order": MODELS.index(foreign),
+        "name": foreign.name,
+        "package": foreign.package,
+        "note": foreign.note,
+        "refused": foreign.refused,
+        "uncompared": foreign.uncompared,
+        "reason": foreign.reason,
+    }
+    if reduction is not None:
+        row |= {
+            "layers": reduction.layers,
+            "batchnorms": reduction.batchnorms,
+            "opened": len(reduction.opened),
+            "shared": len(getattr(reduction, "shared", ())),
+        }
+    if comparison is not None:
+        worst = max(comparison.outputs.values(), key=lambda x: x.max_abs / (x.scale or 1.0))
+        row |= {
+            "difference": worst.max_abs / (worst.scale or 1.0),
+            "passed": comparison.passed,
+            "within_rounding": comparison.within_rounding,
+        }
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
