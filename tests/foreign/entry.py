@@ -16,6 +16,8 @@ from kito.runtime.random_inputs import random_inputs
 VOCABULARY = 32
 """The number of tokens of every text model."""
 
+NO_FLOAT64 = "it casts to float32 inside, so that float64 cannot judge"
+
 Draw = Callable[[np.random.Generator, int], NDArray[Any]]
 """From a generator and the number of samples to the values of one input."""
 
@@ -35,8 +37,10 @@ class Foreign:
     """Why it cannot be reduced at all: a part of the message of the error."""
     unsaved: str = ""
     """Why the package cannot save it: a part of the message of the error, reduced or not."""
-    uncompared: str = ""
-    """Why its outputs cannot be compared; only counts and the original are checked then."""
+    directly: str = ""
+    """Why ``kito.compare`` cannot compare it: the outputs of one call are compared then."""
+    random: bool = False
+    """Its outputs are drawn at random: the same for the same state of its random generators."""
     reference: str | None = "float64"
     """None where the model cannot run in float64: the default tolerance judges then."""
     note: str = ""

@@ -108,7 +108,10 @@ def cspnet(block: str, stage: str, shape: Any = SHAPE, **kwargs: Any) -> Any:
         block_type=block,
         stage_type=stage,
         stem_padding="same",
-        **{"bottle_ratio": [0.5], "block_ratio": [1.0], "expand_ratio": [1.0], **kwargs},
+        bottle_ratio=[0.5],
+        # Half of the channels go through the blocks, and both halves must agree.
+        block_ratio=[1.0 if stage == "dark" or "expand_ratio" in kwargs else 0.5],
+        **{"expand_ratio": [1.0], **kwargs},
         image_shape=shape,
     )
 
@@ -185,9 +188,7 @@ CONVOLUTIONAL: tuple[Foreign, ...] = (
     ),
     _hub(
         "mobilenetv5_classifier",
-        _classifier(
-            "MobileNetV5", lambda: mobilenetv5(norm_layer="batch_norm"), head_hidden_size=32
-        ),
+        _classifier("MobileNetV5", mobilenetv5, head_hidden_size=32),
     ),
     _hub("cspnet_dark", lambda: cspnet("dark_block", "dark")),
     _hub(

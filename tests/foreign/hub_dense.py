@@ -8,7 +8,7 @@ from typing import Any
 import keras_hub
 
 from foreign import hub_convolutional as convolutional
-from foreign.entry import VOCABULARY, Foreign, constant, floats, integers
+from foreign.entry import NO_FLOAT64, VOCABULARY, Foreign, constant, floats, integers
 from foreign.hub_transformers import dinov2, mit, vit_det
 
 models, layers = keras_hub.models, keras_hub.layers
@@ -19,15 +19,18 @@ def basnet() -> Any:
     return models.BASNetBackbone(encoder, num_classes=1, image_shape=(64, 64, 3))
 
 
-def deeplab(encoder: Callable[[], Any] = convolutional.resnet, key: str | None = "P2") -> Any:
+def deeplab(
+    inner: Any = convolutional.SHAPE, shape: Any = convolutional.SHAPE, key: str | None = "P2"
+) -> Any:
+    """``inner``: the shape that the image encoder is made for."""
     return models.DeepLabV3Backbone(
-        image_encoder=encoder(),
+        image_encoder=convolutional.resnet(shape=inner),
         spatial_pyramid_pooling_key="P5",
         upsampling_size=8,
         dilation_rates=[2, 3, 4],
         low_level_feature_key=key,
         projection_filters=8,
-        image_shape=(64, 64, 3),
+        image_shape=shape,
     )
 
 
@@ -83,7 +86,12 @@ def d_fine(**kwargs: Any) -> Any:
 
 def depth_anything() -> Any:
     return models.DepthAnythingBackbone(
-        image_encoder=dinov2(num_layers=4, apply_layernorm=True),
+        image_encoder=dinov2(
+            num_layers=4,
+            apply_layernorm=True,
+            image_shape=(64, 64, 3),
+            position_embedding_shape=(64, 64),
+        ),
         reassemble_factors=[4, 2, 1, 0.5],
         neck_hidden_dims=[8, 8, 16, 16],
         fusion_hidden_dim=8,
@@ -152,14 +160,29 @@ _SAM = {
     "boxes": floats((1, 2, 2), 64.0),
     "masks": floats((1, 32, 32, 1)),
 }
-_SAM3 = {"boxes": floats((1, 5)), "box_labels": integers(0, 2, (1,))}
+# Its attention takes its mask of (samples, boxes + 1) for one of (boxes + 1, boxes + 1).
+_SAM3: dict[str, Any] = {
+    "samples": 2,
+    "draw": {"boxes": floats((1, 5)), "box_labels": integers(0, 2, (1,))},
+}
 
 DENSE: tuple[Foreign, ...] = (
     _hub("basnet", basnet),
     _hub("basnet_segmenter", lambda: models.BASNetImageSegmenter(basnet())),
     _hub("deeplab_v3", deeplab),
     _hub("deeplab_v3_no_low_level", lambda: deeplab(key=None)),
+    _hub("deeplab_v3_open_encoder", lambda: deeplab(convolutional.OPEN)),
     _hub("deeplab_v3_segmenter", lambda: models.DeepLabV3ImageSegmenter(deeplab(), num_classes=3)),
+    _hub(
+        "deeplab_v3_segmenter_open_encoder",
+        lambda: models.DeepLabV3ImageSegmenter(deeplab(convolutional.OPEN), num_classes=3),
+    ),
+    _hub(
+        "deeplab_v3_segmenter_open_size",
+        lambda: models.DeepLabV3ImageSegmenter(
+            deeplab(convolutional.OPEN, convolutional.OPEN), num_classes=3
+        ),
+    ),
     _hub("segformer", segformer),
     _hub(
         "segformer_segmenter",
@@ -188,12 +211,23 @@ DENSE: tuple[Foreign, ...] = (
         "depth_anything_estimator",
         lambda: models.DepthAnythingDepthEstimator(depth_anything(), "metric", max_depth=10.0),
     ),
-    _hub("sam", sam, draw=_SAM),
-    _hub("sam_segmenter", lambda: models.SAMImageSegmenter(sam()), draw=_SAM),
-    _hub("sam3", sam3, draw=_SAM3),
+    _hub(
+        "sam",
+        sam,
+        draw=_SAM,
+        directly="one of its outputs, the positions, is the same for all samples",
+    ),
+    _hub(
+        "sam_segmenter",
+        lambda: models.SAMImageSegmenter(sam()),
+        draw=_SAM,
+        reference=None,
+        note=NO_FLOAT64,
+    ),
+    _hub("sam3", sam3, **_SAM3),
     _hub(
         "sam3_segmenter",
         lambda: models.SAM3PromptableConceptImageSegmenter(sam3()),
-        draw=_SAM3,
+        **_SAM3,
     ),
 )

@@ -65,5 +65,5 @@ SOUND: tuple[Foreign, ...] = (
     _hub("moonshine", moonshine, draw=_WAVE),
     _hub("moonshine_gated", lambda: moonshine(encoder_use_swiglu_activation=True), draw=_WAVE),
     _hub("moonshine_audio_to_text", lambda: models.MoonshineAudioToText(moonshine()), draw=_WAVE),
-    _hub("rqvae", rqvae),
+    _hub("rqvae", rqvae, directly="the first axis of one of its outputs is the quantizers"),
 )

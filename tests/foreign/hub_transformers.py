@@ -7,8 +7,9 @@ from typing import Any
 
 import keras_hub
 from keras_hub.src.models.stable_diffusion_3.mmdit import MMDiT
+from keras_hub.src.models.vae.vae_backbone import VAEBackbone
 
-from foreign.entry import VOCABULARY, Foreign, floats, integers
+from foreign.entry import NO_FLOAT64, VOCABULARY, Foreign, floats, integers
 
 models = keras_hub.models
 
@@ -49,7 +50,8 @@ def dinov2(**kwargs: Any) -> Any:
             "num_heads": 2,
             "intermediate_dim": 32,
             "image_shape": SHAPE,
-            "position_embedding_shape": (48, 48),
+            # Saving one of another size changes its weights: it resizes what it was resized from.
+            "position_embedding_shape": SHAPE[:2],
             **kwargs,
         }
     )
@@ -77,7 +79,7 @@ def mit(shape: Any = (64, 64, 3)) -> Any:
     return models.MiTBackbone(
         image_shape=shape,
         num_layers=4,
-        hidden_dims=[8, 8, 16, 16],
+        hidden_dims=[8, 12, 16, 24],  # keras-hub names layers by them
         layerwise_depths=[1, 1, 1, 2],
         layerwise_num_heads=[1, 1, 2, 2],
         layerwise_sr_ratios=[8, 4, 2, 1],
@@ -119,7 +121,7 @@ def video_prism(text: bool) -> Any:
 
 
 def vae(method: str) -> Any:
-    return models.VAEBackbone(
+    return VAEBackbone(
         [32, 32, 32, 32], [1, 1, 1, 1], [32, 32, 32, 32], [1, 1, 1, 1], sampler_method=method
     )
 
@@ -221,11 +223,11 @@ TRANSFORMERS: tuple[Foreign, ...] = (
     _hub("swin_transformer_classifier", _classifier("SwinTransformer", swin)),
     _hub("mit", mit),
     _hub("mit_classifier", _classifier("MiT", mit)),
-    _hub("vit_det", vit_det),
+    _hub("vit_det", vit_det, reference=None, note=NO_FLOAT64),
     _hub("video_prism", lambda: video_prism(text=False)),
     _hub("video_prism_text", lambda: video_prism(text=True)),
     _hub("vae", lambda: vae("mode"), size=32),
-    _hub("vae_sample", lambda: vae("sample"), size=32),
+    _hub("vae_sample", lambda: vae("sample"), size=32, random=True, reference=None),
     _hub("mmdit", mmdit),
     _hub("stable_diffusion_3", stable_diffusion, draw=_STEPS),
     _hub(

@@ -61,9 +61,7 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    notes = "; ".join(
-        x for x in (row["reason"], row["refused"], row["uncompared"], row["note"]) if x
-    )
+    notes = "; ".join(x for x in (row["reason"], row["refused"], row["directly"], row["note"]) if x)
     if "layers" not in row:
         return [row["name"], *[""] * 5, "refused", notes]
     difference = f"{row['difference']:.1e}" if "difference" in row else ""
