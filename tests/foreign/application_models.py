@@ -17,7 +17,7 @@ from zoo.networks import application
 CLASSES = 10
 
 
-def _as_it_is(name: str, size: int = 64, *, high: float = 255.0, **kwargs: Any) -> Foreign:
+def _as_it_is(name: str, size: int = 32, *, high: float = 255.0, **kwargs: Any) -> Foreign:
     """A model with all its channels, for ten classes."""
     build = application(name, classes=CLASSES)
     return Foreign(name, "keras.applications", lambda: build(size), high=high, **kwargs)
@@ -26,7 +26,7 @@ def _as_it_is(name: str, size: int = 64, *, high: float = 255.0, **kwargs: Any) 
 def _without_top(name: str) -> Foreign:
     """A model without its Dense layers, most of its weights."""
     build = application(name, include_top=False, pooling="avg")
-    return Foreign(name, "keras.applications", lambda: build(64), high=1.0)
+    return Foreign(name, "keras.applications", lambda: build(32), high=1.0)
 
 
 def _narrow(name: str, build: Callable[..., Any], *args: Any, **kwargs: Any) -> Foreign:
@@ -34,7 +34,7 @@ def _narrow(name: str, build: Callable[..., Any], *args: Any, **kwargs: Any) -> 
 
     def narrow() -> Any:
         return build(
-            *args, weights=None, classes=CLASSES, input_shape=(64, 64, 3), name=name, **kwargs
+            *args, weights=None, classes=CLASSES, input_shape=(32, 32, 3), name=name, **kwargs
         )
 
     return Foreign(name, "keras.applications", narrow, high=255.0, note="with fewer channels")
@@ -46,11 +46,11 @@ def _convnext(size: str) -> Foreign:
 
 
 def _efficientnet(name: str, depth: float) -> Foreign:
-    return _narrow(name, efficientnet.EfficientNet, 0.25, depth, 64)
+    return _narrow(name, efficientnet.EfficientNet, 0.25, depth, 32)
 
 
 def _efficientnet_v2(name: str, depth: float = 1.0) -> Foreign:
-    return _narrow(name, efficientnet_v2.EfficientNetV2, 0.25, depth, 64)
+    return _narrow(name, efficientnet_v2.EfficientNetV2, 0.25, depth, 32)
 
 
 APPLICATIONS: tuple[Foreign, ...] = (
@@ -89,7 +89,7 @@ APPLICATIONS: tuple[Foreign, ...] = (
         penultimate_filters=192,
         num_blocks=6,
         stem_block_filters=16,
-        default_size=64,
+        default_size=32,
     ),
     _as_it_is("NASNetMobile", high=1.0),
     _as_it_is("ResNet50", high=1.0),

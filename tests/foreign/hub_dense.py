@@ -16,7 +16,9 @@ models, layers = keras_hub.models, keras_hub.layers
 
 def basnet() -> Any:
     encoder = convolutional.resnet("basic_block", convolutional.OPEN)
-    return models.BASNetBackbone(encoder, num_classes=1, image_shape=(64, 64, 3))
+    return models.BASNetBackbone(
+        encoder, num_classes=1, image_shape=(64, 64, 3), projection_filters=8
+    )
 
 
 def deeplab(
@@ -167,8 +169,8 @@ _SAM3: dict[str, Any] = {
 }
 
 DENSE: tuple[Foreign, ...] = (
-    _hub("basnet", basnet),
-    _hub("basnet_segmenter", lambda: models.BASNetImageSegmenter(basnet())),
+    _hub("basnet", basnet, samples=8),
+    _hub("basnet_segmenter", lambda: models.BASNetImageSegmenter(basnet()), samples=8),
     _hub("deeplab_v3", deeplab),
     _hub("deeplab_v3_no_low_level", lambda: deeplab(key=None)),
     _hub("deeplab_v3_open_encoder", lambda: deeplab(convolutional.OPEN)),

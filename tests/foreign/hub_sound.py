@@ -9,7 +9,7 @@ import keras_hub
 import numpy as np
 from keras_hub.src.models.rqvae.rqvae_backbone import RQVAEBackbone
 
-from foreign.entry import Foreign, constant, floats
+from foreign.entry import Foreign, floats, padding_mask
 from foreign.hub_text import HEADS, LAYERS, WORDS
 
 models = keras_hub.models
@@ -57,7 +57,7 @@ def _hub(name: str, build: Callable[[], Any], **kwargs: Any) -> Foreign:
 
 _WAVE = {
     "encoder_input_values": floats((2048, 1)),
-    "encoder_padding_mask": constant(np.ones(2048), "bool"),
+    "encoder_padding_mask": lambda rng, samples: padding_mask(rng, np.empty((samples, 2048), bool)),
 }
 
 SOUND: tuple[Foreign, ...] = (

@@ -16,15 +16,15 @@ def _kimm(name: str, side: int = 64, **kwargs: Any) -> Foreign:
     return Foreign(name, "kimm", build, high=255.0, **kwargs)
 
 
-def _sized(name: str, family: str, *args: Any, **kwargs: Any) -> Foreign:
-    """A model of a family whose smallest member is large, with fewer blocks and channels."""
+def _sized(name: str, family: str | None = None, **kwargs: Any) -> Foreign:
+    """A family whose smallest model is large, with fewer blocks and channels."""
 
     def build() -> Any:
-        return getattr(kimm.models, family)(
-            *args, input_shape=(64, 64, 3), weights=None, classes=10, **kwargs
+        return getattr(kimm.models, family or name)(
+            input_shape=(64, 64, 3), weights=None, classes=10, **kwargs
         )
 
-    return Foreign(name, "kimm", build, high=255.0)
+    return Foreign(name, "kimm", build, high=255.0, note="with fewer layers and channels")
 
 
 def _extractor(name: str) -> Foreign:
@@ -39,9 +39,9 @@ def _extractor(name: str) -> Foreign:
 
 
 KIMM: tuple[Foreign, ...] = (
-    _kimm("ConvMixer736D32"),
-    _kimm("ConvNeXtAtto"),
-    _kimm("DenseNet121"),
+    _sized("ConvMixer", depth=4, hidden_channels=32),
+    _sized("ConvNeXt", depths=[2, 2, 2, 2], hidden_channels=[16, 24, 32, 48]),
+    _sized("DenseNet", num_blocks=[2, 2, 2, 2]),
     _kimm("EfficientNetB0"),
     _kimm("EfficientNetLiteB0"),
     _kimm("EfficientNetV2B0"),
@@ -51,7 +51,7 @@ KIMM: tuple[Foreign, ...] = (
     _kimm("GhostNetV3W050"),
     _kimm("HGNetTiny"),
     _kimm("HGNetV2B0"),
-    _kimm("InceptionNeXtTiny"),
+    _sized("InceptionNeXt", depths=[2, 2, 2, 2], hidden_channels=[16, 24, 32, 48]),
     _kimm("InceptionV3", side=96),
     _kimm("LCNet035"),
     _kimm("MobileNetV2W050"),
@@ -62,11 +62,10 @@ KIMM: tuple[Foreign, ...] = (
     _kimm("MobileViTV2W050"),
     _kimm("RegNetX002"),
     _kimm("RegNetY002"),
-    _kimm("RepVGGA0"),
+    _sized("RepVGG", num_blocks=[1, 2, 2, 1], num_channels=[16, 24, 32, 48]),
     _kimm("ResNet18"),
-    _kimm("ResNet50"),
     _kimm("VGG11"),
-    _kimm("VisionTransformerTiny32"),
+    _sized("VisionTransformer", patch_size=16, embed_dim=32, depth=2, num_heads=2),
     _kimm("Xception", side=96),
     _extractor("MobileNetV2W050"),
     _extractor("LCNet035"),
