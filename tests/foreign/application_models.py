@@ -19,7 +19,7 @@ CLASSES = 10
 
 def _as_it_is(name: str, size: int = 32, *, high: float = 255.0, **kwargs: Any) -> Foreign:
     """A model with all its channels, for ten classes."""
-    build = application(name, classes=CLASSES)
+    build = application(name, classes=CLASSES, classifier_activation=None)
     return Foreign(name, "keras.applications", lambda: build(size), high=high, **kwargs)
 
 
@@ -34,15 +34,30 @@ def _narrow(name: str, build: Callable[..., Any], *args: Any, **kwargs: Any) -> 
 
     def narrow() -> Any:
         return build(
-            *args, weights=None, classes=CLASSES, input_shape=(32, 32, 3), name=name, **kwargs
+            *args,
+            weights=None,
+            classes=CLASSES,
+            classifier_activation=None,
+            input_shape=(32, 32, 3),
+            name=name,
+            **kwargs,
         )
 
-    return Foreign(name, "keras.applications", narrow, high=255.0, note="with fewer channels")
+    return Foreign(
+        name,
+        "keras.applications",
+        narrow,
+        high=255.0,
+        note="with fewer channels" if "convnext" not in name else "with fewer layers and channels",
+    )
 
 
 def _convnext(size: str) -> Foreign:
-    depths = convnext.MODEL_CONFIGS[size]["depths"]
-    return _narrow(f"convnext_{size}", convnext.ConvNeXt, depths, [8, 16, 24, 32])
+    """A part of the blocks too: TensorFlow compiles each of its grouped convolutions."""
+    config = convnext.MODEL_CONFIGS[size]
+    depths = [max(depth // 9, 1) for depth in config["depths"]]
+    channels = [width // 8 for width in config["projection_dims"]]
+    return _narrow(f"convnext_{size}", convnext.ConvNeXt, depths, channels)
 
 
 def _efficientnet(name: str, depth: float) -> Foreign:

@@ -43,13 +43,16 @@ class Foreign:
     """Its outputs are drawn at random: the same for the same state of its random generators."""
     reference: str | None = "float64"
     """None where the model cannot run in float64: the default tolerance judges then."""
+    rtol: float | None = None
+    """A tolerance relative to each output's scale; None for that of ``kito.compare``."""
     note: str = ""
     """What a reader of the table should know, such as why there is no float64."""
     size: int = 64
     """The sides of the images where the model leaves them open."""
     length: int = 8
     """Any other size that the model leaves open, such as the number of tokens."""
-    samples: int = 4
+    samples: int = 16
+    """Over fewer, the ratio of two rounding errors is too uncertain for the float64 judge."""
     high: float = 1.0
     """The largest value of float inputs."""
     draw: Mapping[str, Draw] = field(default_factory=dict)

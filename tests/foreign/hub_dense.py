@@ -16,9 +16,7 @@ models, layers = keras_hub.models, keras_hub.layers
 
 def basnet() -> Any:
     encoder = convolutional.resnet("basic_block", convolutional.OPEN)
-    return models.BASNetBackbone(
-        encoder, num_classes=1, image_shape=(64, 64, 3), projection_filters=8
-    )
+    return models.BASNetBackbone(encoder, num_classes=1, image_shape=(64, 64, 3))
 
 
 def deeplab(
@@ -168,9 +166,17 @@ _SAM3: dict[str, Any] = {
     "draw": {"boxes": floats((1, 5)), "box_labels": integers(0, 2, (1,))},
 }
 
+# Of 49 million parameters in 14 stages; its smallest maps are of 2 x 2.
+_BASNET: dict[str, Any] = {
+    "samples": 4,
+    "reference": None,
+    "rtol": 1e-3,
+    "note": "rounding beyond 1e-4: its outputs are saturated sigmoids, many of them exactly 1",
+}
+
 DENSE: tuple[Foreign, ...] = (
-    _hub("basnet", basnet, samples=8),
-    _hub("basnet_segmenter", lambda: models.BASNetImageSegmenter(basnet()), samples=8),
+    _hub("basnet", basnet, **_BASNET),
+    _hub("basnet_segmenter", lambda: models.BASNetImageSegmenter(basnet()), **_BASNET),
     _hub("deeplab_v3", deeplab),
     _hub("deeplab_v3_no_low_level", lambda: deeplab(key=None)),
     _hub("deeplab_v3_open_encoder", lambda: deeplab(convolutional.OPEN)),

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import kimm
+from kimm._src.models import (
+    convmixer,
+    convnext,
+    densenet,
+    inception_next,
+    repvgg,
+    vision_transformer,
+)
 
 from foreign.entry import Foreign
 
 
+LOGITS: dict[str, Any] = {"weights": None, "classes": 10, "classifier_activation": "linear"}
+
+
 def _kimm(name: str, side: int = 64, **kwargs: Any) -> Foreign:
     def build() -> Any:
-        return getattr(kimm.models, name)(input_shape=(side, side, 3), weights=None, classes=10)
+        return getattr(kimm.models, name)(
+            input_shape=(side, side, 3), weights=None, classes=10, classifier_activation="linear"
+        )
 
     return Foreign(name, "kimm", build, high=255.0, **kwargs)
 
 
-def _sized(name: str, family: str | None = None, **kwargs: Any) -> Foreign:
+def _sized(family: Callable[..., Any], **kwargs: Any) -> Foreign:
     """A family whose smallest model is large, with fewer blocks and channels."""
 
     def build() -> Any:
-        return getattr(kimm.models, family or name)(
-            input_shape=(64, 64, 3), weights=None, classes=10, **kwargs
-        )
+        return family(input_shape=(64, 64, 3), **LOGITS, **kwargs)
 
+    name = getattr(family, "__name__", "")
     return Foreign(name, "kimm", build, high=255.0, note="with fewer layers and channels")
 
 
@@ -32,16 +45,20 @@ def _extractor(name: str) -> Foreign:
 
     def build() -> Any:
         return getattr(kimm.models, name)(
-            input_shape=(64, 64, 3), weights=None, classes=10, feature_extractor=True
+            input_shape=(64, 64, 3),
+            weights=None,
+            classes=10,
+            classifier_activation="linear",
+            feature_extractor=True,
         )
 
     return Foreign(f"{name}_features", "kimm", build, high=255.0)
 
 
 KIMM: tuple[Foreign, ...] = (
-    _sized("ConvMixer", depth=4, hidden_channels=32),
-    _sized("ConvNeXt", depths=[2, 2, 2, 2], hidden_channels=[16, 24, 32, 48]),
-    _sized("DenseNet", num_blocks=[2, 2, 2, 2]),
+    _sized(convmixer.ConvMixer, depth=4, hidden_channels=32),
+    _sized(convnext.ConvNeXt, depths=[2, 2, 2, 2], hidden_channels=[16, 24, 32, 48]),
+    _sized(densenet.DenseNet, num_blocks=[2, 2, 2, 2]),
     _kimm("EfficientNetB0"),
     _kimm("EfficientNetLiteB0"),
     _kimm("EfficientNetV2B0"),
@@ -51,7 +68,7 @@ KIMM: tuple[Foreign, ...] = (
     _kimm("GhostNetV3W050"),
     _kimm("HGNetTiny"),
     _kimm("HGNetV2B0"),
-    _sized("InceptionNeXt", depths=[2, 2, 2, 2], hidden_channels=[16, 24, 32, 48]),
+    _sized(inception_next.InceptionNeXt, depths=[2, 2, 2, 2], hidden_channels=[16, 24, 32, 48]),
     _kimm("InceptionV3", side=96),
     _kimm("LCNet035"),
     _kimm("MobileNetV2W050"),
@@ -62,10 +79,10 @@ KIMM: tuple[Foreign, ...] = (
     _kimm("MobileViTV2W050"),
     _kimm("RegNetX002"),
     _kimm("RegNetY002"),
-    _sized("RepVGG", num_blocks=[1, 2, 2, 1], num_channels=[16, 24, 32, 48]),
+    _sized(repvgg.RepVGG, num_blocks=[1, 2, 2, 1], num_channels=[16, 24, 32, 48]),
     _kimm("ResNet18"),
     _kimm("VGG11"),
-    _sized("VisionTransformer", patch_size=16, embed_dim=32, depth=2, num_heads=2),
+    _sized(vision_transformer.VisionTransformer, patch_size=16, embed_dim=32, depth=2, num_heads=2),
     _kimm("Xception", side=96),
     _extractor("MobileNetV2W050"),
     _extractor("LCNet035"),

@@ -78,7 +78,11 @@ def check_reduction(foreign: Foreign, reduction: Any, inputs: Inputs) -> None:
     comparison = None
     if not foreign.directly:
         comparison = kito.compare(
-            reduction.original, reduction.model, inputs, reference=foreign.reference
+            reduction.original,
+            reduction.model,
+            inputs,
+            rtol=foreign.rtol,
+            reference=foreign.reference,
         )
     _write_row(foreign, reduction, comparison)
     assert reduction.batchnorms[1] == foreign.batchnorms, reduction.summary()
