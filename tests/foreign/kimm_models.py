@@ -17,7 +17,6 @@ from kimm._src.models import (
 
 from foreign.entry import Foreign
 
-
 LOGITS: dict[str, Any] = {"weights": None, "classes": 10, "classifier_activation": "linear"}
 
 

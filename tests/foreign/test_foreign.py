@@ -31,7 +31,13 @@ from foreign.keras_hub_models import KERAS_HUB
 from foreign.kimm_models import KIMM
 from foreign.state import differences, outputs_of, state_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # What the packages do, whether they are reduced or not.
+    pytest.mark.filterwarnings("ignore:.build... was called on layer:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Layer '.*' .* was passed an input with a mask:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.* doesn't have pretrained weights:UserWarning"),
+]
 
 MODELS = (*KERAS_HUB, *KIMM, *APPLICATIONS)
 TABLE = "KITO_FOREIGN_TABLE"
