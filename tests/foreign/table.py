@@ -64,22 +64,19 @@ def _cells(row: dict[str, Any]) -> list[str]:
     notes = "; ".join(x for x in (row["reason"], row["refused"], row["directly"], row["note"]) if x)
     if "layers" not in row:
         return [row["name"], *[""] * 5, "refused", notes]
-    difference = f"{row['difference']:.1e}" if "difference" in row else ""
     return [
         row["name"],
         " → ".join(map(str, row["layers"])),
         " → ".join(map(str, row["batchnorms"])),
         str(row["opened"]),
         str(row["shared"]),
-        difference,
+        f"{row['difference']:.1e}",
         _verdict(row),
         notes,
     ]
 
 
 def _verdict(row: dict[str, Any]) -> str:
-    if "passed" not in row:
-        return "not compared"
     if not row["passed"]:
         return "**differs**"
     return "within rounding" if row["within_rounding"] else "same"
