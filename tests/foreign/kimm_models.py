@@ -1,4 +1,7 @@
-"""The models of kimm: the smallest of each family, without trained weights."""
+"""The models of kimm: the smallest of each family, without trained weights.
+
+But VGG: it takes 224 pixels and 133 million parameters, and the other packages have it too.
+"""
 
 from __future__ import annotations
 
@@ -29,16 +32,14 @@ def _kimm(name: str, side: int = 64, **kwargs: Any) -> Foreign:
     return Foreign(name, "kimm", build, high=255.0, **kwargs)
 
 
-def _sized(
-    family: Callable[..., Any], *, note: str = "with fewer layers and channels", **kwargs: Any
-) -> Foreign:
+def _sized(family: Callable[..., Any], *, side: int = 64, **kwargs: Any) -> Foreign:
     """A family whose smallest model is large, with fewer blocks and channels."""
 
     def build() -> Any:
-        return family(input_shape=(64, 64, 3), **LOGITS, **kwargs)
+        return family(input_shape=(side, side, 3), **LOGITS, **kwargs)
 
     name = getattr(family, "__name__", "")
-    return Foreign(name, "kimm", build, high=255.0, note=note)
+    return Foreign(name, "kimm", build, high=255.0, note="with fewer layers and channels")
 
 
 def _extractor(name: str) -> Foreign:
@@ -83,7 +84,6 @@ KIMM: tuple[Foreign, ...] = (
     _kimm("RegNetY002"),
     _sized(repvgg.RepVGG, num_blocks=[1, 2, 2, 1], num_channels=[16, 24, 32, 48]),
     _kimm("ResNet18"),
-    _sized(kimm.models.VGG11, include_top=False, pooling="avg", note="without its Dense layers"),
     _sized(vision_transformer.VisionTransformer, patch_size=16, embed_dim=32, depth=2, num_heads=2),
     _kimm("Xception", side=96),
     _extractor("MobileNetV2W050"),
