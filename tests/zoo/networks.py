@@ -34,7 +34,7 @@ class Network:
     deepest feature map stays 3 x 3 or larger, since normalizing over less amplifies rounding."""
 
 
-def _application(name: str, **kwargs: Any) -> Callable[[int], keras.Model]:
+def application(name: str, **kwargs: Any) -> Callable[[int], keras.Model]:
     """The builder of a network of ``keras.applications``."""
 
     def build(size: int) -> keras.Model:
@@ -62,15 +62,15 @@ class Reach:
 
 
 OTHERS: tuple[Reach, ...] = (
-    Reach("mobilenet_v3_small", _application("MobileNetV3Small"), kept=1),
-    Reach("mobilenet_v3_large", _application("MobileNetV3Large"), kept=1),
-    Reach("efficientnet_b0", _application("EfficientNetB0")),
-    Reach("efficientnet_v2_b0", _application("EfficientNetV2B0"), kept=1),
-    Reach("resnet50_v2", _application("ResNet50V2"), precomputed=17, kept=17, high=1.0),
+    Reach("mobilenet_v3_small", application("MobileNetV3Small"), kept=1),
+    Reach("mobilenet_v3_large", application("MobileNetV3Large"), kept=1),
+    Reach("efficientnet_b0", application("EfficientNetB0")),
+    Reach("efficientnet_v2_b0", application("EfficientNetV2B0"), kept=1),
+    Reach("resnet50_v2", application("ResNet50V2"), precomputed=17, kept=17, high=1.0),
     # Its first shift cannot cross the zero padding before the max pooling.
     Reach(
         "resnet50_v2_positive",
-        _application("ResNet50V2"),
+        application("ResNet50V2"),
         precomputed=1,
         kept=1,
         positive=True,
@@ -82,25 +82,25 @@ PRECOMPUTED = {"densenet121": 62, "densenet169": 86, "densenet201": 102}
 """The same for networks of the table: the normalizations of the dense blocks' sums; else 0."""
 
 NETWORKS: tuple[Network, ...] = (
-    Network("mobilenet", _application("MobileNet"), 27, 4_253_864, 4_221_032),
-    Network("mobilenet_v2", _application("MobileNetV2", alpha=1.4), 52, 6_156_712, 6_084_808),
-    Network("resnet50", _application("ResNet50"), 53, 25_636_712, 25_530_472),
-    Network("inception_v3", _application("InceptionV3"), 94, 23_851_784, 23_817_352, 299, 160),
+    Network("mobilenet", application("MobileNet"), 27, 4_253_864, 4_221_032),
+    Network("mobilenet_v2", application("MobileNetV2", alpha=1.4), 52, 6_156_712, 6_084_808),
+    Network("resnet50", application("ResNet50"), 53, 25_636_712, 25_530_472),
+    Network("inception_v3", application("InceptionV3"), 94, 23_851_784, 23_817_352, 299, 160),
     Network(
         "inception_resnet_v2",
-        _application("InceptionResNetV2"),
+        application("InceptionResNetV2"),
         204,
         55_873_736,
         55_813_192,
         size=299,
         numeric_size=160,
     ),
-    Network("xception", _application("Xception"), 40, 22_910_480, 22_828_688, size=299),
-    Network("densenet121", _application("DenseNet121"), 59, 8_062_504, 8_040_040),
-    Network("densenet169", _application("DenseNet169"), 83, 14_307_880, 14_276_200),
-    Network("densenet201", _application("DenseNet201"), 99, 20_242_984, 20_205_160),
-    Network("nasnet_mobile", _application("NASNetMobile"), 188, 5_326_716, 5_272_599),
-    Network("nasnet_large", _application("NASNetLarge"), 260, 88_949_818, 88_658_596, 331, 96),
+    Network("xception", application("Xception"), 40, 22_910_480, 22_828_688, size=299),
+    Network("densenet121", application("DenseNet121"), 59, 8_062_504, 8_040_040),
+    Network("densenet169", application("DenseNet169"), 83, 14_307_880, 14_276_200),
+    Network("densenet201", application("DenseNet201"), 99, 20_242_984, 20_205_160),
+    Network("nasnet_mobile", application("NASNetMobile"), 188, 5_326_716, 5_272_599),
+    Network("nasnet_large", application("NASNetLarge"), 260, 88_949_818, 88_658_596, 331, 96),
     Network("zf_unet_224", lambda size: zf_unet.build(size=size), 22, 31_466_753, 31_442_689),
     Network("deeplab_mobile", deeplab.build_mobile, 54, 2_146_645, 2_097_013, size=512),
     Network("deeplab_xception", deeplab.build_xception, 146, 41_258_213, 40_954_013, 512, 160),
