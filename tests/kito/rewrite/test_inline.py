@@ -1005,3 +1005,63 @@ def test_the_example_of_the_documentation() -> None:
     assert reduction.batchnorms == (3, 0)
     assert {"block_0.conv", "block_2.conv", "head"} <= {x.name for x in reduction.model.layers}
     assert_same_on(names["model"], reduction.model, images())
+
+
+# ---- layers that are hard to run or to trace -----------------------------------------------------
+
+
+def test_levels_of_open_sizes_that_depend_on_each_other() -> None:
+    """As in a feature pyramid: the levels of two sizes, each drawn by itself, would not fit."""
+
+    class Merge(L.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.conv, self.bn = L.Conv2D(4, 1), L.BatchNormalization()
+            self.up, self.add = L.UpSampling2D(2), L.Add()
+
+        def build(self, shapes: Any) -> None:
+            self.conv.build(shapes["low"])
+            self.bn.build((*shapes["low"][:-1], 4))
+            self.built = True
+
+        def call(self, x: Any) -> Any:
+            return self.add([x["high"], self.up(self.bn(self.conv(x["low"])))])
+
+        def compute_output_shape(self, shapes: Any) -> Any:
+            return shapes["high"]
+
+    image = keras.Input((None, None, 4))
+    high = L.Conv2D(4, 3, padding="same")(image)
+    low = L.Conv2D(4, 3, strides=2, padding="same")(high)
+    model = randomize(keras.Model(image, Merge(name="merge")({"high": high, "low": low})))
+    reduction = kito.reduce(model)
+    assert reduction.opened == ("merge",)
+    assert reduction.batchnorms == (1, 0)
+    assert_same(model, reduction.model)
+
+
+class Stubborn(L.Layer):
+    """Its rule for the shape of its output does not take what ``call`` takes."""
+
+    def call(self, x: Any, training: Any = None) -> Any:
+        return x * 2.0
+
+    def compute_output_spec(self, x: Any) -> Any:
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+def test_a_layer_whose_own_shape_rule_fails_when_it_is_traced(tmp_path: Path) -> None:
+    def call(self: Any, x: Any) -> Any:
+        return self.bn(self.dense(self.inner(x, training=False)))
+
+    def setup(self: Any) -> None:
+        self.inner = Stubborn(name="inner")
+
+    model = around(Custom(call, setup, name="block"))
+    reduction = kito.reduce(model)
+    assert reduction.opened == ("block",)
+    assert "block.inner" in [x.name for x in reduction.model.layers]
+    assert_same(model, reduction.model)
+    reduction.model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", {"Stubborn": Stubborn})
+    assert_same(model, loaded)
