@@ -30,7 +30,7 @@ from kito.graph.keras_internals import (
 from kito.graph.keras_patches import dense_products
 from kito.graph.limits import Limit, LimitFound, Limits
 from kito.graph.live_copy import Copies, NotCopied
-from kito.graph.preserve import kept_attributes, kept_trainable
+from kito.graph.preserve import kept_attributes, kept_calls, kept_trainable
 from kito.graph.read import read_graph
 
 
@@ -57,7 +57,8 @@ def build_model(
 
     Args:
         graph: what to build.
-        dtype: replaces every float dtype of the model, except in shared layers.
+        dtype: replaces every float dtype of the model, except in shared layers. Such a model can
+            be run, but not saved.
         limits: what earlier attempts have found out.
 
     Raises:
@@ -180,6 +181,8 @@ class _Builder:
         within = [op.layer, *all_layers(op.layer)]
         self.until_built.enter_context(kept_attributes(within))
         self.until_built.enter_context(kept_trainable(within))
+        if self.dtype is not None:  # the model is only run: it needs no record of the calls
+            self.until_built.enter_context(kept_calls(within))
         self.shared.append(Shared(op.layer.name, copy.reason))
 
     def _check_names(self, graph: Graph) -> None:

@@ -37,7 +37,9 @@ def extended_symbolic_calls() -> Iterator[None]:
     - ``reshape(x, (shape(x)[0], ..))``, where the batch size is None, is recorded with -1 for it;
     - products with constants are dense, as with :func:`dense_products`;
     - a custom layer whose own rule for the shape of its output fails, because it does not take an
-      argument that ``call`` takes, say, gets Keras' rule, which runs its ``call``.
+      argument that ``call`` takes, say, gets Keras' rule, which runs its ``call``;
+    - a Sequential that was built for another size than that of its input is recorded as the calls
+      of its layers. With real tensors Keras runs such a model, too.
     """
     with contextlib.ExitStack() as stack:
         for name, operation in _OPERATORS.items():
@@ -49,7 +51,30 @@ def extended_symbolic_calls() -> Iterator[None]:
         stack.enter_context(dense_products())
         symbolic_call = _by_running_call(keras.Layer.symbolic_call)
         stack.enter_context(_replaced(keras.Layer, "symbolic_call", symbolic_call))
+        layer_by_layer = _layer_by_layer(keras.Sequential.__call__)
+        stack.enter_context(_replaced(keras.Sequential, "__call__", layer_by_layer))
         yield
+
+
+def _layer_by_layer(original: Callable[..., Any]) -> Any:
+    """The ``__call__`` of Sequential models, which calls the layers where the size is another."""
+
+    def call(self: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        built_for = self.input_shape if self.built and self.inputs else None
+        if not isinstance(inputs, keras.KerasTensor) or _fits(inputs.shape, built_for):
+            return original(self, inputs, *args, **kwargs)
+        for layer in self.layers:
+            inputs = layer(inputs)
+        return inputs
+
+    return call
+
+
+def _fits(shape: Sequence[int | None], expected: Sequence[int | None] | None) -> bool:
+    """Whether no size differs; unknown ones may be anything."""
+    return expected is None or all(
+        None in pair or pair[0] == pair[1] for pair in zip(shape, expected, strict=False)
+    )
 
 
 def _by_running_call(original: Callable[..., Any]) -> Any:

@@ -91,10 +91,24 @@ def kept_trainable(layers: Sequence[Any]) -> Iterator[None]:
                 x.trainable = flag
 
 
+@contextlib.contextmanager
+def kept_calls(layers: Sequence[Any]) -> Iterator[None]:
+    """At the end of this context, Keras' record of the calls of ``layers`` is as before."""
+    lengths = [(log, len(log)) for log in _call_logs(layers)]
+    try:
+        yield
+    finally:
+        for log, length in lengths:
+            del log[length:]
+
+
+def _call_logs(layers: Sequence[Any]) -> list[list[Any]]:
+    return [log for x in layers for log in (x._inbound_nodes, x._outbound_nodes)]
+
+
 def unrecorded(layers: Sequence[Any]) -> contextlib.AbstractContextManager[None]:
     """Like :func:`preserved`, but it also restores Keras' record of the calls of ``layers``."""
-    logs = [log for x in layers for log in (x._inbound_nodes, x._outbound_nodes)]
-    return preserved(layers, logs)
+    return preserved(layers, _call_logs(layers))
 
 
 _Attributes = dict[str, tuple[Any, Any]]

@@ -34,8 +34,10 @@ def _without_top(name: str) -> Foreign:
     return Foreign(name, "keras.applications", lambda: build(32), high=1.0)
 
 
-def _narrow(name: str, build: Callable[..., Any], *args: Any, **kwargs: Any) -> Foreign:
-    """A model with a part of its channels."""
+def _narrow(
+    name: str, build: Callable[..., Any], *args: Any, size: int = 32, **kwargs: Any
+) -> Foreign:
+    """A model with a part of its channels, for images of this size."""
 
     def narrow() -> Any:
         return build(
@@ -43,7 +45,7 @@ def _narrow(name: str, build: Callable[..., Any], *args: Any, **kwargs: Any) -> 
             weights=None,
             classes=CLASSES,
             classifier_activation=None,
-            input_shape=(32, 32, 3),
+            input_shape=(size, size, 3),
             name=name,
             **kwargs,
         )
@@ -66,8 +68,8 @@ def _convnext(size: str) -> Foreign:
     return _narrow(f"convnext_{size}", convnext.ConvNeXt, depths, channels)
 
 
-def _efficientnet(name: str, depth: float) -> Foreign:
-    return _narrow(name, efficientnet.EfficientNet, 0.25, depth, 32)
+def _efficientnet(name: str, depth: float, size: int = 32) -> Foreign:
+    return _narrow(name, efficientnet.EfficientNet, 0.25, depth, 32, size=size)
 
 
 def _efficientnet_v2(name: str, depth: float = 1.0) -> Foreign:
@@ -90,7 +92,8 @@ APPLICATIONS: tuple[Foreign, ...] = (
     _efficientnet("efficientnetb4", 1.8),
     _efficientnet("efficientnetb5", 2.2),
     _efficientnet("efficientnetb6", 2.6),
-    _efficientnet("efficientnetb7", 3.1),
+    # With smaller images, rounding grows too much from block to block.
+    _efficientnet("efficientnetb7", 3.1, 64),
     _as_it_is("EfficientNetV2B0"),
     _deeper("EfficientNetV2B1"),
     _deeper("EfficientNetV2B2"),

@@ -190,6 +190,8 @@ DENSE: tuple[Foreign, ...] = (
         lambda: models.DeepLabV3ImageSegmenter(
             deeplab(convolutional.OPEN, convolutional.OPEN), num_classes=3
         ),
+        batchnorms=6,
+        reason="the pyramid pooling resizes to a size that is open, which no layer can",
     ),
     _hub("segformer", segformer),
     _hub(

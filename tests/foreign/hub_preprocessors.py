@@ -50,7 +50,8 @@ def _bert() -> Any:
 
 
 def _roberta() -> Any:
-    tokens = ["<s>", "<pad>", "</s>", "<mask>", "Ġ", "a", "t", "at", "Ġat", "Ġa"]
+    letters = sorted({letter for word in WORDS for letter in word})
+    tokens = ["<s>", "<pad>", "</s>", "<mask>", "Ġ", *letters, "at", "Ġat", "Ġa"]
     tokenizer = models.RobertaTokenizer(
         vocabulary={token: i for i, token in enumerate(tokens)},
         merges=["a t", "Ġ at", "Ġ a"],

@@ -281,6 +281,17 @@ def test_a_shared_layer_is_named_and_its_flags_stay() -> None:
     assert_same(model, reduction.model)
 
 
+def test_a_comparison_in_float64_leaves_no_record_in_a_shared_layer() -> None:
+    model = model_of(Bound(3.0, name="layer"))
+    reduced = kito.reduce(model).model
+    layer = model.get_layer("layer")
+    before = len(layer._inbound_nodes)
+    comparison = kito.compare(model, reduced, reference="float64")
+    assert comparison.passed
+    assert comparison.error_vs_float64 is not None
+    assert len(layer._inbound_nodes) == before
+
+
 def test_a_shared_layer_is_an_error_where_it_is_strict() -> None:
     model = model_of(Bound(3.0, name="layer"))
     with pytest.raises(kito.UnsupportedModelError, match=r"'layer' \(its get_config\(\) loses.*st"):

@@ -1065,3 +1065,20 @@ def test_a_layer_whose_own_shape_rule_fails_when_it_is_traced(tmp_path: Path) ->
     reduction.model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", {"Stubborn": Stubborn})
     assert_same(model, loaded)
+
+
+def test_a_sequential_that_was_built_for_another_size() -> None:
+    """Keras refuses it only where it is called with symbolic tensors."""
+
+    def call(self: Any, x: Any) -> Any:
+        return self.bn(self.chain(x))
+
+    def setup(self: Any) -> None:
+        self.chain = keras.Sequential([L.Conv1D(4, 1, name="conv"), L.BatchNormalization()])
+        self.chain.build((None, 9, 4))
+
+    model = around(Custom(call, setup, name="block"))
+    reduction = kito.reduce(model)
+    assert reduction.opened == ("block",)
+    assert reduction.batchnorms == (2, 0)
+    assert_same(model, reduction.model)
