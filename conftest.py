@@ -18,6 +18,9 @@ pytest_plugins = ["pytester"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+    parser.addoption(
+        "--nightly", action="store_true", help="run the tests marked slow or nightly too"
+    )
 
 
 def pytest_report_header() -> str:
@@ -27,9 +30,10 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--slow"):
-        return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    if slow:
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    nightly = config.getoption("--nightly")
+    left_out = {"slow": not (nightly or config.getoption("--slow")), "nightly": not nightly}
+    markers = [name for name, out in left_out.items() if out]
+    deselected = [x for x in items if any(x.get_closest_marker(name) for name in markers)]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [x for x in items if x not in set(deselected)]

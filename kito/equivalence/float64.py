@@ -20,6 +20,7 @@ import numpy as np
 
 from kito.errors import KitoError
 from kito.graph.build import build_model
+from kito.graph.copy_layer import prepare_copies
 from kito.graph.keras_internals import output_names
 from kito.graph.limits import Limits, attempt
 from kito.rewrite.inline.sweep import read_inlined
@@ -118,7 +119,9 @@ def copy_model(model: Any, dtype: str | None = None) -> Any:
     """
 
     def run(limits: Limits) -> Any:
-        return build_model(read_inlined(model, limits=limits).graph, dtype, limits)[0]
+        graph = read_inlined(model, limits=limits).graph
+        prepare_copies(graph)
+        return build_model(graph, dtype, limits)[0]
 
     return attempt(run)
 

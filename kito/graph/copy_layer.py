@@ -24,10 +24,11 @@ from keras import tree
 from kito.errors import describe
 from kito.graph.clone import LayerClone
 from kito.graph.clone_check import copy_trainable, find_mismatch
-from kito.graph.ir import Op, Tensor, map_tensors
+from kito.graph.ir import Graph, Op, Tensor, map_tensors
 from kito.graph.keras_internals import all_layers, forget_calls
 from kito.graph.limits import LimitFound
 from kito.graph.live_copy import Copies, copy_live
+from kito.graph.measure import measure_shapes
 from kito.graph.preserve import restored
 from kito.graph.random_call import OPEN_SIZES, RTOL, draw_inputs, find_difference
 from kito.graph.stock import is_stock
@@ -75,6 +76,18 @@ def is_trusted(op: Op) -> bool:
     return is_stock(type(layer)) and (
         op.inner is not None or all(is_stock(type(x)) for x in all_layers(layer))
     )
+
+
+def prepare_copies(graph: Graph) -> None:
+    """Measure the shapes of tensors, if layers have to be compared with copies of them.
+
+    Do so before any pass changes the graph. Sizes may have to fit together, and the first axis of a
+    tensor may hold more than the samples.
+    """
+    nodes = [node for inner in graph.graphs() for node in inner.nodes]
+    tensors = [x for node in nodes if not is_trusted(node.op.innermost) for x in node.inputs]
+    if any(x.measured is None and None in x.shape for x in tensors):
+        measure_shapes(graph)
 
 
 def copy_layer(op: Op, copy_model: Callable[[Any], Copies], dtype: str | None = None) -> Copy:

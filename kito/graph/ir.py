@@ -1,7 +1,6 @@
 """The editable graph of a model: tensors, ops, calls of ops, and the graph that they form.
 
-Passes read and edit it through a few methods: :meth:`Op.change`, :meth:`Graph.bypass`,
-:meth:`Graph.call_layer`. The live Keras objects in it are read, and never changed.
+Passes edit it through its methods. The live Keras objects in it are read, and never changed.
 """
 
 from __future__ import annotations
@@ -23,8 +22,7 @@ class Tensor:
     Attributes:
         users: the calls that take it, one entry per use: twice for a call that takes it twice.
         mask: the Keras mask that accompanies it; None if there is none.
-        measured: the shape that it had in a run of the model on two random samples; None if there
-            was no such run. Where several sizes are open, they may depend on each other.
+        measured: its shape in a run of the model on random samples; None without such a run.
     """
 
     __slots__ = ("dtype", "index", "mask", "measured", "node", "shape", "users")
@@ -104,8 +102,7 @@ class Op:
     def copy(self, name: str) -> Op:
         """The same layer with the same changes, under another name; nothing calls it yet."""
         new = Op(self.layer, name)
-        new.weights, new.config = dict(self.weights), dict(self.config)
-        new.closed, new.fixed = self.closed, self.fixed
+        new.weights, new.config, new.fixed = dict(self.weights), dict(self.config), self.fixed
         if self.inner is not None:
             new.inner = self.inner.copy(self.inner.name)
             new.inner.wrappers = [new]
@@ -148,10 +145,7 @@ class Node:
 
     @property
     def data(self) -> Tensor | None:
-        """The tensor that the call transforms: its first positional argument, or ``inputs``.
-
-        For an operation on a constant and a tensor, such as ``2.0 * x``, the tensor.
-        """
+        """The tensor that it transforms: the first argument, ``inputs``, or ``x`` in ``2 * x``."""
         first = self.args[0] if self.args else self.kwargs.get("inputs")
         if isinstance(first, Tensor):
             return first

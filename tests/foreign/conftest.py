@@ -8,4 +8,4 @@ import pytest
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    return None if config.getoption("--slow") else True
+    return None if config.getoption("--slow") or config.getoption("--nightly") else True

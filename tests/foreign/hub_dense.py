@@ -175,8 +175,13 @@ _BASNET: dict[str, Any] = {
 }
 
 DENSE: tuple[Foreign, ...] = (
-    _hub("basnet", basnet, **_BASNET),
-    _hub("basnet_segmenter", lambda: models.BASNetImageSegmenter(basnet()), **_BASNET),
+    _hub("basnet", basnet, nightly=True, **_BASNET),
+    _hub(
+        "basnet_segmenter",
+        lambda: models.BASNetImageSegmenter(basnet()),
+        nightly=True,
+        **_BASNET,
+    ),
     _hub("deeplab_v3", deeplab),
     _hub("deeplab_v3_no_low_level", lambda: deeplab(key=None)),
     _hub("deeplab_v3_open_encoder", lambda: deeplab(convolutional.OPEN)),

@@ -240,7 +240,12 @@ TRANSFORMERS: tuple[Foreign, ...] = (
         lambda: stable_diffusion("ImageToImage"),
         draw=_STEPS,
     ),
-    _hub("stable_diffusion_3_inpaint", lambda: stable_diffusion("Inpaint"), draw=_STEPS),
+    _hub(
+        "stable_diffusion_3_inpaint",
+        lambda: stable_diffusion("Inpaint"),
+        draw=_STEPS,
+        nightly=True,
+    ),
     _hub("flux", flux),
     _hub("flux_text_to_image", lambda: models.FluxTextToImage(flux(), None)),
 )

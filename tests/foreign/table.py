@@ -1,6 +1,6 @@
 """Make docs/models.md of the rows that ``test_foreign.py`` wrote.
 
-KITO_FOREIGN_TABLE=rows.jsonl pytest --slow tests/foreign
+KITO_FOREIGN_TABLE=rows.jsonl pytest --nightly tests/foreign
 python tests/foreign/table.py rows.jsonl
 """
 
@@ -33,7 +33,7 @@ TAIL = """
 ```bash
 pip install '.[test,foreign]'
 rm -f rows.jsonl
-KITO_FOREIGN_TABLE=rows.jsonl pytest --slow tests/foreign -n 2 --dist worksteal
+KITO_FOREIGN_TABLE=rows.jsonl pytest --nightly tests/foreign -n 2 --dist worksteal
 python tests/foreign/table.py rows.jsonl
 ```
 """

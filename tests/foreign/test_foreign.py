@@ -10,6 +10,7 @@ import gc
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.* doesn't have pretrained weights:UserWarning"),
 ]
 
-MODELS = (*KERAS_HUB, *KIMM, *APPLICATIONS)
+# The layers of the last two are those of keras-hub and of tests/zoo, in other networks.
+AT_NIGHT = tuple(replace(model, nightly=True) for model in (*KIMM, *APPLICATIONS))
+MODELS = (*KERAS_HUB, *AT_NIGHT)
 TABLE = "KITO_FOREIGN_TABLE"
 
 
@@ -55,7 +58,10 @@ def test_each_model_has_a_name_of_its_own() -> None:
     assert len({model.id for model in MODELS}) == len(MODELS)
 
 
-@pytest.mark.parametrize("foreign", MODELS, ids=lambda foreign: foreign.id)
+@pytest.mark.parametrize(
+    "foreign",
+    [pytest.param(x, id=x.id, marks=pytest.mark.nightly if x.nightly else ()) for x in MODELS],
+)
 def test_reduces(foreign: Foreign, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = foreign.build()

@@ -20,9 +20,16 @@ from zoo.networks import NETWORKS, OTHERS, PRECOMPUTED, Network, Reach
 # Rounding errors differ much from sample to sample: for ResNet152 (right folds, ten weight sets)
 # the ratio of the two models' was 0.64 to 1.78 over 6 samples, and 0.81 to 1.05 over 24.
 SAMPLES = 24
+SLOW = {"resnet50_v2_positive", "efficientnet_v2_b0"}
 BATCH = 8  # bounds the memory of the float64 runs
 
-each_network = pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
+
+def each_network(slow: set[str]) -> pytest.MarkDecorator:
+    """A test for each network; those that take ten seconds and more are in the slow set."""
+    marks = {x.name: pytest.mark.slow if x.name in slow else () for x in NETWORKS}
+    return pytest.mark.parametrize(
+        "network", [pytest.param(x, marks=marks[x.name], id=x.name) for x in NETWORKS]
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +40,7 @@ def released_models() -> Iterator[None]:
     gc.collect()
 
 
-@each_network
+@each_network({"densenet169", "densenet201", "inception_resnet_v2", "nasnet_large", "resnet152"})
 def test_folds_as_in_the_table(network: Network) -> None:
     reduction = kito.reduce(network.build(network.size), passes=("fold_batchnorm",))
 
@@ -42,19 +49,12 @@ def test_folds_as_in_the_table(network: Network) -> None:
     assert reduction.parameters == (network.parameters_before, network.parameters_after)
 
 
-SLOW = {
-    *("densenet121", "densenet169", "densenet201", "inception_resnet_v2", "inception_v3"),
-    *("resnet50", "resnet152", "nasnet_large", "nasnet_mobile", "deeplab_xception", "zf_unet_224"),
-}
-"""The slowest to compare, about ten seconds to half a minute each."""
-
-
-@pytest.mark.parametrize(
-    "network",
-    [
-        pytest.param(x, marks=pytest.mark.slow if x.name in SLOW else (), id=x.name)
-        for x in NETWORKS
-    ],
+@each_network(
+    {
+        *("densenet121", "densenet169", "densenet201", "inception_resnet_v2", "inception_v3"),
+        *("resnet50", "resnet152", "nasnet_large", "nasnet_mobile", "deeplab_xception"),
+        *("zf_unet_224", "xception", "deeplab_mobile"),
+    }
 )
 def test_computes_the_same(network: Network) -> None:
     model = network.build(network.numeric_size)
@@ -68,7 +68,10 @@ def test_computes_the_same(network: Network) -> None:
     check_outputs(model, [folded, reduction.model], inputs)
 
 
-@pytest.mark.parametrize("network", OTHERS, ids=lambda network: network.name)
+@pytest.mark.parametrize(
+    "network",
+    [pytest.param(x, marks=pytest.mark.slow if x.name in SLOW else (), id=x.name) for x in OTHERS],
+)
 def test_reaches(network: Reach) -> None:
     model = network.build(128)
     inputs = random_inputs(model, samples=SAMPLES, seed=1, high=network.high)

@@ -8,12 +8,10 @@ from typing import Any
 
 import keras
 
-from kito.graph.copy_layer import is_trusted
 from kito.graph.functional import as_functional
 from kito.graph.ir import Graph, Op
 from kito.graph.keras_internals import all_layers
 from kito.graph.limits import Limit, Limits
-from kito.graph.measure import measure_shapes
 from kito.graph.names import free_name
 from kito.graph.read import Ops, read_graph
 from kito.rewrite.inline.body import read_body
@@ -68,21 +66,9 @@ def read_inlined(
         graph.model, graph.output_names = model, []
     if view is not model or not only_model:
         sweep.run()
-    _prepare_copies(graph, sweep.limits)
+    for op in {node.op.innermost for inner in graph.graphs() for node in inner.nodes}:
+        op.fixed = sweep.limits.reason(Limit.FIXED, op.layer)
     return Inlined(graph, tuple(sweep.names), tuple(sweep.closed))
-
-
-def _prepare_copies(graph: Graph, limits: Limits) -> None:
-    """Note what copying the layers needs to know, before any pass changes the graph."""
-    nodes = [node for inner in graph.graphs() for node in inner.nodes]
-    for node in nodes:
-        op = node.op.innermost
-        op.fixed = limits.reason(Limit.FIXED, op.layer)
-    # Copies of these are compared with the layers, on tensors whose sizes fit together; what is the
-    # first axis of a tensor may be a multiple of the batch.
-    tensors = [x for node in nodes if not is_trusted(node.op.innermost) for x in node.inputs]
-    if any(x.measured is None and None in x.shape for x in tensors):
-        measure_shapes(graph)
 
 
 class _Sweep:
