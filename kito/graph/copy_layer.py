@@ -116,7 +116,7 @@ def copy_layer(op: Op, copy_model: Callable[[Any], Copies], dtype: str | None = 
         problem = trial.find_problem(copy)
         if problem is None:
             copy_trainable(layer, copy)
-            forget_calls([copy, *all_layers(copy)])
+            forget_calls(copy)
             return Copy(copy, way, "; ".join(failures))
         failures.append(problem)
     return Copy(layer, Way.SHARED, "; ".join(dict.fromkeys(failures)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -29,11 +28,13 @@ def fresh_operation(operation: Any, name: str) -> Any:
     return fresh
 
 
-def forget_calls(layers: Iterable[Any]) -> None:
-    """Empty Keras' records of the calls of ``layers``, which nothing may use any more."""
-    for layer in layers:
-        layer._inbound_nodes.clear()
-        layer._outbound_nodes.clear()
+def forget_calls(layer: Any) -> None:
+    """Empty Keras' record of the calls of ``layer``, whose results nothing may use any more.
+
+    The layers in it keep theirs: those in a functional model are what it consists of.
+    """
+    layer._inbound_nodes.clear()
+    layer._outbound_nodes.clear()
 
 
 def producer_name(tensor: Any) -> str:

@@ -247,6 +247,29 @@ def test_a_reduced_model_with_a_live_copy_is_reduced_again_and_saved(tmp_path: P
     assert all(map(np.array_equal, before, first.get_weights()))
 
 
+@pytest.mark.parametrize("ways", [(Way.CLONE,), (Way.LIVE,)], ids=lambda ways: ways[0].name)
+def test_a_copy_keeps_the_graphs_of_the_models_in_it(
+    ways: tuple[Way, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Inside(Plain):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            x = keras.Input((6, 4))
+            y = layers.Conv1D(4, 1, name="conv")(x)
+            self.model = keras.Model(x, layers.Add(name="sum")([x, y]), name="inner")
+
+        def call(self, x: Any) -> Any:
+            return self.model(x)
+
+    monkeypatch.setattr(copying, "WAYS", ways)
+    model = model_of(Inside(name="layer"))
+    reduction = kito.reduce(model, passes=("fold_batchnorm",))
+    copy = reduction.model.get_layer("layer")
+    assert reduction.shared == ()
+    assert copy.model.get_config() == model.get_layer("layer").model.get_config()
+    assert_same(model, reduction.model)
+
+
 # ---- shared layers -----------------------------------------------------------------------------
 
 
