@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -19,6 +20,20 @@ def describe(error: BaseException) -> str:
     text = str(error).strip()
     text = text if len(text) <= 1000 else f"{text[:1000]} ..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def plain_text(error: BaseException) -> str:
+    """The message of an exception that a Keras layer raised, in one line.
+
+    Without what Keras adds to it: the layer that was called, the arguments, and colours.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("Arguments received by")[0]
+    return " ".join(re.sub(r"Exception encountered when calling \S+\.", "", text).split())
+
+
+def summarize(error: BaseException) -> str:
+    """``Type: message`` of an exception that a Keras layer raised, in one short line."""
+    return f"{type(error).__name__}: {plain_text(error):.200}"
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:

@@ -13,9 +13,10 @@ from typing import Any
 import keras
 
 from kito.graph.same_value import elements, may_be_equal
-from kito.graph.stock import base_attributes, is_stock
+from kito.graph.stock import is_own_attribute, is_stock
 
-_IGNORED = frozenset({"name", "seed"})  # attributes in which equal layers may differ
+_IGNORED = frozenset({"name", "seed", "input_names", "output_names"})
+"""Attributes in which equal layers may differ: Keras numbers names."""
 
 
 def find_mismatch(original: Any, clone: Any, changed: Collection[str] = ()) -> str | None:
@@ -57,9 +58,7 @@ def copy_trainable(original: Any, clone: Any) -> None:
             continue
         seen.add(id(layer))
         if layer_clone.trainable is not layer.trainable:
-            layer_clone.trainable = (
-                layer.trainable
-            )  # also sets the flags inside, which are set next
+            layer_clone.trainable = layer.trainable  # also sets the flags inside: those are next
         waiting += [(x, y) for _, x, y in _children(layer, layer_clone)]
 
 
@@ -81,9 +80,9 @@ def _find_own_mismatch(layer: Any, clone: Any, path: str, changed: Collection[st
 def _attributes(layer: Any) -> Iterator[tuple[str, Any]]:
     """The attributes of a layer that not every layer has; lists and dicts element by element."""
     for name, value in vars(layer).items():
-        # TensorFlow tracks attributes in "_self_*"; models have many private ones of Keras.
-        private = name.startswith("_" if isinstance(layer, keras.Model) else "_self_")
-        if not (private or name in _IGNORED or name in base_attributes() or "dtype" in name):
+        private = isinstance(layer, keras.Model) and name.startswith("_")  # Keras has many
+        known = not is_own_attribute(name) or name in _IGNORED or "dtype" in name
+        if not (private or known):
             yield from elements(name, value)
 
 

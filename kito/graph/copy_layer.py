@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from kito.errors import describe
+from kito.errors import summarize
 from kito.graph.clone import LayerClone
 from kito.graph.clone_check import copy_trainable, find_mismatch
 from kito.graph.ir import Graph, Op, Tensor, map_tensors
@@ -188,7 +188,7 @@ class Trial:
                 with restored([self.layer, *all_layers(self.layer)]):
                     outputs = call.of(self.layer, values.__getitem__)
             except Exception as error:  # whatever a layer or the backend may raise
-                self.failure = f"it cannot be run on random inputs: {describe(error)}"
+                self.failure = f"it cannot be run on random inputs: {summarize(error)}"
                 continue
             self.failure = ""
             self._runs.append((call, values, outputs))
@@ -222,7 +222,7 @@ class Trial:
                 with restored([copy, *all_layers(copy)]):
                     actual = call.of(copy, values.__getitem__)
             except Exception as error:  # whatever a layer or the backend may raise
-                return f"its copy cannot be run: {describe(error)}"
+                return f"its copy cannot be run: {summarize(error)}"
             problem = find_difference(expected, actual, "its copy", rtol)
             if problem is not None:
                 return problem

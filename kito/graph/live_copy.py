@@ -21,7 +21,7 @@ from kito.errors import KitoError
 from kito.graph.clone_config import clone_metric, is_float
 from kito.graph.read import is_readable
 from kito.graph.same_value import captured
-from kito.graph.stock import base_attributes
+from kito.graph.stock import is_own_attribute
 
 _SHARED = (bool, int, float, complex, str, bytes, type(None), type, ModuleType, BuiltinFunctionType)
 _FRAMEWORKS = frozenset({"jax", "jaxlib", "keras", "tensorflow", "torch"})
@@ -127,8 +127,7 @@ class _Copier:
                 object.__setattr__(new, name, copy.copy(own[name]))
         for name, value in list(own.items()):
             training = base is keras.Model and name in _of_training()
-            private = name in base_attributes() or name.startswith(("_self_", "torch_params"))
-            if not (private or training):
+            if is_own_attribute(name) and name != "torch_params" and not training:
                 copied = self.copy(value, f"{where}.{name}")
                 if _is_tracked(original, value):
                     setattr(new, name, copied)

@@ -20,8 +20,8 @@ from kito.graph.preserve import restored
 from kito.graph.random_call import draw_inputs
 from kito.graph.stock import is_stock
 
-_SIZES = (64, 128, 256, 32)
-"""Sizes to try for open sizes of the model's inputs."""
+_SIZES = (64, 128, 256, 32, 16, 8)
+"""Sizes to try for open sizes of the model's inputs; a model of texts may take few tokens only."""
 
 
 def measure_shapes(graph: Graph) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 
 from kito.errors import KitoError
-from kito.graph.stock import base_attributes, is_stock
+from kito.graph.stock import is_own_attribute, is_stock
 
 
 class StateChanged(KitoError):
@@ -120,13 +120,7 @@ def _attributes(layer: Any) -> _Attributes:
 
 
 def _own_attributes(layer: Any) -> dict[str, Any]:
-    """The attributes that not every layer has."""
-    # TensorFlow adds attributes "_self_*" of its own, at the first use of some features.
-    return {
-        name: value
-        for name, value in vars(layer).items()
-        if name not in base_attributes() and not name.startswith("_self_")
-    }
+    return {name: value for name, value in vars(layer).items() if is_own_attribute(name)}
 
 
 def _copy(value: Any) -> Any:

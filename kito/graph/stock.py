@@ -20,6 +20,25 @@ def base_attributes() -> frozenset[str]:
     return frozenset({*vars(keras.Layer(name="any")), *vars(keras.Model(name="any"))})
 
 
+_OF_TENSORFLOW = (
+    "_self_name_based_restores",
+    "_self_saveable_object_factories",
+    "_self_setattr_tracking",
+    "_self_tracked_trackables",
+    "_self_unconditional_",
+    "_self_update_uid",
+)
+
+
+def is_own_attribute(name: str) -> bool:
+    """Whether an attribute of a layer is its own: not every layer has it, nor is it TensorFlow's.
+
+    TensorFlow adds attributes at the first use of some features. Their names start with ``_self_``,
+    and so do those of custom layers: ``_self_attention``.
+    """
+    return name not in base_attributes() and not name.startswith(_OF_TENSORFLOW)
+
+
 def keras_name(kind: type) -> str:
     """The path of Keras' own class without "keras.src.", as "layers.core.dense.Dense"; else ""."""
     package, _, rest = kind.__module__.partition(".")

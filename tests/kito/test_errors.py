@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
+import numpy as np
 import pytest
 
-from kito.errors import counted
+from kito.errors import counted, summarize
 
 
 @pytest.mark.parametrize(
@@ -23,3 +27,16 @@ def test_a_number_with_its_noun(words: tuple[str, ...], one: str, two: str) -> N
     assert counted(1, *words) == one
     assert counted(2, *words) == two
     assert counted(0, *words) == two.replace("2", "0")
+
+
+def test_what_keras_adds_to_a_message_is_left_out() -> None:
+    class Odd(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            raise ValueError("it is\nodd")
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return shape
+
+    with pytest.raises(ValueError, match="Exception encountered") as caught:
+        Odd()(np.ones((2, 3)))
+    assert summarize(caught.value) == "ValueError: it is odd"

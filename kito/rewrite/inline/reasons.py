@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-from kito.errors import UnsupportedModelError
+from kito.errors import UnsupportedModelError, plain_text, summarize
 from kito.graph.ir import Op
 
 
@@ -30,11 +28,10 @@ class CannotOpen(UnsupportedModelError):
 
 def tracing_failure(error: Exception) -> str:
     """Why a layer's ``call`` failed on symbolic tensors, from what it raised."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("Arguments received by")[0]
-    text = " ".join(re.sub(r"Exception encountered when calling \S+\.", "", text).split())
+    text = plain_text(error)
     if "cannot be used as a boolean" in text:
         return "its call() decides by the values of tensors"
     outside = ("cannot be used as input to a TensorFlow", "convert it to a NumPy", "JAX function")
     if any(x in text for x in outside):
         return "its call() uses operations outside Keras"
-    return f"its call() cannot be followed: {type(error).__name__}: {text:.200}"
+    return f"its call() cannot be followed: {summarize(error)}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kito.errors import describe
+from kito.errors import summarize
 from kito.graph.interpret import Interpreter
 from kito.graph.ir import Graph, Node, Tensor
 from kito.graph.keras_internals import all_layers
@@ -50,7 +50,7 @@ class Samples:
                 with preserved([node.op.layer, *all_layers(node.op.layer)]):
                     return list(values.values()), Interpreter(node.graph).run_node(node, values)
             except Exception as error:  # whatever a layer or the backend may raise
-                problem = f"it cannot be run on random inputs: {describe(error)}"
+                problem = f"it cannot be run on random inputs: {summarize(error)}"
         raise StaysClosed(problem)
 
 
@@ -79,7 +79,7 @@ def check_same_outputs(node: Node, inside: Graph, samples: Samples) -> None:
     try:
         actual = _Recorder(inside, samples).run(given)
     except Exception as error:  # whatever a layer or the backend may raise
-        raise StaysClosed(f"its inside cannot be run by itself: {describe(error)}") from error
+        raise StaysClosed(f"its inside cannot be run by itself: {summarize(error)}") from error
     difference = find_difference(returned, actual, "its inside")
     if difference is not None:
         raise StaysClosed(difference)
