@@ -6,7 +6,9 @@ Importing this package does not import Keras; using one of its names does.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
+import os
+import re
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -81,15 +83,27 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+_OLD = re.compile(r"kito-(?P<version>[^-]+?)(-.*)?\.(dist|egg)-info")
+"""The folder of metadata of the old distribution."""
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder or os.curdir)
+    except OSError:  # a zip file, or a folder that does not exist
+        return []
+
+
 def _warn_about_old_distribution() -> None:
     """Warn where the old distribution ``kito`` (Keras 2) has installed its files over these."""
-    try:
-        version = importlib.metadata.version("kito")
-    except importlib.metadata.PackageNotFoundError:
+    # importlib.metadata would find it too, but takes most of the time of this import.
+    matches = (_OLD.fullmatch(name) for folder in sys.path for name in _names(folder))
+    old = next(filter(None, matches), None)
+    if old is None:
         return
     warnings.warn(
-        f"the old distribution 'kito' {version} is installed beside 'pytest-kito' and shares its "
-        "import name: run 'pip uninstall kito', then "
+        f"the old distribution 'kito' {old['version']} is installed beside 'pytest-kito' and "
+        "shares its import name: run 'pip uninstall kito', then "
         "'pip install --force-reinstall --no-deps pytest-kito'",
         stacklevel=3,
     )

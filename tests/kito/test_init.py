@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -18,21 +19,21 @@ def test_the_public_names_are_there() -> None:
         _ = kito.melt  # type: ignore[attr-defined]
 
 
-def test_the_old_distribution_beside_ours_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = importlib.metadata.version
-
-    def version(name: str) -> str:
-        return "1.0.5" if name == "kito" else real(name)
-
+@pytest.mark.parametrize("name", ["kito-1.0.5.dist-info", "kito-1.0.5-py3.7.egg-info"])
+def test_the_old_distribution_beside_ours_is_warned_of(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def load() -> None:
         spec = importlib.util.find_spec("kito")
         assert spec is not None
         assert spec.loader is not None
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
+    (tmp_path / "pytest_kito-0.1.0.dist-info").mkdir()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path), str(tmp_path / "missing")])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load()
-    monkeypatch.setattr(importlib.metadata, "version", version)
-    with pytest.warns(UserWarning, match=r"old distribution 'kito' 1\.0\.5.*pip uninstall kito"):
+    (tmp_path / name).mkdir()
+    with pytest.warns(UserWarning, match=r"'kito' 1\.0\.5 is installed.*pip uninstall kito"):
         load()
