@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras_hub
 from keras_hub.src.models.mobilenetv5.mobilenetv5_builder import convert_arch_def_to_stackwise
 
 from foreign.entry import Foreign
+from foreign.hub_entry import classifier, hub
 
 models = keras_hub.models
 
@@ -145,67 +145,55 @@ def xception() -> Any:
     return models.XceptionBackbone([[8, 16], [24, 24], [32, 32]], [False, True, False], SHAPE)
 
 
-def _classifier(name: str, backbone: Callable[[], Any], **kwargs: Any) -> Callable[[], Any]:
-    def build() -> Any:
-        task = getattr(models, f"{name}ImageClassifier")
-        return task(backbone=backbone(), num_classes=5, preprocessor=None, **kwargs)
-
-    return build
-
-
-def _hub(name: str, build: Callable[[], Any], **kwargs: Any) -> Foreign:
-    return Foreign(name, "keras-hub", build, **kwargs)
-
-
 CONVOLUTIONAL: tuple[Foreign, ...] = (
-    _hub("resnet", resnet),
-    _hub("resnet_open_size", lambda: resnet(shape=OPEN)),
-    _hub("resnet_basic", lambda: resnet("basic_block")),
-    _hub("resnet_v2", lambda: resnet(pre_activation=True)),
-    _hub("resnet_vd", lambda: resnet("bottleneck_block_vd")),
-    _hub("resnet_basic_vd", lambda: resnet("basic_block_vd")),
-    _hub("resnet_classifier", _classifier("ResNet", resnet)),
-    _hub("resnet_v2_classifier", _classifier("ResNet", lambda: resnet(pre_activation=True))),
-    _hub("densenet", densenet),
-    _hub("densenet_classifier", _classifier("DenseNet", densenet)),
-    _hub("efficientnet", lambda: efficientnet("v1", "v1", "v1")),
-    _hub("efficientnet_v2", lambda: efficientnet("fused", "unfused", "unfused")),
-    _hub(
+    hub("resnet", resnet),
+    hub("resnet_open_size", lambda: resnet(shape=OPEN)),
+    hub("resnet_basic", lambda: resnet("basic_block")),
+    hub("resnet_v2", lambda: resnet(pre_activation=True)),
+    hub("resnet_vd", lambda: resnet("bottleneck_block_vd")),
+    hub("resnet_basic_vd", lambda: resnet("basic_block_vd")),
+    hub("resnet_classifier", classifier("ResNet", resnet)),
+    hub("resnet_v2_classifier", classifier("ResNet", lambda: resnet(pre_activation=True))),
+    hub("densenet", densenet),
+    hub("densenet_classifier", classifier("DenseNet", densenet)),
+    hub("efficientnet", lambda: efficientnet("v1", "v1", "v1")),
+    hub("efficientnet_v2", lambda: efficientnet("fused", "unfused", "unfused")),
+    hub(
         "efficientnet_lite",
         lambda: efficientnet("v1", "v1", "v1", squeeze=0.0, activation="relu6"),
     ),
-    _hub(
+    hub(
         "efficientnet_classifier",
-        _classifier("EfficientNet", lambda: efficientnet("v1", "v1", "v1")),
+        classifier("EfficientNet", lambda: efficientnet("v1", "v1", "v1")),
     ),
-    _hub("mobilenet", mobilenet),
-    _hub("mobilenet_classifier", _classifier("MobileNet", mobilenet, num_features=32)),
-    _hub("mobilenetv5", mobilenetv5),
-    _hub("mobilenetv5_batch_norm", lambda: mobilenetv5(norm_layer="batch_norm")),
-    _hub(
+    hub("mobilenet", mobilenet),
+    hub("mobilenet_classifier", classifier("MobileNet", mobilenet, num_features=32)),
+    hub("mobilenetv5", mobilenetv5),
+    hub("mobilenetv5_batch_norm", lambda: mobilenetv5(norm_layer="batch_norm")),
+    hub(
         "mobilenetv5_fusion",
         lambda: mobilenetv5(use_msfa=True, num_features=32, msfa_output_resolution=4),
     ),
-    _hub(
+    hub(
         "mobilenetv5_classifier",
-        _classifier("MobileNetV5", mobilenetv5, head_hidden_size=32),
+        classifier("MobileNetV5", mobilenetv5, head_hidden_size=32),
     ),
-    _hub("cspnet_dark", lambda: cspnet("dark_block", "dark")),
-    _hub(
+    hub("cspnet_dark", lambda: cspnet("dark_block", "dark")),
+    hub(
         "cspnet_csp",
         lambda: cspnet("dark_block", "csp", OPEN, down_growth=True, expand_ratio=[2.0]),
     ),
-    _hub("cspnet_cs3", lambda: cspnet("edge_block", "cs3")),
-    _hub("cspnet_bottleneck", lambda: cspnet("bottleneck_block", "csp", cross_linear=True)),
-    _hub("cspnet_classifier", _classifier("CSPNet", lambda: cspnet("dark_block", "csp"))),
-    _hub("hgnetv2", lambda: hgnetv2(affine=False)),
-    _hub("hgnetv2_affine", lambda: hgnetv2(affine=True)),
-    _hub(
+    hub("cspnet_cs3", lambda: cspnet("edge_block", "cs3")),
+    hub("cspnet_bottleneck", lambda: cspnet("bottleneck_block", "csp", cross_linear=True)),
+    hub("cspnet_classifier", classifier("CSPNet", lambda: cspnet("dark_block", "csp"))),
+    hub("hgnetv2", lambda: hgnetv2(affine=False)),
+    hub("hgnetv2_affine", lambda: hgnetv2(affine=True)),
+    hub(
         "hgnetv2_classifier",
-        _classifier("HGNetV2", lambda: hgnetv2(affine=True), head_filters=32),
+        classifier("HGNetV2", lambda: hgnetv2(affine=True), head_filters=32),
     ),
-    _hub("vgg", vgg),
-    _hub("vgg_classifier", _classifier("VGG", vgg, pooling="flatten", pooling_hidden_dim=16)),
-    _hub("xception", xception),
-    _hub("xception_classifier", _classifier("Xception", xception)),
+    hub("vgg", vgg),
+    hub("vgg_classifier", classifier("VGG", vgg, pooling="flatten", pooling_hidden_dim=16)),
+    hub("xception", xception),
+    hub("xception_classifier", classifier("Xception", xception)),
 )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras_hub
 
 from foreign import hub_convolutional as convolutional
 from foreign.entry import NO_FLOAT64, VOCABULARY, Foreign, constant, floats, integers
+from foreign.hub_entry import hub
 from foreign.hub_transformers import dinov2, mit, vit_det
 
 models, layers = keras_hub.models, keras_hub.layers
@@ -150,10 +150,6 @@ def sam3() -> Any:
     )
 
 
-def _hub(name: str, build: Callable[[], Any], **kwargs: Any) -> Foreign:
-    return Foreign(name, "keras-hub", build, **kwargs)
-
-
 _SAM = {
     "points": floats((1, 2), 64.0),
     "labels": constant([1.0], "float32"),
@@ -175,22 +171,22 @@ _BASNET: dict[str, Any] = {
 }
 
 DENSE: tuple[Foreign, ...] = (
-    _hub("basnet", basnet, nightly=True, **_BASNET),
-    _hub(
+    hub("basnet", basnet, nightly=True, **_BASNET),
+    hub(
         "basnet_segmenter",
         lambda: models.BASNetImageSegmenter(basnet()),
         nightly=True,
         **_BASNET,
     ),
-    _hub("deeplab_v3", deeplab),
-    _hub("deeplab_v3_no_low_level", lambda: deeplab(key=None)),
-    _hub("deeplab_v3_open_encoder", lambda: deeplab(convolutional.OPEN)),
-    _hub("deeplab_v3_segmenter", lambda: models.DeepLabV3ImageSegmenter(deeplab(), num_classes=3)),
-    _hub(
+    hub("deeplab_v3", deeplab),
+    hub("deeplab_v3_no_low_level", lambda: deeplab(key=None)),
+    hub("deeplab_v3_open_encoder", lambda: deeplab(convolutional.OPEN)),
+    hub("deeplab_v3_segmenter", lambda: models.DeepLabV3ImageSegmenter(deeplab(), num_classes=3)),
+    hub(
         "deeplab_v3_segmenter_open_encoder",
         lambda: models.DeepLabV3ImageSegmenter(deeplab(convolutional.OPEN), num_classes=3),
     ),
-    _hub(
+    hub(
         "deeplab_v3_segmenter_open_size",
         lambda: models.DeepLabV3ImageSegmenter(
             deeplab(convolutional.OPEN, convolutional.OPEN), num_classes=3
@@ -198,15 +194,15 @@ DENSE: tuple[Foreign, ...] = (
         batchnorms=6,
         reason="the pyramid pooling resizes to a size that is open, which no layer can",
     ),
-    _hub("segformer", segformer),
-    _hub(
+    hub("segformer", segformer),
+    hub(
         "segformer_segmenter",
         lambda: models.SegFormerImageSegmenter(segformer(), num_classes=3),
     ),
-    _hub("retinanet", lambda: retinanet(batch_norm=False)),
-    _hub("retinanet_batch_norm", lambda: retinanet(batch_norm=True)),
-    _hub("retinanet_open_size", lambda: retinanet(True, (None, None, 3))),
-    _hub(
+    hub("retinanet", lambda: retinanet(batch_norm=False)),
+    hub("retinanet_batch_norm", lambda: retinanet(batch_norm=True)),
+    hub("retinanet_open_size", lambda: retinanet(True, (None, None, 3))),
+    hub(
         "retinanet_detector",
         lambda: models.RetinaNetObjectDetector(
             retinanet(batch_norm=True),
@@ -216,31 +212,31 @@ DENSE: tuple[Foreign, ...] = (
             pre_logits_num_conv_layers=2,
         ),
     ),
-    _hub("d_fine", d_fine),
-    _hub(
+    hub("d_fine", d_fine),
+    hub(
         "d_fine_detector",
         lambda: models.DFineObjectDetector(d_fine(), num_classes=5, bounding_box_format="yxyx"),
     ),
-    _hub("depth_anything", depth_anything),
-    _hub(
+    hub("depth_anything", depth_anything),
+    hub(
         "depth_anything_estimator",
         lambda: models.DepthAnythingDepthEstimator(depth_anything(), "metric", max_depth=10.0),
     ),
-    _hub(
+    hub(
         "sam",
         sam,
         draw=_SAM,
         directly="one of its outputs, the positions, is the same for all samples",
     ),
-    _hub(
+    hub(
         "sam_segmenter",
         lambda: models.SAMImageSegmenter(sam()),
         draw=_SAM,
         reference=None,
         note=NO_FLOAT64,
     ),
-    _hub("sam3", sam3, **_SAM3),
-    _hub(
+    hub("sam3", sam3, **_SAM3),
+    hub(
         "sam3_segmenter",
         lambda: models.SAM3PromptableConceptImageSegmenter(sam3()),
         **_SAM3,

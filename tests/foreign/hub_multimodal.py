@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras_hub
@@ -11,6 +10,7 @@ from keras_hub.src.models.gemma3n.gemma3n_audio_encoder import Gemma3nAudioEncod
 from keras_hub.src.models.mobilenetv5.mobilenetv5_builder import convert_arch_def_to_stackwise
 
 from foreign.entry import VOCABULARY, Foreign, constant, floats
+from foreign.hub_entry import hub
 from foreign.hub_text import DECODER, HEADS, LAYERS, WORDS, t5gemma_arguments
 from foreign.hub_transformers import clip_text, vit
 
@@ -206,10 +206,6 @@ def t5gemma2_vision() -> Any:
     )
 
 
-def _hub(name: str, build: Callable[[], Any], **kwargs: Any) -> Foreign:
-    return Foreign(name, "keras-hub", build, **kwargs)
-
-
 _PLACE = {
     "vision_indices": constant([2, 3, 4, 5]),
     "vision_mask": constant([0, 0, 1, 1, 1, 1, 0, 0]),
@@ -230,12 +226,12 @@ _SOUND = {
     "audio_mask": constant([0, 0, 1, 1, 1, 1, 0, 0]),
 }
 MULTIMODAL: tuple[Foreign, ...] = (
-    _hub("clip", clip),
-    _hub("metaclip_2", metaclip_2),
-    _hub("siglip", siglip),
-    _hub("gemma3", lambda: gemma3(vision=False)),
-    _hub("gemma3_vision", lambda: gemma3(vision=True), draw=_ONE_IMAGE),
-    _hub(
+    hub("clip", clip),
+    hub("metaclip_2", metaclip_2),
+    hub("siglip", siglip),
+    hub("gemma3", lambda: gemma3(vision=False)),
+    hub("gemma3_vision", lambda: gemma3(vision=True), draw=_ONE_IMAGE),
+    hub(
         "gemma3n",
         gemma3n,
         length=16,
@@ -245,8 +241,8 @@ MULTIMODAL: tuple[Foreign, ...] = (
             "input_features_mask": constant(np.zeros((1, 16)), "bool"),
         },
     ),
-    _hub("gemma4", gemma4, draw=_POSITIONS),
-    _hub(
+    hub("gemma4", gemma4, draw=_POSITIONS),
+    hub(
         "gemma4_experts",
         lambda: gemma4(
             enable_moe_block=True,
@@ -256,10 +252,10 @@ MULTIMODAL: tuple[Foreign, ...] = (
         ),
         draw=_POSITIONS,
     ),
-    _hub("gemma4_vision", lambda: gemma4(vision=True), draw=_PATCHES),
-    _hub("gemma4_audio", lambda: gemma4(audio=True), draw=_SOUND),
-    _hub("pali_gemma", pali_gemma, draw={"response_mask": constant([0, 0, 0, 0, 1, 1, 1, 1])}),
-    _hub("blip2", blip2),
-    _hub("parseq", parseq),
-    _hub("t5gemma2_vision", t5gemma2_vision, draw=_ONE_IMAGE),
+    hub("gemma4_vision", lambda: gemma4(vision=True), draw=_PATCHES),
+    hub("gemma4_audio", lambda: gemma4(audio=True), draw=_SOUND),
+    hub("pali_gemma", pali_gemma, draw={"response_mask": constant([0, 0, 0, 0, 1, 1, 1, 1])}),
+    hub("blip2", blip2),
+    hub("parseq", parseq),
+    hub("t5gemma2_vision", t5gemma2_vision, draw=_ONE_IMAGE),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras_hub
@@ -10,6 +9,7 @@ import numpy as np
 from keras_hub.src.models.rqvae.rqvae_backbone import RQVAEBackbone
 
 from foreign.entry import Foreign, floats, padding_mask
+from foreign.hub_entry import hub
 from foreign.hub_text import HEADS, LAYERS, WORDS
 
 models = keras_hub.models
@@ -51,19 +51,15 @@ def rqvae() -> Any:
     )
 
 
-def _hub(name: str, build: Callable[[], Any], **kwargs: Any) -> Foreign:
-    return Foreign(name, "keras-hub", build, **kwargs)
-
-
 _WAVE = {
     "encoder_input_values": floats((2048, 1)),
     "encoder_padding_mask": lambda rng, samples: padding_mask(rng, np.empty((samples, 2048), bool)),
 }
 
 SOUND: tuple[Foreign, ...] = (
-    _hub("whisper", whisper, draw={"encoder_features": floats((16, 8))}),
-    _hub("moonshine", moonshine, draw=_WAVE),
-    _hub("moonshine_gated", lambda: moonshine(encoder_use_swiglu_activation=True), draw=_WAVE),
-    _hub("moonshine_audio_to_text", lambda: models.MoonshineAudioToText(moonshine()), draw=_WAVE),
-    _hub("rqvae", rqvae, directly="the first axis of one of its outputs is the quantizers"),
+    hub("whisper", whisper, draw={"encoder_features": floats((16, 8))}),
+    hub("moonshine", moonshine, draw=_WAVE),
+    hub("moonshine_gated", lambda: moonshine(encoder_use_swiglu_activation=True), draw=_WAVE),
+    hub("moonshine_audio_to_text", lambda: models.MoonshineAudioToText(moonshine()), draw=_WAVE),
+    hub("rqvae", rqvae, directly="the first axis of one of its outputs is the quantizers"),
 )

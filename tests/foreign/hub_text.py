@@ -10,6 +10,7 @@ from keras_hub.src.models.qwen3_5.qwen3_5_backbone import Qwen3_5Backbone
 from keras_hub.src.models.qwen3_5_moe.qwen3_5_moe_backbone import Qwen3_5MoeBackbone
 
 from foreign.entry import VOCABULARY, Foreign
+from foreign.hub_entry import hub
 
 models = keras_hub.models
 
@@ -186,24 +187,20 @@ def _task(kind: str, name: str, **kwargs: Any) -> Callable[[], Any]:
     return lambda: getattr(models, kind)(backbone=text(name), preprocessor=None, **kwargs)
 
 
-def _hub(name: str, build: Callable[[], Any], **kwargs: Any) -> Foreign:
-    return Foreign(name, "keras-hub", build, **kwargs)
-
-
 def _backbone(name: str) -> Foreign:
-    return _hub(name, lambda: text(name))
+    return hub(name, lambda: text(name))
 
 
 TEXT: tuple[Foreign, ...] = (
     *(_backbone(name) for name in CONFIGS),
-    _hub("rwkv7", rwkv7, length=16),
-    _hub("qwen3_5", qwen3_5),
-    _hub("qwen3_5_moe", qwen3_5_moe),
+    hub("rwkv7", rwkv7, length=16),
+    hub("qwen3_5", qwen3_5),
+    hub("qwen3_5_moe", qwen3_5_moe),
 )
 
 TEXT_TASKS: tuple[Foreign, ...] = (
     *(
-        _hub(f"{name}_classifier", _task(kind, name, num_classes=3))
+        hub(f"{name}_classifier", _task(kind, name, num_classes=3))
         for kind, name in (
             ("AlbertTextClassifier", "albert"),
             ("BertTextClassifier", "bert"),
@@ -217,11 +214,11 @@ TEXT_TASKS: tuple[Foreign, ...] = (
         )
     ),
     *(
-        _hub(f"{name}_masked_lm", _task(kind, name))
+        hub(f"{name}_masked_lm", _task(kind, name))
         for kind, name in (("BertMaskedLM", "bert"), ("RobertaMaskedLM", "roberta"))
     ),
     *(
-        _hub(f"{name}_causal_lm", _task(kind, name))
+        hub(f"{name}_causal_lm", _task(kind, name))
         for kind, name in (
             ("GPT2CausalLM", "gpt2"),
             ("LlamaCausalLM", "llama"),
@@ -232,7 +229,7 @@ TEXT_TASKS: tuple[Foreign, ...] = (
             ("OPTCausalLM", "opt"),
         )
     ),
-    _hub("bart_seq_2_seq_lm", _task("BartSeq2SeqLM", "bart")),
-    _hub("t5_seq_2_seq_lm", _task("T5Seq2SeqLM", "t5")),
-    _hub("bert_embedder", _task("BertTextEmbedder", "bert")),
+    hub("bart_seq_2_seq_lm", _task("BartSeq2SeqLM", "bart")),
+    hub("t5_seq_2_seq_lm", _task("T5Seq2SeqLM", "t5")),
+    hub("bert_embedder", _task("BertTextEmbedder", "bert")),
 )

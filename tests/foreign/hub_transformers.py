@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras_hub
@@ -10,6 +9,7 @@ from keras_hub.src.models.stable_diffusion_3.mmdit import MMDiT
 from keras_hub.src.models.vae.vae_backbone import VAEBackbone
 
 from foreign.entry import NO_FLOAT64, VOCABULARY, Foreign, floats, integers
+from foreign.hub_entry import classifier, hub
 
 models = keras_hub.models
 
@@ -192,18 +192,6 @@ def flux() -> Any:
     )
 
 
-def _classifier(name: str, backbone: Callable[[], Any], **kwargs: Any) -> Callable[[], Any]:
-    def build() -> Any:
-        task = getattr(models, f"{name}ImageClassifier")
-        return task(backbone=backbone(), num_classes=5, preprocessor=None, **kwargs)
-
-    return build
-
-
-def _hub(name: str, build: Callable[[], Any], **kwargs: Any) -> Foreign:
-    return Foreign(name, "keras-hub", build, **kwargs)
-
-
 _STEPS = {
     "num_steps": integers(1, 4),
     "guidance_scale": floats((), 7.0),
@@ -211,41 +199,41 @@ _STEPS = {
 }
 
 TRANSFORMERS: tuple[Foreign, ...] = (
-    _hub("vit", vit),
-    _hub("vit_classifier", _classifier("ViT", vit, intermediate_dim=16)),
-    _hub("deit", deit),
-    _hub("deit_classifier", _classifier("DeiT", deit)),
-    _hub("dinov2", dinov2),
-    _hub("dinov2_registers", lambda: dinov2(num_register_tokens=2, use_swiglu_ffn=True)),
-    _hub("dinov3", dinov3),
-    _hub("dinov3_gated", lambda: dinov3(use_gated_mlp=True)),
-    _hub("swin_transformer", swin),
-    _hub("swin_transformer_classifier", _classifier("SwinTransformer", swin)),
-    _hub("mit", mit),
-    _hub("mit_classifier", _classifier("MiT", mit)),
-    _hub("vit_det", vit_det, reference=None, note=NO_FLOAT64),
-    _hub("video_prism", lambda: video_prism(text=False)),
-    _hub("video_prism_text", lambda: video_prism(text=True)),
-    _hub("vae", lambda: vae("mode"), size=32),
-    _hub("vae_sample", lambda: vae("sample"), size=32, random=True, reference=None),
-    _hub("mmdit", mmdit),
-    _hub("stable_diffusion_3", stable_diffusion, draw=_STEPS),
-    _hub(
+    hub("vit", vit),
+    hub("vit_classifier", classifier("ViT", vit, intermediate_dim=16)),
+    hub("deit", deit),
+    hub("deit_classifier", classifier("DeiT", deit)),
+    hub("dinov2", dinov2),
+    hub("dinov2_registers", lambda: dinov2(num_register_tokens=2, use_swiglu_ffn=True)),
+    hub("dinov3", dinov3),
+    hub("dinov3_gated", lambda: dinov3(use_gated_mlp=True)),
+    hub("swin_transformer", swin),
+    hub("swin_transformer_classifier", classifier("SwinTransformer", swin)),
+    hub("mit", mit),
+    hub("mit_classifier", classifier("MiT", mit)),
+    hub("vit_det", vit_det, reference=None, note=NO_FLOAT64),
+    hub("video_prism", lambda: video_prism(text=False)),
+    hub("video_prism_text", lambda: video_prism(text=True)),
+    hub("vae", lambda: vae("mode"), size=32),
+    hub("vae_sample", lambda: vae("sample"), size=32, random=True, reference=None),
+    hub("mmdit", mmdit),
+    hub("stable_diffusion_3", stable_diffusion, draw=_STEPS),
+    hub(
         "stable_diffusion_3_text_to_image",
         lambda: stable_diffusion("TextToImage"),
         draw=_STEPS,
     ),
-    _hub(
+    hub(
         "stable_diffusion_3_image_to_image",
         lambda: stable_diffusion("ImageToImage"),
         draw=_STEPS,
     ),
-    _hub(
+    hub(
         "stable_diffusion_3_inpaint",
         lambda: stable_diffusion("Inpaint"),
         draw=_STEPS,
         nightly=True,
     ),
-    _hub("flux", flux),
-    _hub("flux_text_to_image", lambda: models.FluxTextToImage(flux(), None)),
+    hub("flux", flux),
+    hub("flux_text_to_image", lambda: models.FluxTextToImage(flux(), None)),
 )
