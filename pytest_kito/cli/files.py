@@ -6,13 +6,16 @@ import sys
 from contextlib import redirect_stdout
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kito.errors import counted
+from kito.errors import KitoError, counted
 from kito.runtime.quiet import import_keras
 from pytest_kito.cli.answers import Json, answer
+
+if TYPE_CHECKING:
+    from kito.export.attestation import Trust
 
 
 def schema(
@@ -31,7 +34,7 @@ def init() -> None:
     typer.echo(f"wrote {path.name} with {counted(count, 'model')}; now run: pytest --kito-check")
 
 
-def verify(
+def verify(  # noqa: PLR0913 - each is an option of the command
     directory: Annotated[Path, typer.Argument(help="A directory of artifacts.")],
     run: Annotated[
         bool, typer.Option("--run", help="Run each by its engine, and compare again.")
@@ -39,11 +42,34 @@ def verify(
     config: Annotated[
         Path, typer.Option(help="With --run: the file that declares the models.")
     ] = Path("kito.yaml"),
+    attestation: Annotated[
+        bool, typer.Option("--attestation", help="Verify who signed the manifest; needs gh.")
+    ] = False,
+    repo: Annotated[
+        str | None,
+        typer.Option(
+            envvar="GITHUB_REPOSITORY",
+            help="With --attestation: OWNER/REPOSITORY whose workflow must have signed.",
+        ),
+    ] = None,
+    signer_repo: Annotated[
+        str | None,
+        typer.Option(help="With --attestation: where the file of a reusable workflow is."),
+    ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="With --attestation: signatures that gh attestation download wrote."),
+    ] = None,
+    trusted_root: Annotated[
+        Path | None,
+        typer.Option(help="With --attestation: keys that gh attestation trusted-root wrote."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check the artifacts of a directory against their manifest."""
+    """Check the artifacts of a directory against their manifest, and who signed it."""
     from kito.export.manifest import verify as verify_files
 
+    trust = _trust(repo, signer_repo, bundle, trusted_root) if attestation else None
     if run:
         import_keras()
         from pytest_kito.artifacts.verify import verify_by_running
@@ -52,6 +78,31 @@ def verify(
             problems = verify_by_running(directory, config.absolute())
     else:
         problems = verify_files(directory)
-    proved = "what was proved, and gives the same outputs" if run else "what was proved"
-    text = "\n".join(problems) or f"every artifact in {directory} is {proved}"
-    answer({"passed": not problems, "problems": problems}, text, as_json, yes=not problems)
+    text = f"every artifact in {directory} is what was proved"
+    text += ", and gives the same outputs" if run else ""
+    result: dict[str, Any] = {}
+    if trust is not None:
+        from kito.export.attestation import Attestation, verify_attestation
+
+        found = verify_attestation(directory, trust)
+        result["attestation"] = None
+        if isinstance(found, Attestation):
+            result["attestation"] = found.to_dict()
+            text += f"\nsigned by {found.workflow}\nin {found.run} at commit {found.commit}"
+        else:
+            problems = [*problems, found]
+    result = {"passed": not problems, "problems": problems, **result}
+    answer(result, "\n".join(problems) or text, as_json, yes=not problems)
+
+
+def _trust(
+    repo: str | None, signer_repo: str | None, bundle: Path | None, trusted_root: Path | None
+) -> Trust:
+    from kito.export.attestation import Trust
+
+    if repo is None:
+        # The manifest names a repository, but whoever made the directory wrote the manifest.
+        raise KitoError(
+            "--attestation needs the repository that you trust: --repo OWNER/REPOSITORY"
+        )
+    return Trust(repo, signer_repo, bundle, trusted_root)
