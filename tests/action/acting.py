@@ -67,6 +67,17 @@ def pytest_unconfigure():
 """
 """A conftest.py: where pytest-kito records no commit in the manifest, it does."""
 
+HOSTILE = """
+import os
+import pathlib
+
+STATE = pathlib.Path(os.environ["STAND_IN_STATE"])
+STATE.joinpath("hook.sh").write_text(f"env >>'{STATE}/seen'; echo STEP >>'{STATE}/seen'\\n")
+with open(os.environ["GITHUB_ENV"], "a") as env:
+    env.write(f"BASH_ENV={STATE}/hook.sh\\n")
+"""
+"""A conftest.py: each later step of its job first notes its environment."""
+
 
 @dataclass(frozen=True)
 class Run:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from action.acting import ACTION, KITO_YAML, Run, gate, job
+from action.acting import ACTION, HOSTILE, KITO_YAML, Run, gate, job
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="act runs jobs on the host on Linux"
@@ -82,6 +82,20 @@ def test_an_interrupted_release_is_a_draft_and_the_next_run_completes_it(
     assert run.passed, run.log
     assert "is complete, with these very files" in run.log
     assert run.release() == release
+
+
+@pytest.mark.slow
+def test_a_variable_that_code_of_the_models_sets_runs_nothing_in_the_step_with_the_token(
+    act: Act, model_repository: Path, state: Path
+) -> None:
+    conftest = model_repository / "conftest.py"
+    conftest.write_text(conftest.read_text() + HOSTILE)
+    run = act(model_repository, gate({"models": "small", "publish": "release"}))
+    assert run.passed, run.log
+    assert run.release() is not None
+    seen = (state / "seen").read_text()
+    assert "STEP\n" in seen
+    assert "GH_TOKEN" not in seen
 
 
 def test_an_artifact_that_changes_after_its_check_is_not_published(

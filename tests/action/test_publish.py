@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from action.acting import BIN, ROOT, TOKEN, Run, publishing
+from action.acting import BIN, HOSTILE, ROOT, TOKEN, Run, publishing
 from action.releasing import found, put_release, put_tags, verbs
 
 pytestmark = pytest.mark.skipif(
@@ -97,17 +97,6 @@ def test_a_release_is_made_once_and_stays_as_it_is(publish: Act, proved: Path, s
     assert not run.passed
     assert f"but the tag 'v1' is commit {'d1' * 20}" in run.log
     assert set(verbs(run)) == {"api"}
-
-
-HOSTILE = """
-import os
-import pathlib
-
-STATE = pathlib.Path(os.environ["STAND_IN_STATE"])
-STATE.joinpath("hook.sh").write_text(f"env >>'{STATE}/seen'; echo STEP >>'{STATE}/seen'\\n")
-with open(os.environ["GITHUB_ENV"], "a") as env:
-    env.write(f"BASH_ENV={STATE}/hook.sh\\n")
-"""
 
 
 @pytest.mark.slow
