@@ -67,7 +67,7 @@ def pytest_unconfigure():
 """
 """A conftest.py: where pytest-kito records no commit in the manifest, it does."""
 
-HOSTILE = """
+EAVESDROPPER = """
 import os
 import pathlib
 

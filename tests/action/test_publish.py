@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from action.acting import BIN, HOSTILE, ROOT, TOKEN, Run, publishing
+from action.acting import BIN, EAVESDROPPER, ROOT, TOKEN, Run, publishing
 from action.releasing import found, put_release, put_tags, verbs
 
 pytestmark = pytest.mark.skipif(
@@ -104,7 +104,7 @@ def test_code_of_the_models_never_sees_the_token(
     act: Act, model_repository: Path, state: Path
 ) -> None:
     conftest = model_repository / "conftest.py"
-    conftest.write_text(conftest.read_text() + HOSTILE)
+    conftest.write_text(conftest.read_text() + EAVESDROPPER)
     run = act(model_repository, publishing(gate=True))
     assert run.passed, run.log
     # gh publishes with a token only.
