@@ -82,6 +82,16 @@ def put_release(
     (state / "releases.json").write_text(json.dumps({"v1": release}))
 
 
+TABLE = "What is new.\n\n<!-- kito: begin -->\n\n| the table |\n\n<!-- kito: end -->\n"
+
+
+def put_complete(state: Path, folder: Path, **values: Any) -> dict[str, Any]:
+    """A published release with all files and notes of an earlier run."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    put_release(state, draft=False, body=TABLE, files=files, **values)
+    return {"isDraft": False, "body": TABLE, "files": files, **values}
+
+
 def run_release(folder: Path, state: Path, **env: str) -> Run:
     """Run release.sh for the artifacts in a folder."""
     beside = folder.parent

@@ -17,6 +17,7 @@ from action.releasing import (
     change_manifest,
     found,
     make,
+    put_complete,
     put_release,
     put_tags,
     verbs,
@@ -48,11 +49,9 @@ def test_files_are_added_to_a_release_that_a_person_published(
 
 
 def test_the_same_run_again_changes_nothing(release: Release, folder: Path, state: Path) -> None:
-    put_release(state, draft=False)
-    first = found(release())
+    first = put_complete(state, folder)
     # The manifest of another run has another time.
     change_manifest(folder, files=[{**x, "created": "later"} for x in entries(folder)])
-    (state / "gh.log").unlink()
     run = release()
     assert run.passed, run.log
     assert "is complete, with these very files" in run.log
@@ -91,18 +90,29 @@ def test_another_commit_is_refused(release: Release, state: Path) -> None:
     assert not run.passed
     assert f"at commit {COMMIT}, but the tag 'v1' is commit {OTHER}" in run.log
     assert found(run)["files"] == {}
-    # The same bytes under a tag that was moved: the release names the commit it was made from.
-    put_tags(state, v1=("commit", COMMIT))
-    first = found(release())
+
+
+def test_a_release_of_another_commit_is_an_error_though_its_bytes_are_the_same(
+    release: Release, folder: Path, state: Path
+) -> None:
+    first = put_complete(state, folder)
+    # Somebody moved the tag: the manifest on the release tells another commit.
     put_tags(state, v1=("commit", OTHER))
-    change_manifest(Path(run.state).parent / "artifacts", commit=OTHER)
+    change_manifest(folder, commit=OTHER)
     run = release()
     assert not run.passed
     assert f"is of commit '{COMMIT}', but the tag is now commit {OTHER}" in run.log
     assert found(run) == first
 
 
-@pytest.mark.parametrize("there", [(), ("a.keras",), ("a.keras", "kito-manifest.json")])
+@pytest.mark.parametrize(
+    "there",
+    [
+        pytest.param((), marks=pytest.mark.slow),
+        pytest.param(("a.keras",), marks=pytest.mark.slow),
+        ("a.keras", "kito-manifest.json"),
+    ],
+)
 def test_a_run_that_broke_off_is_completed(
     release: Release, folder: Path, state: Path, there: tuple[str, ...]
 ) -> None:
@@ -117,6 +127,7 @@ def test_a_run_that_broke_off_is_completed(
     assert uploaded(run.asked)[-1] == "SHA256SUMS"
 
 
+@pytest.mark.slow
 def test_a_file_that_another_run_adds_at_the_same_time_is_read_back(
     release: Release, folder: Path, state: Path
 ) -> None:
@@ -144,6 +155,7 @@ def test_other_bytes_that_another_run_adds_at_the_same_time_are_an_error(
     assert found(run)["files"]["b.keras"] == b"other"
 
 
+@pytest.mark.slow
 def test_a_spoilt_upload_leaves_the_release_without_sums(release: Release, state: Path) -> None:
     put_release(state, draft=False)
     (state / "gh.spoil").write_text("b.keras")
@@ -161,6 +173,7 @@ def test_an_upload_that_broke_off_is_named(release: Release, state: Path) -> Non
     assert "upload" not in verbs(run)
 
 
+@pytest.mark.slow
 def test_a_failed_upload_is_tried_again(release: Release, folder: Path, state: Path) -> None:
     put_release(state, draft=False)
     (state / "gh.fail").write_text(json.dumps([[["upload", "a.keras"], 4], [["SHA256SUMS"], 1]]))
@@ -170,7 +183,7 @@ def test_a_failed_upload_is_tried_again(release: Release, folder: Path, state: P
 
 
 def test_an_immutable_release_is_an_error_that_names_the_other_workflow(
-    release: Release, folder: Path, state: Path
+    release: Release, state: Path
 ) -> None:
     put_release(state, draft=False, immutable=True)
     run = release()
@@ -178,16 +191,19 @@ def test_an_immutable_release_is_an_error_that_names_the_other_workflow(
     assert "is immutable, so no file can be added" in run.log
     assert "from a pushed tag or from a draft" in run.log
     assert "upload" not in verbs(run)
-    # One that is complete needs no file.
-    put_complete(state, folder)
-    assert release().passed
 
 
-def put_complete(state: Path, folder: Path) -> None:
-    for name, data in read(folder).items():
-        (state / "releases" / "v1" / name).write_bytes(data)
+@pytest.mark.slow
+def test_an_immutable_release_that_is_complete_needs_nothing(
+    release: Release, folder: Path, state: Path
+) -> None:
+    first = put_complete(state, folder, immutable=True)
+    run = release()
+    assert run.passed, run.log
+    assert found(run) == first
 
 
+@pytest.mark.slow
 def test_notes_that_cannot_be_changed_are_a_warning(
     release: Release, folder: Path, state: Path
 ) -> None:
@@ -211,11 +227,8 @@ BOTH = ("keras", "saved_model")
 def test_files_of_the_same_commit_that_differ_by_their_format_are_complete(
     release: Release, folder: Path, state: Path
 ) -> None:
-    put_release(state, draft=False)
-    make(folder, formats=BOTH)
-    first = found(release())
+    first = put_complete(state, make(folder, formats=BOTH))
     make(folder, formats=BOTH, varying="again")
-    (state / "gh.log").unlink()
     run = release()
     assert run.passed, run.log
     assert "is complete, with proved files of the same commit" in run.log
@@ -238,6 +251,7 @@ def test_files_that_differ_by_their_format_are_an_error_on_an_incomplete_release
     assert "upload" not in verbs(run)
 
 
+@pytest.mark.slow
 def test_a_reproducible_file_of_other_bytes_is_an_error_though_the_commit_is_the_same(
     release: Release, folder: Path, state: Path
 ) -> None:
@@ -249,6 +263,7 @@ def test_a_reproducible_file_of_other_bytes_is_an_error_though_the_commit_is_the
     assert "its file 'a.keras' has other bytes than that of this run; use another tag" in run.log
 
 
+@pytest.mark.slow
 def test_a_draft_takes_the_bytes_of_the_latest_run(
     release: Release, folder: Path, state: Path
 ) -> None:
