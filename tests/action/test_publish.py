@@ -28,6 +28,7 @@ SIGNING = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://example.com"}
 @pytest.fixture
 def proved(passing: Run, state: Path) -> Path:
     """The folder of artifacts that the job of the gate uploaded; the tag v1 is its commit."""
+    assert passing.passed, passing.log
     shutil.copytree(passing.state / "artifacts", state / "artifacts")
     folder = state / "artifacts" / "kito-artifacts"
     commit = json.loads((folder / "kito-manifest.json").read_text())["commit"]
