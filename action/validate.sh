@@ -2,27 +2,13 @@
 # Validate every input before anything is installed or run. Reads INPUT_*. Output: models, the names
 # separated by single spaces.
 set -euo pipefail
+here=${BASH_SOURCE[0]%/*}
 # shellcheck source=action/lib.sh
-source "${BASH_SOURCE[0]%/*}/lib.sh"
+source "$here/lib.sh"
+# shellcheck source=action/inputs.sh
+source "$here/inputs.sh"
 
 EXTRAS='gpu jax litert onnx openvino torch xdist'
-
-one_of() {
-    local name=$1 value=$2 allowed
-    shift 2
-    for allowed in "$@"; do
-        [[ $value == "$allowed" ]] && return
-    done
-    wrong "$name" "$value" "$(printf '%s, ' "$@" | sed 's/, $//')"
-}
-
-# Paths are passed to other actions, which expand wildcards and split at newlines.
-safe_path() {
-    local name=$1 value=$2
-    [[ $value =~ ^[A-Za-z0-9_./][A-Za-z0-9_./\ -]*$ ]] ||
-        wrong "$name" "$value" "a path of letters, digits, spaces, '.', '_', '-' and '/'"
-    [[ /$value/ != */../* ]] || wrong "$name" "$value" "a path without '..'"
-}
 
 one_of device "$INPUT_DEVICE" auto cpu gpu
 one_of require-gpu "$INPUT_REQUIRE_GPU" true false
@@ -30,11 +16,11 @@ one_of publish "$INPUT_PUBLISH" none release
 one_of attest "$INPUT_ATTEST" true false
 one_of allow-forks "$INPUT_ALLOW_FORKS" true false
 one_of cache "$INPUT_CACHE" true false
+one_of upload-report "$INPUT_UPLOAD_REPORT" true false
 [[ $INPUT_DEVICE != cpu || $INPUT_REQUIRE_GPU == false ]] ||
     wrong require-gpu "$INPUT_REQUIRE_GPU" "false where device is cpu"
 
-[[ $INPUT_PYTHON_VERSION =~ ^([0-9][0-9.x]*)?$ ]] ||
-    wrong python-version "$INPUT_PYTHON_VERSION" "a version such as 3.12, or empty for the Python on PATH"
+python_version "$INPUT_PYTHON_VERSION"
 
 safe_path config "$INPUT_CONFIG"
 [[ -f $INPUT_CONFIG ]] || wrong config "$INPUT_CONFIG" "an existing file; does actions/checkout run before?"
@@ -50,11 +36,8 @@ esac
 [[ -z $INPUT_TIMINGS ]] || safe_path timings "$INPUT_TIMINGS"
 [[ -z $INPUT_TIMINGS || -f $INPUT_TIMINGS ]] || wrong timings "$INPUT_TIMINGS" "an existing file, or empty"
 
-[[ $INPUT_UPLOAD_ARTIFACTS =~ ^[A-Za-z0-9._-]*$ ]] ||
-    wrong upload-artifacts "$INPUT_UPLOAD_ARTIFACTS" "letters, digits, '.', '_' and '-', or empty for none"
-# git check-ref-format allows more, but characters that are special in a shell or a URL are refused.
-[[ $INPUT_RELEASE_TAG =~ ^([A-Za-z0-9][A-Za-z0-9._/+-]*)?$ ]] ||
-    wrong release-tag "$INPUT_RELEASE_TAG" "a tag of letters, digits, '.', '_', '/', '+' and '-', or empty for the tag of the run"
+artifact_name upload-artifacts "$INPUT_UPLOAD_ARTIFACTS" none
+release_tag "$INPUT_RELEASE_TAG"
 
 if [[ -n $INPUT_SHARD ]]; then
     [[ $INPUT_SHARD =~ ^[1-9][0-9]{0,3}/[1-9][0-9]{0,3}$ && ${INPUT_SHARD%/*} -le ${INPUT_SHARD#*/} ]] ||

@@ -24,7 +24,9 @@ ROOT = Path(__file__).parents[2]
 STAND_INS = Path(__file__).parent / "stand_ins"
 BIN = Path(sys.executable).parent
 REF = "0123456789" * 4
+TOKEN = "ghs_of-this-run"
 ACTION = f"kito-org/pytest-kito/action@{REF}"
+PUBLISH = f"kito-org/pytest-kito/action/publish@{REF}"
 WORKFLOW = f"kito-org/pytest-kito/.github/workflows/kito-check.yml@{REF}"
 
 MODELS = """
@@ -51,6 +53,30 @@ models:
   medium: {source: "nets:net", kwargs: {width: 5}}
   large: {source: "nets:net", kwargs: {width: 6}}
 """
+ORIGIN = """
+import json
+import os
+import pathlib
+
+
+def pytest_unconfigure():
+    for path in pathlib.Path().glob("kito-artifacts/kito-manifest.json"):
+        manifest = json.loads(path.read_text())
+        manifest.setdefault("commit", os.environ["GITHUB_SHA"])
+        path.write_text(json.dumps(manifest))
+"""
+"""A conftest.py: where pytest-kito records no commit in the manifest, it does."""
+
+EAVESDROPPER = """
+import os
+import pathlib
+
+STATE = pathlib.Path(os.environ["STAND_IN_STATE"])
+STATE.joinpath("hook.sh").write_text(f"env >>'{STATE}/seen'; echo STEP >>'{STATE}/seen'\\n")
+with open(os.environ["GITHUB_ENV"], "a") as env:
+    env.write(f"BASH_ENV={STATE}/hook.sh\\n")
+"""
+"""A conftest.py: each later step of its job first notes its environment."""
 
 
 @dataclass(frozen=True)
@@ -92,20 +118,24 @@ def make_repository(folder: Path) -> Path:
     folder.mkdir()
     (folder / "nets.py").write_text(MODELS)
     (folder / "kito.yaml").write_text(KITO_YAML)
+    (folder / "conftest.py").write_text(ORIGIN)
     git(folder, "init", "--quiet", "--initial-branch=main")
     commit(folder)
     git(folder, "tag", "v1")
     return folder
 
 
-def git(folder: Path, *arguments: str) -> None:
+def git(folder: Path, *arguments: str) -> str:
     who = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
-    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+    command = ["git", *who, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
 def commit(folder: Path) -> None:
+    """Commit what was changed, if anything was."""
     git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--allow-empty", "--message=Models")
+    if git(folder, "status", "--porcelain"):
+        git(folder, "commit", "--quiet", "--message=Models")
 
 
 def job(steps: str) -> str:
@@ -119,6 +149,26 @@ def job(steps: str) -> str:
               - uses: actions/checkout@v6
     """
     return dedent(head).lstrip() + indent(dedent(steps).strip(), " " * 6) + "\n"
+
+
+def publishing(inputs: Mapping[str, str] | None = None, *, gate: bool = False) -> str:
+    """A workflow with a job that publishes, and a job before it that runs the gate on two models.
+
+    Files that a program could import by mistake lie in the workspace of the job that publishes.
+    """
+    hostile = "for name in pip kito json; do echo 'raise SystemExit(\"pwned\")' >$name.py; done"
+    given = {"install": "pytest-kito", **(inputs or {})}
+    runner = {"runs-on": "ubuntu-latest"}
+    publish: dict[str, Any] = {"steps": [{"run": hostile}, {"uses": PUBLISH, "with": given}]}
+    jobs = {"publish": {**runner, **publish}}
+    if gate:
+        checked = {"install": "pytest-kito", "models": "small, large"}
+        steps = [{"uses": "actions/checkout@v6"}, {"uses": ACTION, "with": checked}]
+        jobs = {
+            "gate": {**runner, "steps": [*steps, {"run": "true"}]},
+            "publish": {"needs": "gate", **jobs["publish"]},
+        }
+    return yaml.safe_dump({"on": ["push", "release"], "jobs": jobs}, sort_keys=False)
 
 
 def gate(inputs: Mapping[str, str], after: str = "") -> str:
@@ -148,16 +198,23 @@ def run_act(
     event: str = "push",
     payload: Mapping[str, Any] | None = None,
     env: Mapping[str, str] | None = None,
+    tag: bool = True,
 ) -> Run:
+    """Commit the workflow, tag the commit as v1 unless the tag is to stay, and run it for v1."""
     source, state, home = folders.source, folders.state, folders.home
     target = repository / ".github" / "workflows" / "test.yml"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(workflow)
     commit(repository)
+    if tag:
+        git(repository, "tag", "--force", "v1")
+        points_to = ("commit", git(repository, "rev-parse", "HEAD").strip())
+        (state / "tags.json").write_text(json.dumps({"v1": points_to}))
     payload_file = home / "event.json"
     payload_file.write_text(json.dumps({"ref": "refs/tags/v1", **(payload or {})}))
     shown = {
         "STAND_IN_PYTHON": str(BIN),
+        "STAND_IN_PROGRAMS": str(STAND_INS),
         "STAND_IN_SOURCE": str(source),
         "STAND_IN_REF": REF,
         "STAND_IN_STATE": str(state),
@@ -172,7 +229,7 @@ def run_act(
     }
     command = [_act(), event, "--workflows", str(target), "--eventpath", str(payload_file)]
     command += ["--platform", "ubuntu-latest=-self-hosted", "--no-cache-server", "--actor", "test"]
-    command += ["--secret", "GITHUB_TOKEN=none"]
+    command += ["--secret", f"GITHUB_TOKEN={TOKEN}"]
     for name, folder in {f"kito-org/pytest-kito@{REF}": source, **pinned(source)}.items():
         command += ["--local-repository", f"{name}={folder}"]
     for name, value in shown.items():
@@ -196,6 +253,7 @@ def run_act(
 def pinned(source: Path) -> dict[str, Path]:
     """The folder of the stand-in for each third-party action, by its name and pinned commit."""
     text = (source / "action" / "action.yml").read_text()
+    text += (source / "action" / "publish" / "action.yml").read_text()
     text += (source / ".github" / "workflows" / "kito-check.yml").read_text()
     names = set(re.findall(r"uses: (actions/[\w-]+@[0-9a-f]{40})", text))
     return {name: STAND_INS / name.split("/")[1].split("@")[0] for name in sorted(names)}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from action.acting import ROOT, Folders, Run, gate, make_repository, run_act
+from action.releasing import COMMIT, Release, make, put_tags, run_release
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +63,17 @@ def passing(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     signing = {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://example.com"}
     repository = make_repository(folder / "repository")
     return run_act(Folders(source, state, home), repository, workflow, env=signing)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Artifacts of two models, with the report and the summary of their run beside them."""
+    (tmp_path / "summary.md").write_text("| the table |\n")
+    return make(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def release(folder: Path, state: Path) -> Release:
+    """Run release.sh; the tag v1 is the commit of the artifacts."""
+    put_tags(state, v1=("commit", COMMIT))
+    return partial(run_release, folder, state)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from action.acting import ACTION, KITO_YAML, Run, gate, job
+from action.acting import ACTION, EAVESDROPPER, KITO_YAML, Run, gate, job
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="act runs jobs on the host on Linux"
@@ -29,7 +29,8 @@ def test_the_outputs_of_a_passing_gate(passing: Run) -> None:
     assert passing.echoed("summary")[0].endswith("summary.md")
     assert "9 passed" in passing.log
     files = FILES | {"medium.keras"}
-    assert passing.uploaded == {"kito-artifacts": files}
+    report = {"kito-report.json"}
+    assert passing.uploaded == {"kito-artifacts": files, "kito-artifacts-report": report}
     signed = (passing.state / "attested").read_text().split()
     assert {Path(path).name for path in signed} == files
     assert passing.asked == []
@@ -64,7 +65,7 @@ def test_an_interrupted_release_is_a_draft_and_the_next_run_completes_it(
     assert release["files"].keys() < FILES
 
     (state / "gh.fail").write_text(json.dumps([[["upload", "small.keras"], 2]]))
-    (state / "artifacts" / "kito-artifacts").rename(state / "first")
+    (state / "artifacts").rename(state / "first")
     run = act(model_repository, gate(SMALL))
     assert run.passed, run.log
     release = run.release()
@@ -76,11 +77,25 @@ def test_an_interrupted_release_is_a_draft_and_the_next_run_completes_it(
     assert "| small |" in release["body"]
 
     # Another run makes the same bytes, finds them there, and changes nothing.
-    (state / "artifacts" / "kito-artifacts").rename(state / "second")
+    (state / "artifacts").rename(state / "second")
     run = act(model_repository, gate(SMALL))
     assert run.passed, run.log
     assert "is complete, with these very files" in run.log
     assert run.release() == release
+
+
+@pytest.mark.slow
+def test_a_variable_that_code_of_the_models_sets_runs_nothing_in_the_step_with_the_token(
+    act: Act, model_repository: Path, state: Path
+) -> None:
+    conftest = model_repository / "conftest.py"
+    conftest.write_text(conftest.read_text() + EAVESDROPPER)
+    run = act(model_repository, gate({"models": "small", "publish": "release"}))
+    assert run.passed, run.log
+    assert run.release() is not None
+    seen = (state / "seen").read_text()
+    assert "STEP\n" in seen
+    assert "GH_TOKEN" not in seen
 
 
 def test_an_artifact_that_changes_after_its_check_is_not_published(
@@ -146,6 +161,7 @@ OTHERS = {
     "release-tag": "v1;touch pwned",
     "upload-artifacts": "../$(touch pwned)",
     "shard": "1/$(touch pwned)",
+    "upload-report": "$(touch pwned)",
 }
 
 
@@ -168,7 +184,7 @@ def test_hostile_input_stays_data(act: Act, model_repository: Path) -> None:
     run = act(model_repository, job(yaml.safe_dump([*steps, show], width=1000)))
     assert run.passed, run.log
     assert run.echoed("outcome") == [f"{name} failure" for name, _ in given]
-    assert run.echoed("left") == ["kito.yaml  nets.py"]
+    assert run.echoed("left")[0].split() == ["conftest.py", "kito.yaml", "nets.py"]
     assert "/pwned" not in run.echoed("path")[0]
     assert "collected" not in run.log
     # The steps that got as far as installing had asked for the cache of pip.

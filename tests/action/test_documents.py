@@ -14,10 +14,12 @@ import yaml
 from action.acting import ROOT
 
 ACTION = yaml.safe_load((ROOT / "action" / "action.yml").read_text(encoding="utf-8"))
+PUBLISH = yaml.safe_load((ROOT / "action" / "publish" / "action.yml").read_text(encoding="utf-8"))
+DOCUMENTED = {"Inputs of the action": ACTION, "Inputs of the publishing action": PUBLISH}
 README = (ROOT / "action" / "README.md").read_text(encoding="utf-8")
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 SCRIPTS = sorted((ROOT / "action").glob("*.sh"))
-OWN = ("shard", "cache", "report", "artifacts-dir", "github-token")
+OWN = ("shard", "cache", "report", "artifacts-dir", "upload-report", "github-token")
 """Inputs of the action that the workflow sets itself."""
 
 
@@ -32,11 +34,12 @@ def table(heading: str) -> dict[str, tuple[str, ...]]:
     return {first.strip("`"): tuple(rest) for first, *rest in rows}
 
 
-def test_the_document_names_exactly_the_inputs_with_their_defaults() -> None:
-    rows = table("Inputs of the action")
-    assert list(rows) == list(ACTION["inputs"])
+@pytest.mark.parametrize("heading", DOCUMENTED)
+def test_the_document_names_exactly_the_inputs_with_their_defaults(heading: str) -> None:
+    rows, declares = table(heading), DOCUMENTED[heading]["inputs"]
+    assert list(rows) == list(declares)
     for name, (_, default) in rows.items():
-        declared = ACTION["inputs"][name]["default"]
+        declared = declares[name]["default"]
         literal = re.fullmatch(r"`(.+)`", default)
         if literal:
             assert str(declared) == literal[1], name
@@ -67,9 +70,10 @@ def test_the_interface_is_what_was_promised() -> None:
     assert set(ACTION["outputs"]) == {"passed", "report", "artifacts-dir", "manifest", "summary"}
 
 
-def test_every_input_reaches_a_step() -> None:
-    text = yaml.safe_dump(ACTION["runs"])
-    for name in ACTION["inputs"]:
+@pytest.mark.parametrize("action", DOCUMENTED.values(), ids=["gate", "publish"])
+def test_every_input_reaches_a_step(action: dict[str, Any]) -> None:
+    text = yaml.safe_dump(action["runs"])
+    for name in action["inputs"]:
         assert re.search(rf"inputs\.{name}\b(?!-)", text), name
 
 
@@ -110,8 +114,9 @@ def test_extras_are_those_of_the_package() -> None:
 
 
 def steps() -> Iterator[tuple[str, dict[str, Any]]]:
-    for step in ACTION["runs"]["steps"]:
-        yield "action.yml", step
+    for action in DOCUMENTED.values():
+        for step in action["runs"]["steps"]:
+            yield action["name"], step
     for path in WORKFLOWS:
         for job in load(path)["jobs"].values():
             for step in job.get("steps", ()):
@@ -123,8 +128,8 @@ def test_no_expression_is_part_of_a_script() -> None:
 
 
 def test_one_commit_for_each_third_party_action() -> None:
-    text = "".join(path.read_text() for path in [*WORKFLOWS, ROOT / "action" / "action.yml"])
-    text += README
+    actions = (ROOT / "action").rglob("action.yml")
+    text = "".join(path.read_text() for path in [*WORKFLOWS, *actions]) + README
     uses = re.findall(r"uses: ([\w.-]+/[\w./-]+)@(\S+)(.*)", text)
     foreign = {(name, *rest) for name, *rest in uses if not name.startswith("OWNER/")}
     for name, ref, comment in foreign:
@@ -145,15 +150,35 @@ def test_workflows_have_least_permissions_and_limits(path: Path) -> None:
         assert "permissions" in job or (called and name == "merge"), name
 
 
-def test_the_workflows_to_paste_are_workflows(tmp_path: Path) -> None:
+def test_the_workflows_to_paste_are_workflows() -> None:
     blocks = re.findall(r"```yaml\n(name: .+?)```", README, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         workflow = yaml.safe_load(block)
         assert workflow["permissions"] == {}
         for job in workflow["jobs"].values():
-            given = [
-                step.get("with", {}) for step in job.get("steps", ()) if "OWNER" in step["uses"]
-            ]
-            for inputs in given:
-                assert set(inputs) <= set(ACTION["inputs"])
+            for step in job.get("steps", ()):
+                own = re.fullmatch(r"OWNER/pytest-kito/(action(?:/publish)?)@COMMIT", step["uses"])
+                assert own or "OWNER" not in step["uses"]
+                if own:
+                    action = PUBLISH if own[1].endswith("publish") else ACTION
+                    assert set(step.get("with", {})) <= set(action["inputs"])
+
+
+def jobs_that_write() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The jobs that may write or sign, of the workflows here and in the document."""
+    texts = {path.name: path.read_text() for path in WORKFLOWS}
+    texts |= {x: x for x in re.findall(r"```yaml\n(name: .+?)```", README, re.DOTALL)}
+    for name, text in texts.items():
+        for key, job in yaml.safe_load(text)["jobs"].items():
+            if "write" in job.get("permissions", {}).values() and "steps" in job:
+                yield f"{name.splitlines()[0]} {key}", job
+
+
+def test_no_job_that_may_write_runs_the_gate() -> None:
+    found = dict(jobs_that_write())
+    assert len(found) == 4  # two in the document, two in release.yml
+    for name, job in found.items():
+        used = [step.get("uses", "") for step in job["steps"]]
+        assert not [x for x in used if re.search(r"/action(@|$)", x)], name
+        assert not [step["run"] for step in job["steps"] if "run" in step], name

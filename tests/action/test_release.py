@@ -1,4 +1,7 @@
-"""release.sh: publishes exactly the verified files of the manifest, from a complete draft."""
+"""release.sh on a draft: exactly the verified files of the manifest, of the commit of the tag.
+
+test_published.py tests it on a release that is published already.
+"""
 
 from __future__ import annotations
 
@@ -14,82 +17,21 @@ from typing import Any
 
 import pytest
 
-from action.acting import BIN, ROOT, STAND_INS, Run
-from kito.export.manifest import update_manifest
+from action.acting import BIN, STAND_INS
+from action.releasing import (
+    COMMIT,
+    NAMES,
+    OTHER,
+    Release,
+    change_manifest,
+    found,
+    make,
+    put_release,
+    put_tags,
+    verbs,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the scripts are for Linux runners")
-NAMES = {"a.keras", "b.keras", "kito-manifest.json", "SHA256SUMS"}
-Release = Callable[..., Run]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Artifacts of two models, with the report of their run beside them."""
-    return make(tmp_path / "artifacts")
-
-
-def make(folder: Path, content: str = "") -> Path:
-    folder.mkdir(exist_ok=True)
-    entries, models = [], []
-    for name in "ab":
-        data = f"{name}{content}".encode()
-        (folder / f"{name}.keras").write_bytes(data)
-        artifact = {
-            "format": "keras",
-            "file": f"{name}.keras",
-            "bytes": len(data),
-            "sha256": sha256(data).hexdigest(),
-        }
-        entries.append({"model": name, **artifact, "versions": {"kito": "1"}})
-        models.append({"name": name, "artifacts": [artifact]})
-    update_manifest(folder, entries)
-    report = folder.with_name("report.json")
-    report.write_text(json.dumps({"passed": True, "models": models}))
-    return folder
-
-
-@pytest.fixture
-def release(folder: Path, state: Path, tmp_path: Path) -> Release:
-    (tmp_path / "summary.md").write_text("| the table |\n")
-
-    def run(**env: str) -> Run:
-        given = {
-            **os.environ,
-            "PATH": f"{STAND_INS}:{BIN}:{os.environ['PATH']}",
-            "STAND_IN_STATE": str(state),
-            "KITO_RETRY_SECONDS": "0",
-            "KITO_PASSED": "true",
-            "KITO_ARTIFACTS_DIR": str(folder),
-            "KITO_REPORT": str(tmp_path / "report.json"),
-            "KITO_SUMMARY": str(tmp_path / "summary.md"),
-            "INPUT_RELEASE_TAG": "",
-            "GITHUB_REF_NAME": "v1",
-            "GITHUB_REPOSITORY": "me/models",
-            "GH_TOKEN": "none",
-            "RUNNER_TEMP": str(tmp_path),
-            **env,
-        }
-        done = subprocess.run(
-            ["bash", str(ROOT / "action" / "release.sh")],
-            env=given,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        return Run(done.returncode == 0, done.stdout, state)
-
-    return run
-
-
-def found(run: Run, tag: str = "v1") -> dict[str, Any]:
-    release = run.release(tag)
-    assert release is not None, run.log
-    return release
-
-
-def verbs(run: Run) -> list[str]:
-    return [asked[1] for asked in run.asked]
 
 
 def test_a_release_gets_exactly_the_files_of_the_manifest(release: Release, folder: Path) -> None:
@@ -98,48 +40,14 @@ def test_a_release_gets_exactly_the_files_of_the_manifest(release: Release, fold
     assert found(run)["files"] == {name: (folder / name).read_bytes() for name in NAMES}
     assert not found(run)["isDraft"]
     assert "| the table |" in found(run)["body"]
+    assert "gh attestation" not in found(run)["body"]  # they are not signed
     # It stops being a draft in the last step, after the files were read back.
-    assert verbs(run)[-2:] == ["download", "edit"]
-
-
-def test_the_same_release_again_changes_nothing(
-    release: Release, folder: Path, state: Path
-) -> None:
-    first = found(release())
-    # The manifest of another run has another time.
-    manifest = json.loads((folder / "kito-manifest.json").read_text())
-    manifest["files"][0]["created"] = "later"
-    (folder / "kito-manifest.json").write_text(json.dumps(manifest))
-    (state / "gh.log").unlink()
-    run = release()
-    assert run.passed, run.log
-    assert "is complete" in run.log
-    assert found(run) == first
-    assert set(verbs(run)) == {"view", "download"}
-
-
-def test_a_published_release_is_never_changed(release: Release, folder: Path) -> None:
-    first = found(release())
-    make(folder, "other")
-    run = release()
-    assert not run.passed
-    assert "is published already" in run.log
-    assert found(run) == first
-
-
-def test_a_release_that_was_published_without_artifacts_is_not_changed(
-    release: Release, state: Path
-) -> None:
-    write(state, draft=False)
-    run = release()
-    assert not run.passed
-    assert "is published already" in run.log
-    assert found(run)["files"] == {}
+    assert verbs(run)[-3:] == ["download", "api", "edit"]
 
 
 def test_a_draft_keeps_its_words_and_gets_one_table(release: Release, state: Path) -> None:
     old = "<!-- kito: begin -->\nold\n<!-- kito: end -->"
-    write(state, draft=True, body=f"What is new.\n\n{old}\n\nThanks.")
+    put_release(state, draft=True, body=f"What is new.\n\n{old}\n\nThanks.")
     (state / "releases" / "v1" / "a.keras").write_bytes(b"from a run that broke off")
     run = release()
     assert run.passed, run.log
@@ -151,18 +59,12 @@ def test_a_draft_keeps_its_words_and_gets_one_table(release: Release, state: Pat
 
 
 def test_a_draft_with_other_files_is_refused(release: Release, state: Path) -> None:
-    write(state, draft=True)
+    put_release(state, draft=True)
     (state / "releases" / "v1" / "notes.pdf").write_bytes(b"x")
     run = release()
     assert not run.passed
     assert "notes.pdf" in run.log
     assert found(run)["files"].keys() == {"notes.pdf"}
-
-
-def write(state: Path, *, draft: bool, body: str = "") -> None:
-    (state / "releases" / "v1").mkdir(parents=True)
-    (state / "releases.json").write_text(json.dumps({"v1": {"isDraft": draft, "body": body}}))
-    (state / "gh.log").touch()
 
 
 def test_failed_calls_are_retried_after_doubling_pauses(
@@ -172,7 +74,7 @@ def test_failed_calls_are_retried_after_doubling_pauses(
     sleep.parent.mkdir()
     sleep.write_text("#!/usr/bin/env bash\n")
     sleep.chmod(0o755)
-    verbs = ("view", "create", "upload", "download", "edit")
+    verbs = ("git/ref", "view", "create", "upload", "download", "edit")
     (state / "gh.fail").write_text(json.dumps([[[verb], 4] for verb in verbs]))
     path = f"{sleep.parent}:{STAND_INS}:{BIN}:{os.environ['PATH']}"
     run = release(PATH=path, KITO_RETRY_SECONDS="2")
@@ -182,7 +84,7 @@ def test_failed_calls_are_retried_after_doubling_pauses(
     assert pauses == ["2", "4", "8", "16"] * len(verbs)
 
 
-@pytest.mark.parametrize("verb", ["create", "upload", "edit"])
+@pytest.mark.parametrize("verb", ["git/ref", "create", "upload", "edit"])
 def test_a_permanent_failure_publishes_nothing(release: Release, state: Path, verb: str) -> None:
     (state / "gh.fail").write_text(json.dumps([[[verb], 5]]))
     run = release()
@@ -197,6 +99,131 @@ def test_corrupted_uploads_are_not_published(release: Release, state: Path) -> N
     assert not run.passed
     assert "'b.keras' as downloaded" in run.log
     assert found(run)["isDraft"]
+
+
+def test_a_draft_loses_what_an_upload_that_broke_off_left(release: Release, state: Path) -> None:
+    put_release(state, draft=True, files={"a.keras": b""}, starter=["a.keras"])
+    run = release()
+    assert run.passed, run.log
+    assert found(run)["files"]["a.keras"] == b"a"
+
+
+def test_a_name_that_github_would_change_is_refused(release: Release, folder: Path) -> None:
+    text = folder.with_name("report.json").read_text()
+    for path in (*folder.iterdir(), folder.with_name("report.json")):
+        path.write_text(path.read_text().replace("a.keras", "a..x.keras").replace('"a"', '"a..x"'))
+    (folder / "a.keras").rename(folder / "a..x.keras")
+    assert "a..x" not in text
+    run = release()
+    assert not run.passed
+    assert "GitHub would change the file name 'a..x.keras'" in run.log
+    assert run.asked == []
+
+
+@pytest.mark.parametrize(
+    "count, passed", [pytest.param(998, True, marks=pytest.mark.slow), (999, False)]
+)
+def test_more_files_than_github_takes_are_refused_before_anything_is_uploaded(
+    release: Release, state: Path, count: int, passed: bool
+) -> None:
+    # Two models, the manifest and the sums: 1,000 files are allowed.
+    put_release(state, draft=False, files={f"{i}.txt": b"" for i in range(count - 2)})
+    run = release()
+    assert run.passed == passed, run.log
+    assert passed or "would have 1001 files, and GitHub allows 1000" in run.log
+    assert ("upload" in verbs(run)) == passed
+
+
+# ---- the tag and its commit -------------------------------------------------------------------
+
+
+def test_an_annotated_tag_is_followed_to_its_commit(release: Release, state: Path) -> None:
+    first, second = "a1" * 20, "b2" * 20
+    points = {first: ("tag", second), second: ("commit", COMMIT)}
+    put_tags(state, v1=("tag", first), **points)
+    run = release()
+    assert run.passed, run.log
+    put_tags(state, v1=("tag", first), **points | {second: ("commit", OTHER)})
+    assert f"the tag 'v1' is commit {OTHER}" in release().log
+
+
+@pytest.mark.parametrize(
+    "tags, manifest, said",
+    [
+        ({"v1": ("commit", OTHER)}, {}, f"at commit {COMMIT}, but the tag 'v1' is commit {OTHER}"),
+        ({"v2": ("commit", COMMIT)}, {}, "there is no tag 'v1' of a commit in me/models"),
+        ({"v1": ("tree", COMMIT)}, {}, "there is no tag 'v1' of a commit in me/models"),
+        ({"v1": ("tag", OTHER), OTHER: ("tag", OTHER)}, {}, "there is no tag 'v1' of a commit"),
+        ({}, {"commit": None}, "names no commit at which all files were proved"),
+        ({}, {"commit": "main"}, "names no commit at which all files were proved"),
+        ({}, {"modified": True}, f"differed from commit {COMMIT}"),
+        ({}, {"repository": "me/fork"}, "in the repository 'me/fork', not in 'me/models'"),
+    ],
+)
+def test_files_that_were_not_proved_at_the_commit_of_the_tag_are_refused(
+    release: Release, folder: Path, state: Path, tags: Any, manifest: dict[str, Any], said: str
+) -> None:
+    # A draft that is there already does not replace the tag.
+    put_release(state, draft=True)
+    put_tags(state, **tags or {"v1": ("commit", COMMIT)})
+    change_manifest(folder, **manifest)
+    run = release()
+    assert not run.passed
+    assert said in run.log
+    assert run.log.count("\n") == 1
+    assert set(verbs(run)) == {"api"}
+
+
+def test_a_tag_that_moves_during_the_upload_leaves_a_draft(
+    release: Release, state: Path, tmp_path: Path
+) -> None:
+    # cmp first compares the files with those on the draft, after the tag was read.
+    mover = tmp_path / "bin" / "cmp"
+    mover.parent.mkdir()
+    moved = json.dumps({"v1": ["commit", OTHER]})
+    mover.write_text(f"#!/bin/sh\necho '{moved}' >'{state}/tags.json'\nexec /usr/bin/cmp \"$@\"\n")
+    mover.chmod(0o755)
+    run = release(PATH=f"{mover.parent}:{STAND_INS}:{BIN}:{os.environ['PATH']}")
+    assert not run.passed
+    assert f"the tag 'v1' is commit {OTHER}" in run.log
+    assert found(run)["isDraft"]
+    assert "edit" not in verbs(run)
+
+
+# ---- the notes --------------------------------------------------------------------------------
+
+
+def test_the_notes_tell_the_digest_of_the_manifest_and_how_to_check(
+    release: Release, folder: Path
+) -> None:
+    body = found(release(INPUT_ATTEST="true"))["body"]
+    digest = sha256((folder / "kito-manifest.json").read_bytes()).hexdigest()
+    assert f"SHA-256 of `kito-manifest.json`: `{digest}`" in body
+    commands = re.search(r"```sh\n(.+)\n```", body, re.DOTALL)
+    assert commands is not None
+    checks = commands[1].splitlines()
+    assert checks.pop() == "gh attestation verify kito-manifest.json --repo me/models"
+    # The commands are run as they are.
+    path = f"{BIN}:{os.environ['PATH']}"
+    for check in checks:
+        done = subprocess.run(
+            check, shell=True, cwd=folder, env={**os.environ, "PATH": path}, check=False
+        )
+        assert done.returncode == 0, check
+    assert [check.split()[0] for check in checks] == ["sha256sum", "echo", "kito"]
+
+
+def test_without_any_room_the_notes_stay_as_they_are(release: Release, state: Path) -> None:
+    words = "y" * 124_990
+    put_release(state, draft=True, body=words)
+    run = release()
+    assert run.passed, run.log
+    assert "::warning title=pytest-kito::the notes of the release of 'v1' have no room" in run.log
+    assert found(run)["body"] == words
+    assert not found(run)["isDraft"]
+
+
+# ---- what may be published --------------------------------------------------------------------
 
 
 def spoil_bytes(folder: Path) -> None:
@@ -260,7 +287,8 @@ def test_nothing_is_published_from_a_run_that_failed(release: Release) -> None:
     assert run.asked == []
 
 
-def test_a_tag_can_be_named(release: Release) -> None:
-    run = release(INPUT_RELEASE_TAG="models/v2")
+def test_a_tag_can_be_named(release: Release, state: Path) -> None:
+    put_tags(state, **{"models/v2+1": ("commit", COMMIT)})
+    run = release(INPUT_RELEASE_TAG="models/v2+1")
     assert run.passed, run.log
-    assert found(run, "models/v2")["files"].keys() == NAMES
+    assert found(run, "models/v2+1")["files"].keys() == NAMES
