@@ -20,6 +20,8 @@ from typing import Any
 
 import yaml
 
+from action.github_api import serving
+
 ROOT = Path(__file__).parents[2]
 STAND_INS = Path(__file__).parent / "stand_ins"
 BIN = Path(sys.executable).parent
@@ -236,17 +238,18 @@ def run_act(
         command += ["--env", f"{name}={value}"]
     path = f"{STAND_INS}:{os.environ['PATH']}"
     ours = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "PATH": path}
-    done = subprocess.run(
-        command,
-        cwd=repository,
-        env={**os.environ, **ours},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    with serving(state):
+        done = subprocess.run(
+            command,
+            cwd=repository,
+            env={**os.environ, **ours},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
     return Run(done.returncode == 0, done.stdout, state)
 
 

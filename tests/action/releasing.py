@@ -1,4 +1,4 @@
-"""Runs release.sh alone, with a stand-in for ``gh``, on the artifacts of two models."""
+"""Runs release.sh alone, with the real ``gh``, on the artifacts of two models."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from action.acting import BIN, ROOT, STAND_INS, Run
+from action.github_api import serving
 from kito.export.manifest import update_manifest
 
 Release = Callable[..., Run]
@@ -113,14 +114,15 @@ def run_release(folder: Path, state: Path, **env: str) -> Run:
         "RUNNER_TEMP": str(beside),
         **env,
     }
-    done = subprocess.run(
-        ["bash", str(ROOT / "action" / "release.sh")],
-        env=given,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    with serving(state):
+        done = subprocess.run(
+            ["bash", str(ROOT / "action" / "release.sh")],
+            env=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
     return Run(done.returncode == 0, done.stdout, state)
 
 
