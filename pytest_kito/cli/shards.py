@@ -25,14 +25,16 @@ def plan(
     """Say which models go to which of several jobs; builds none of them."""
     from pytest_kito.shards.plan import plan as plan_shards
 
-    only = [name.strip() for name in models.split(",") if name.strip()]
-    planned = plan_shards(config, shards, only, timings)
+    planned = plan_shards(config, shards, _names(models), timings)
     text = "\n".join(f"{x.shard}/{len(planned)}: {', '.join(x.models)}" for x in planned)
     answer({"shards": len(planned), "include": [asdict(x) for x in planned]}, text, as_json)
 
 
 def merge(
     reports: Annotated[list[Path], typer.Argument(help="JSON reports of shards.")],
+    models: Annotated[
+        str, typer.Option(help="Comma-separated names: models that must have been checked.")
+    ] = "",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Default: standard output.")
     ] = None,
@@ -40,7 +42,7 @@ def merge(
     """Join the JSON reports of shards; exit code 1 if one of them did not pass."""
     from pytest_kito.reports.merge import merge_reports
 
-    merged = merge_reports(reports)
+    merged = merge_reports(reports, _names(models))
     text = to_json(merged) + "\n"
     if output is None:
         typer.echo(text, nl=False)
@@ -49,6 +51,8 @@ def merge(
             write_text(output, text)
         except OSError as error:
             raise KitoError(f"{output} cannot be written: {error.strerror}") from error
+    if merged.get("missing"):
+        typer.echo(f"kito: not checked: {', '.join(merged['missing'])}", err=True)
     if not merged["passed"]:
         raise typer.Exit(NO)
 
@@ -82,3 +86,7 @@ def summary(
     except (KeyError, TypeError) as error:
         raise KitoError(f"{report} is not a report of pytest --kito-report: {error!r}") from error
     typer.echo(text, nl=False)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

@@ -12,16 +12,19 @@ from typing import Any
 from kito.errors import KitoError
 
 
-def merge_reports(paths: Sequence[Path]) -> dict[str, Any]:
+def merge_reports(paths: Sequence[Path], expected: Sequence[str] = ()) -> dict[str, Any]:
     """Join reports in any order: models in the order of kito.yaml, seconds summed.
 
-    The merged report passed if every model passed and no session was interrupted; a shard without
-    models does not count. The version is that of the first report. The environment is the first
-    that is not null: a shard that could not build any model has none. If the environments differ,
-    each figure belongs to the machine of its shard, and ``environments`` lists all of them.
+    The merged report passed if every model passed, no session was interrupted and no expected model
+    is missing; a shard without models does not count. The version is that of the first report. The
+    environment is the first that is not null: a shard that could not build any model has none. If
+    the environments differ, each figure belongs to the machine of its shard, and ``environments``
+    lists all of them.
 
     Args:
         paths: JSON reports of schema version 1, of different models.
+        expected: names of models that must have been checked. ``missing`` lists those of which no
+            check passed or failed.
 
     Raises:
         KitoError: a file is not such a report, or a model is in two of them.
@@ -46,6 +49,12 @@ def merge_reports(paths: Sequence[Path]) -> dict[str, Any]:
         "passed": bool(models) and all(_lets_pass(report) for report in reports),
         "models": models,
     }
+    checked = {model["name"] for model in models if _was_checked(model)}
+    merged.pop("missing", None)
+    # Merging again must not forget what an earlier merge missed.
+    wanted = [*expected, *(name for report in reports for name in _missing(report))]
+    if missing := [name for name in dict.fromkeys(wanted) if name not in checked]:
+        merged.update(missing=missing, passed=False)
     if any("interrupted" in report for report in reports):
         merged["interrupted"] = any(report.get("interrupted") for report in reports)
     seconds: Counter[str] = Counter()
@@ -86,6 +95,19 @@ def read_report(path: Path) -> dict[str, Any]:
 def _lets_pass(report: dict[str, Any]) -> bool:
     """Whether the merged report can pass in spite of this one: it passed, or checked no model."""
     return bool(report["passed"] or (not report["models"] and not report.get("interrupted")))
+
+
+def _was_checked(model: dict[str, Any]) -> bool:
+    """Whether a check of the model passed or failed; one that was skipped tells nothing."""
+    checks = model.get("checks")
+    found = checks if isinstance(checks, list) else []
+    return any(isinstance(x, dict) and x.get("outcome") in ("passed", "failed") for x in found)
+
+
+def _missing(report: dict[str, Any]) -> list[str]:
+    """The models that an earlier merge missed."""
+    missing = report.get("missing")
+    return [x for x in missing if isinstance(x, str)] if isinstance(missing, list) else []
 
 
 def _line(model: dict[str, Any]) -> int:

@@ -229,6 +229,20 @@ def test_merge_joins_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert json.loads(capsys.readouterr().out)["environment"] == {"device_name": "b"}
 
 
+def test_merge_says_which_models_were_not_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checked = {"name": "x", "checks": [{"check": "reduction", "outcome": "passed"}]}
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({**report("x"), "models": [checked]}))
+    assert run("merge", str(path), "--models", "x") == 0
+    capsys.readouterr()
+    assert run("merge", str(path), "--models", "x, y,z") == 1
+    captured = capsys.readouterr()
+    assert captured.err == "kito: not checked: y, z\n"
+    assert json.loads(captured.out)["missing"] == ["y", "z"]
+
+
 @pytest.mark.parametrize(
     "broken",
     [

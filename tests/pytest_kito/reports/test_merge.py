@@ -63,6 +63,26 @@ def test_a_shard_without_models_does_not_count(tmp_path: Path) -> None:
     assert merge_reports([whole, cut_short])["interrupted"] is True
 
 
+def test_a_model_that_was_not_checked_is_missing(tmp_path: Path) -> None:
+    def checked(name: str, *outcomes: str) -> dict[str, Any]:
+        return {"name": name, "line": 3, "checks": [{"outcome": x} for x in outcomes]}
+
+    models = [checked("a", "passed"), checked("b", "failed", "skipped"), checked("c", "skipped")]
+    whole = report(tmp_path / "1.json", {}, models=[*models, checked("d")], passed=True)
+    assert merge_reports([whole], ["a", "b"])["passed"] is True
+    assert "missing" not in merge_reports([whole], ["a", "b"])
+    merged = merge_reports([whole], ["e", "d", "c", "b", "a"])
+    assert merged["passed"] is False
+    assert merged["missing"] == ["e", "d", "c"]
+    # Merged again, it stays missing until a report has it.
+    (tmp_path / "2.json").write_text(json.dumps(merged))
+    assert merge_reports([tmp_path / "2.json"])["missing"] == ["e", "d", "c"]
+    later = report(tmp_path / "3.json", {}, models=[checked("e", "passed")], passed=True)
+    again = merge_reports([tmp_path / "2.json", later])
+    assert again["missing"] == ["d", "c"]
+    assert again["passed"] is False
+
+
 @pytest.mark.parametrize("seconds", [{"build": "1"}, {"build": -1}, {"build": float("nan")}, [1]])
 def test_invalid_seconds_are_refused(tmp_path: Path, seconds: Any) -> None:
     path = report(tmp_path / "1.json", {"a": 3}, seconds=seconds)
