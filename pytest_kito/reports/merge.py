@@ -12,7 +12,9 @@ from typing import Any
 from kito.errors import KitoError
 
 
-def merge_reports(paths: Sequence[Path], expected: Sequence[str] = ()) -> dict[str, Any]:
+def merge_reports(
+    paths: Sequence[Path], expected: Sequence[str] = (), *, whole: bool = False
+) -> dict[str, Any]:
     """Join reports in any order: models in the order of kito.yaml, seconds summed.
 
     The merged report passed if every model passed, no session was interrupted and no expected model
@@ -25,6 +27,7 @@ def merge_reports(paths: Sequence[Path], expected: Sequence[str] = ()) -> dict[s
         paths: JSON reports of schema version 1, of different models.
         expected: names of models that must have been checked. ``missing`` lists those of which no
             check passed or failed.
+        whole: whether ``missing`` also lists those of which a declared check was not run.
 
     Raises:
         KitoError: a file is not such a report, or a model is in two of them.
@@ -49,7 +52,7 @@ def merge_reports(paths: Sequence[Path], expected: Sequence[str] = ()) -> dict[s
         "passed": bool(models) and all(_lets_pass(report) for report in reports),
         "models": models,
     }
-    checked = {model["name"] for model in models if _was_checked(model)}
+    checked = {model["name"] for model in models if _was_checked(model, whole)}
     merged.pop("missing", None)
     # Merging again must not forget what an earlier merge missed.
     wanted = [*expected, *(name for report in reports for name in _missing(report))]
@@ -97,8 +100,10 @@ def _lets_pass(report: dict[str, Any]) -> bool:
     return bool(report["passed"] or (not report["models"] and not report.get("interrupted")))
 
 
-def _was_checked(model: dict[str, Any]) -> bool:
+def _was_checked(model: dict[str, Any], whole: bool) -> bool:
     """Whether a check of the model passed or failed; one that was skipped tells nothing."""
+    if whole and model.get("not_run"):
+        return False
     checks = model.get("checks")
     found = checks if isinstance(checks, list) else []
     return any(isinstance(x, dict) and x.get("outcome") in ("passed", "failed") for x in found)

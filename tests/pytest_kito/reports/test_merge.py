@@ -15,16 +15,16 @@ from kito.export.manifest import MANIFEST, SUMS, merge_folders, update_manifest,
 from pytest_kito.reports.merge import merge_reports
 
 
-def report(path: Path, models: dict[str, int], **more: Any) -> Path:
+def report(path: Path, lines: dict[str, int], **more: Any) -> Path:
     """A report of models, by name the line of their declaration."""
     content = {
         "schema_version": 1,
         "created": "2020-01-01T00:00:00+00:00",
         "environment": {"device_name": "a"},
-        "passed": bool(models),
+        "passed": bool(lines),
         "interrupted": False,
         "seconds": {"total": 2.5, "own": 0.5},
-        "models": [{"name": name, "line": line} for name, line in models.items()],
+        "models": [{"name": name, "line": line} for name, line in lines.items()],
         **more,
     }
     path.write_text(json.dumps(content))
@@ -81,6 +81,19 @@ def test_a_model_that_was_not_checked_is_missing(tmp_path: Path) -> None:
     again = merge_reports([tmp_path / "2.json", later])
     assert again["missing"] == ["d", "c"]
     assert again["passed"] is False
+
+
+def test_a_whole_merge_misses_models_with_a_check_that_was_not_run(tmp_path: Path) -> None:
+    checks = [{"outcome": "passed"}]
+    models = [
+        {"name": "a", "checks": checks, "not_run": []},
+        {"name": "b", "checks": checks, "not_run": ["speedup[1]"]},
+    ]
+    path = report(tmp_path / "1.json", {}, models=models, passed=True)
+    assert merge_reports([path], ["a", "b"])["passed"] is True
+    merged = merge_reports([path], ["a", "b"], whole=True)
+    assert merged["passed"] is False
+    assert merged["missing"] == ["b"]
 
 
 @pytest.mark.parametrize("seconds", [{"build": "1"}, {"build": -1}, {"build": float("nan")}, [1]])
