@@ -52,9 +52,14 @@ def merge_reports(
         "passed": bool(models) and all(_lets_pass(report) for report in reports),
         "models": models,
     }
-    checked = {model["name"] for model in models if _was_checked(model, whole)}
-    merged.pop("missing", None)
     # Merging again must not forget what an earlier merge missed.
+    checked = {
+        model["name"]
+        for report in reports
+        for model in report["models"]
+        if _was_checked(model, whole) and model["name"] not in _missing(report)
+    }
+    merged.pop("missing", None)
     wanted = [*expected, *(name for report in reports for name in _missing(report))]
     if missing := [name for name in dict.fromkeys(wanted) if name not in checked]:
         merged.update(missing=missing, passed=False)

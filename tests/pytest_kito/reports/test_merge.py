@@ -94,6 +94,8 @@ def test_a_whole_merge_misses_models_with_a_check_that_was_not_run(tmp_path: Pat
     merged = merge_reports([path], ["a", "b"], whole=True)
     assert merged["passed"] is False
     assert merged["missing"] == ["b"]
+    path.write_text(json.dumps(merged))
+    assert merge_reports([path])["missing"] == ["b"]
 
 
 @pytest.mark.parametrize("seconds", [{"build": "1"}, {"build": -1}, {"build": float("nan")}, [1]])
