@@ -56,7 +56,10 @@ if [[ ${#problems[@]} == 0 ]]; then
         problems+=("the artifacts of the shards cannot be merged; the reason is above")
     fi
 fi
-[[ ${#problems[@]} == 0 ]] || printf '\n- **Not passed:** %s\n' "${problems[@]}" >>"$summary"
+if [[ ${#problems[@]} -gt 0 ]]; then
+    sed -i '1s/kito: passed/kito: not passed/' "$summary"
+    printf '\n- **Not passed:** %s\n' "${problems[@]}" >>"$summary"
+fi
 cat -- "$summary" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
 
 passed=false

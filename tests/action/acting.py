@@ -158,6 +158,7 @@ def run_act(
     payload_file.write_text(json.dumps({"ref": "refs/tags/v1", **(payload or {})}))
     shown = {
         "STAND_IN_PYTHON": str(BIN),
+        "STAND_IN_PROGRAMS": str(STAND_INS),
         "STAND_IN_SOURCE": str(source),
         "STAND_IN_REF": REF,
         "STAND_IN_STATE": str(state),
