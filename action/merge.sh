@@ -22,13 +22,18 @@ shards=${plan%% *} models=${plan#* }
 
 problems=() reports=() parts=()
 for ((shard = 1; shard <= shards; shard++)); do
-    report=$KITO_REPORTS/$KITO_NAME-report-$shard.json
+    # Several artifacts are put into directories of their names, the only one into the path itself.
+    name=$KITO_NAME-report-$shard
+    report=$KITO_REPORTS/$name/$name.json
+    [[ -f $report ]] || report=$KITO_REPORTS/$name.json
     if [[ -f $report ]]; then
         reports+=("$report")
     else
         problems+=("shard $shard of $shards left no report; see its job")
     fi
-    part=$KITO_PARTS/$KITO_NAME-shard-$shard
+    name=$KITO_NAME-shard-$shard
+    part=$KITO_PARTS/$name/$name
+    [[ -d $part ]] || part=$KITO_PARTS/$name
     [[ ! -d $part ]] || parts+=("$part")
 done
 [[ ${#reports[@]} -gt 0 ]] || fail "none of the $shards shards left a report; see their jobs"

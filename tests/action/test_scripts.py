@@ -425,6 +425,18 @@ def test_the_gate_refuses_wrong_arguments(
     assert not (tmp_path / "record").exists()
 
 
+def test_each_model_that_was_asked_for_must_be_checked(script: Script, tmp_path: Path) -> None:
+    models = "{net: {source: 'nets:net'}, other: {source: 'nets:net'}}"
+    (tmp_path / "kito.yaml").write_text(f"version: 1\nmodels: {models}\n")
+    shards(tmp_path, {"net": False})
+    env = {"REPORT_TO_WRITE": str(tmp_path / "reports/x-report-1.json")}
+    done = script("gate", recorded=("pytest",), KITO_MODELS="net", **env)
+    assert done.returncode == 0, done.stdout
+    done = script("gate", recorded=("pytest",), KITO_MODELS="net other", **env)
+    assert done.returncode == 1
+    assert "not checked: other; see 'pytest-args' and 'models'" in done.stdout
+
+
 def test_an_old_report_does_not_count(script: Script, tmp_path: Path) -> None:
     (tmp_path / "kito-report.json").write_text('{"passed": true}')
     done = script("gate", recorded=("pytest", "kito"), KITO_MODELS="", RECORDER_EXIT="0")
@@ -502,7 +514,9 @@ def shards(
     Returns:
         The variables for merge.sh; the plan has a shard for each model.
     """
-    (folder / "reports").mkdir()
+    uploaded = {"reports": folder / "up/reports", "shards": folder / "up/shards"}
+    for path in uploaded.values():
+        path.mkdir(parents=True)
     for index, (name, made) in enumerate(models.items(), 1):
         digest = sha256(name.encode()).hexdigest()
         size = len(name)
@@ -518,12 +532,20 @@ def shards(
             "checks": [{"check": "reduction", "outcome": "passed", "message": ""}],
             "not_run": list(not_run) if index == len(models) else [],
         }
-        write_report(folder / f"reports/x-report-{index}.json", [model])
+        report = uploaded["reports"] / f"x-report-{index}"
+        report.mkdir()
+        write_report(report / f"x-report-{index}.json", [model])
         if made and not model["not_run"]:
-            part = folder / f"shards/x-shard-{index}"
+            part = uploaded["shards"] / f"x-shard-{index}" / f"x-shard-{index}"
             part.mkdir(parents=True)
             (part / f"{name}.keras").write_text(name)
             update_manifest(part, [{**artifact, "model": name, "versions": {}}])
+    for name, path in uploaded.items():
+        # The only artifact that matches is put into the path itself.
+        several = len(list(path.iterdir())) > 1
+        for artifact in path.iterdir():
+            target = folder / name / (artifact.name if several else "")
+            shutil.copytree(artifact, target, dirs_exist_ok=True)
     include = [{"shard": i, "models": [name]} for i, name in enumerate(models, 1)]
     return {
         "KITO_MATRIX": json.dumps({"include": include}),
@@ -557,11 +579,15 @@ def outputs(folder: Path) -> dict[str, str]:
     return dict(re.findall(r"^([\w-]+)<<(?:.+)\n(.*)\n", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("made", [(1, 1, 1), (0, 1, 0), (0, 0, 0)], ids=["all", "one", "none"])
+@pytest.mark.parametrize(
+    "made",
+    [(1, 1, 1), (0, 1, 0), (0, 0, 0), (1,)],
+    ids=["all", "one", "none", "the only shard"],
+)
 def test_the_artifacts_of_every_shard_that_made_some_are_merged(
     script: Script, tmp_path: Path, made: tuple[int, ...]
 ) -> None:
-    models = {name: bool(flag) for name, flag in zip(PLAN, made, strict=True)}
+    models = {name: bool(flag) for name, flag in zip(PLAN, made, strict=False)}
     done = script("merge", **shards(tmp_path, models))
     assert done.returncode == 0, done.stdout + done.stderr
     assert outputs(tmp_path)["passed"] == "true"
@@ -579,7 +605,7 @@ def lose_artifacts(folder: Path) -> None:
 
 
 def change_an_artifact(folder: Path) -> None:
-    part = folder / "shards/x-shard-2"
+    part = folder / "shards/x-shard-2/x-shard-2"
     (part / "b.keras").write_text("other")
     digest = sha256(b"other").hexdigest()
     entry = {"model": "b", "format": "keras", "file": "b.keras", "bytes": 5, "versions": {}}
@@ -587,16 +613,16 @@ def change_an_artifact(folder: Path) -> None:
 
 
 def lose_a_report(folder: Path) -> None:
-    (folder / "reports/x-report-2.json").unlink()
+    (folder / "reports/x-report-2/x-report-2.json").unlink()
 
 
 def leave_a_model_out(folder: Path) -> None:
     shutil.rmtree(folder / "shards/x-shard-2")
-    write_report(folder / "reports/x-report-2.json", [])
+    write_report(folder / "reports/x-report-2/x-report-2.json", [])
 
 
 def run_no_check(folder: Path) -> None:
-    path = folder / "reports/x-report-2.json"
+    path = folder / "reports/x-report-2/x-report-2.json"
     model = json.loads(path.read_text())["models"][0]
     shutil.rmtree(folder / "shards/x-shard-2")
     unchecked = {**model, "passed": False, "checks": [], "artifacts": [], "not_run": ["reduction"]}
@@ -604,11 +630,21 @@ def run_no_check(folder: Path) -> None:
 
 
 def break_a_report(folder: Path) -> None:
-    (folder / "reports/x-report-2.json").write_text("{}")
+    (folder / "reports/x-report-2/x-report-2.json").write_text("{}")
 
 
 def nothing(folder: Path) -> None:
     pass
+
+
+def test_no_shard_can_replace_the_report_of_another(script: Script, tmp_path: Path) -> None:
+    given = shards(tmp_path, dict.fromkeys(PLAN, True))
+    forged = tmp_path / "reports/x-report-9"
+    forged.mkdir()
+    for path in (tmp_path / "reports/x-report-1").iterdir():
+        (forged / "x-report-2.json").write_text(path.read_text().replace("passed", "failed"))
+    done = script("merge", **given)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(
