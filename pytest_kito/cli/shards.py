@@ -56,7 +56,8 @@ def merge(
             raise KitoError(f"{output} cannot be written: {error.strerror}") from error
     if merged.get("missing"):
         how = "not checked, or not by all of their checks" if whole else "not checked"
-        typer.echo(f"kito: {how}: {', '.join(merged['missing'])}", err=True)
+        names = ", ".join(ascii(name)[1:-1] for name in merged["missing"])
+        typer.echo(f"kito: {how}: {names}", err=True)
     if not merged["passed"]:
         raise typer.Exit(NO)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kito.errors import KitoError
+from pytest_kito.config.names import is_safe_name
 
 
 def merge_reports(
@@ -115,9 +116,10 @@ def _was_checked(model: dict[str, Any], whole: bool) -> bool:
 
 
 def _missing(report: dict[str, Any]) -> list[str]:
-    """The models that an earlier merge missed."""
+    """The models that an earlier merge missed. What cannot be a name, no model has."""
     missing = report.get("missing")
-    return [x for x in missing if isinstance(x, str)] if isinstance(missing, list) else []
+    names = missing if isinstance(missing, list) else []
+    return [x for x in names if isinstance(x, str) and is_safe_name(x)]
 
 
 def _line(model: dict[str, Any]) -> int:
