@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Install the gate: by default from the action's own source, at the action's own commit.
-# KITO_LIGHT=true leaves out Keras and TensorFlow, which planning does not need.
+# KITO_LIGHT=true leaves out Keras and TensorFlow, which planning and merging do not need.
+# KITO_MERGES=true is for the job that may write to the repository, and has no checkout of the caller: of
+# INPUT_INSTALL it takes only a requirement that names pytest-kito. Instead of a local path it installs
+# the action's own source, so that no code of the caller's repository is run to build a package.
 set -euo pipefail
 # shellcheck source=action/lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
@@ -8,13 +11,33 @@ source "${BASH_SOURCE[0]%/*}/lib.sh"
 source_tree=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
 arguments=()
 
-if [[ -n $INPUT_INSTALL ]]; then
-    IFS=$' \t\n' read -r -d '' -a arguments <<<"$INPUT_INSTALL" || true
-    for argument in "${arguments[@]}"; do
+# Whether a requirement is a file or a directory of this machine.
+is_local() {
+    local address=${1#*@}
+    case $address in
+        *file:*) return 0 ;;
+        *://*) return 1 ;;
+        */* | *\\*) return 0 ;;
+    esac
+    return 1
+}
+
+# Split INPUT_INSTALL into requirements; 'name @ address' is one.
+requirements() {
+    local words=() word
+    IFS=$' \t\n' read -r -d '' -a words <<<"$INPUT_INSTALL" || true
+    for word in ${words[@]+"${words[@]}"}; do
         # An option could name another package index, or read any file.
-        [[ $argument != -* ]] || wrong install "$INPUT_INSTALL" "requirements or paths for pip, without options; write options into a file of 'requirements'"
+        [[ $word != -* ]] || wrong install "$INPUT_INSTALL" "requirements or paths for pip, without options; write options into a file of 'requirements'"
+        if [[ ${#arguments[@]} -gt 0 && ($word == @* || ${arguments[-1]} == *@) ]]; then
+            arguments[-1]+=$word
+        else
+            arguments+=("$word")
+        fi
     done
-elif [[ ${KITO_LIGHT:-false} == true ]]; then
+}
+
+light() {
     mapfile -t arguments < <(python -I - "$source_tree/pyproject.toml" <<'PYTHON'
 import re
 import sys
@@ -28,10 +51,29 @@ PYTHON
     )
     # Planning reads .h5 files; h5py is otherwise installed as a dependency of Keras.
     arguments+=(h5py)
-    python -m pip install --no-deps "$source_tree"
-else
-    extras=$(printf '%s' "$INPUT_EXTRAS" | tr -s ', \t\n' ',' | sed 's/^,//; s/,$//')
-    arguments=("$source_tree${extras:+[$extras]}")
+    pip install --no-deps "$source_tree"
+}
+
+python -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "input 'python-version': $(quoted "$(python --version 2>&1)") is too old or cannot be run; pytest-kito needs Python 3.11 or later"
+
+requirements
+if [[ ${KITO_MERGES:-false} == true ]]; then
+    given=(${arguments[@]+"${arguments[@]}"})
+    arguments=()
+    for requirement in ${given[@]+"${given[@]}"}; do
+        [[ ! ${requirement,,} =~ ^pytest[-_.]+kito([^a-z0-9._-]|$) ]] || is_local "$requirement" ||
+            arguments+=("$requirement")
+    done
+fi
+
+if [[ ${#arguments[@]} == 0 ]]; then
+    if [[ ${KITO_LIGHT:-false} == true ]]; then
+        light
+    else
+        extras=$(printf '%s' "$INPUT_EXTRAS" | tr -s ', \t\n' ',' | sed 's/^,//; s/,$//')
+        arguments=("$source_tree${extras:+[$extras]}")
+    fi
 fi
 
 while IFS= read -r file; do
@@ -41,4 +83,4 @@ while IFS= read -r file; do
 done <<<"$INPUT_REQUIREMENTS"
 
 export PIP_DISABLE_PIP_VERSION_CHECK=1
-python -m pip install "${arguments[@]}"
+pip install "${arguments[@]}"

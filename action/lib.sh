@@ -35,3 +35,19 @@ output() {
 is_model_name() {
     [[ $1 =~ ^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$ ]]
 }
+
+# caused_by_writers EVENT: whether only people who may write to the repository, or the clock, can cause
+# the event. Strangers can cause all others: with them, a workflow may have checked out any code.
+caused_by_writers() {
+    case $1 in
+        push | create | delete | release | schedule | workflow_dispatch | repository_dispatch) ;;
+        merge_group | deployment | deployment_status | page_build | registry_package) ;;
+        *) return 1 ;;
+    esac
+}
+
+# pip, without what lies in the current directory: python -m would run a pip.py there. -P and not -I,
+# which would also leave out a pip and packages that belong to the user.
+pip() {
+    python -P -m pip "$@"
+}

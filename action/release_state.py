@@ -39,8 +39,12 @@ def files(folder: str, report: str) -> str:
     """
     listed = read(Path(folder, MANIFEST))["files"]
     checked = read(Path(report))
-    if checked["passed"] is not True:
+    if checked["passed"] is not True or checked.get("interrupted"):
         sys.exit("the report says that the checks did not pass")
+    for model in checked["models"]:
+        if model.get("not_run"):
+            missing = ", ".join(map(ascii, model["not_run"][:5]))
+            sys.exit(f"checks of {model['name']!a} were not run: {missing}; a release needs all")
     proved = {
         (model["name"], artifact["file"], artifact["sha256"])
         for model in checked["models"]

@@ -25,14 +25,19 @@ def plan(
     """Say which models go to which of several jobs; builds none of them."""
     from pytest_kito.shards.plan import plan as plan_shards
 
-    only = [name.strip() for name in models.split(",") if name.strip()]
-    planned = plan_shards(config, shards, only, timings)
+    planned = plan_shards(config, shards, _names(models), timings)
     text = "\n".join(f"{x.shard}/{len(planned)}: {', '.join(x.models)}" for x in planned)
     answer({"shards": len(planned), "include": [asdict(x) for x in planned]}, text, as_json)
 
 
 def merge(
     reports: Annotated[list[Path], typer.Argument(help="JSON reports of shards.")],
+    models: Annotated[
+        str, typer.Option(help="Comma-separated names: models that must have been checked.")
+    ] = "",
+    whole: Annotated[
+        bool, typer.Option("--whole", help="With --models: all of their checks must have been run.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Default: standard output.")
     ] = None,
@@ -40,7 +45,7 @@ def merge(
     """Join the JSON reports of shards; exit code 1 if one of them did not pass."""
     from pytest_kito.reports.merge import merge_reports
 
-    merged = merge_reports(reports)
+    merged = merge_reports(reports, _names(models), whole=whole)
     text = to_json(merged) + "\n"
     if output is None:
         typer.echo(text, nl=False)
@@ -49,25 +54,39 @@ def merge(
             write_text(output, text)
         except OSError as error:
             raise KitoError(f"{output} cannot be written: {error.strerror}") from error
+    if merged.get("missing"):
+        how = "not checked, or not by all of their checks" if whole else "not checked"
+        names = ", ".join(ascii(name)[1:-1] for name in merged["missing"])
+        typer.echo(f"kito: {how}: {names}", err=True)
     if not merged["passed"]:
         raise typer.Exit(NO)
 
 
 def merge_artifacts(
-    directories: Annotated[list[Path], typer.Argument(help="Directories of artifacts, of shards.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The directory to fill.")],
+    directories: Annotated[
+        list[Path] | None, typer.Argument(help="Directories of artifacts, of shards.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="The merged report: there must be exactly the artifacts that it proves."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Verify directories of artifacts, and copy them into one with one manifest."""
     from kito.export.manifest import merge_folders
+    from pytest_kito.artifacts.proved import require_proved
 
+    folders = directories or []
+    # Without a proved artifact there is nothing to fill, and the directory is not created.
+    expected = True if report is None else require_proved(report, folders)
     try:
-        names = merge_folders(directories, output)
+        names = merge_folders(folders, output) if expected else []
     except OSError as error:
         raise KitoError(f"{output} cannot be filled: {error}") from error
     text = f"{output} holds the {counted(len(names), 'artifact')} of "
-    text += counted(len(directories), "directory", "directories")
-    answer({"files": names}, text, as_json)
+    text += counted(len(folders), "directory", "directories")
+    answer({"files": names}, text if names else "there is no artifact to merge", as_json)
 
 
 def summary(
@@ -82,3 +101,7 @@ def summary(
     except (KeyError, TypeError) as error:
         raise KitoError(f"{report} is not a report of pytest --kito-report: {error!r}") from error
     typer.echo(text, nl=False)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

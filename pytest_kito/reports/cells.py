@@ -59,7 +59,9 @@ def speedup(finding: Finding) -> str:
 
 
 def result(model: ModelResult) -> str:
-    """``passed``, ``skipped``, or the first check that failed and how many more did."""
+    """``passed``, ``skipped``, ``not run``, or the first failed check and how many more failed."""
+    if not model.findings:
+        return "not run"
     if not model.failed:
         return "passed" if model.passed else "skipped"
     more = f" +{len(model.failed) - 1}" if len(model.failed) > 1 else ""

@@ -24,7 +24,7 @@ _NOTE = 300
 _MESSAGE = 4000
 """The most characters of one message."""
 _HEAD = f"| | {' | '.join(cells.COLUMNS)} |\n| --- | --- | ---: | ---: | ---: | ---: | --- | --- |"
-_SIGN = {"passed": "✅", "failed": "❌", "skipped": "⚠️"}
+_SIGN = {"passed": "✅", "failed": "❌", "skipped": "⚠️", "not run": "⚠️"}
 
 
 # ---- the summary -------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def _opening(results: Results) -> str:
     lines = [f"## {sign} pytest-kito: {passed} of {counted(len(results.models), 'model')} passed"]
     machine = sentences.machine(results)
     if results.interrupted:
-        lines.append("The session was interrupted: these are the results until then.")
+        lines.append("The session ended early: these are the results until then.")
     if machine is not None:
         environment = results.environment or {}
         extra = ", ".join(

@@ -23,7 +23,7 @@ def report(results: Results) -> dict[str, Any]:
         "passed": results.passed,
         "interrupted": results.interrupted,
         "seconds": _rounded(results.seconds),
-        "models": [_model(model) for model in results.models],
+        "models": [_model(model) for model in results.reported],
     }
 
 

@@ -10,18 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from kito.errors import KitoError
+from pytest_kito.config.names import is_safe_name
 
 
-def merge_reports(paths: Sequence[Path]) -> dict[str, Any]:
+def merge_reports(
+    paths: Sequence[Path], expected: Sequence[str] = (), *, whole: bool = False
+) -> dict[str, Any]:
     """Join reports in any order: models in the order of kito.yaml, seconds summed.
 
-    The merged report passed if every model passed and no session was interrupted; a shard without
-    models does not count. The version is that of the first report. The environment is the first
-    that is not null: a shard that could not build any model has none. If the environments differ,
-    each figure belongs to the machine of its shard, and ``environments`` lists all of them.
+    The merged report passed if every model passed, no session was interrupted and no expected model
+    is missing; a shard without models does not count. The version is that of the first report. The
+    environment is the first that is not null: a shard that could not build any model has none. If
+    the environments differ, each figure belongs to the machine of its shard, and ``environments``
+    lists all of them.
 
     Args:
         paths: JSON reports of schema version 1, of different models.
+        expected: names of models that must have been checked. ``missing`` lists those of which no
+            check passed or failed.
+        whole: whether ``missing`` also lists those of which a declared check was not run.
 
     Raises:
         KitoError: a file is not such a report, or a model is in two of them.
@@ -46,6 +53,17 @@ def merge_reports(paths: Sequence[Path]) -> dict[str, Any]:
         "passed": bool(models) and all(_lets_pass(report) for report in reports),
         "models": models,
     }
+    # Merging again must not forget what an earlier merge missed.
+    checked = {
+        model["name"]
+        for report in reports
+        for model in report["models"]
+        if _was_checked(model, whole) and model["name"] not in _missing(report)
+    }
+    merged.pop("missing", None)
+    wanted = [*expected, *(name for report in reports for name in _missing(report))]
+    if missing := [name for name in dict.fromkeys(wanted) if name not in checked]:
+        merged.update(missing=missing, passed=False)
     if any("interrupted" in report for report in reports):
         merged["interrupted"] = any(report.get("interrupted") for report in reports)
     seconds: Counter[str] = Counter()
@@ -86,6 +104,22 @@ def read_report(path: Path) -> dict[str, Any]:
 def _lets_pass(report: dict[str, Any]) -> bool:
     """Whether the merged report can pass in spite of this one: it passed, or checked no model."""
     return bool(report["passed"] or (not report["models"] and not report.get("interrupted")))
+
+
+def _was_checked(model: dict[str, Any], whole: bool) -> bool:
+    """Whether a check of the model passed or failed; one that was skipped tells nothing."""
+    if whole and model.get("not_run"):
+        return False
+    checks = model.get("checks")
+    found = checks if isinstance(checks, list) else []
+    return any(isinstance(x, dict) and x.get("outcome") in ("passed", "failed") for x in found)
+
+
+def _missing(report: dict[str, Any]) -> list[str]:
+    """The models that an earlier merge missed. What cannot be a name, no model has."""
+    missing = report.get("missing")
+    names = missing if isinstance(missing, list) else []
+    return [x for x in names if isinstance(x, str) and is_safe_name(x)]
 
 
 def _line(model: dict[str, Any]) -> int:

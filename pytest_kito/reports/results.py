@@ -128,11 +128,12 @@ class Results:
     Attributes:
         config: kito.yaml, relative to the root directory if it is inside.
         total: seconds that the gate took in all processes, its test items and its hooks.
-        interrupted: whether the session was interrupted.
+        interrupted: whether the session ended before its end.
     """
 
     def __init__(self, declared: Iterable[DeclaredModel], config: str = "kito.yaml") -> None:
         self._models = {model.name: ModelResult(model) for model in declared}
+        self._selected: dict[tuple[str, str], None] = {}
         self.config = config
         self.total = 0.0
         self.interrupted = False
@@ -141,6 +142,15 @@ class Results:
         """Add a finding that :func:`as_data` converted."""
         finding = Finding(**data)
         self._models[finding.model].add(finding)
+
+    def select(self, model: str, check: str) -> None:
+        """Note that the session is to make a check, so that it is missed where it is not made."""
+        self._selected[model, check] = None
+
+    @property
+    def unfinished(self) -> list[tuple[str, str]]:
+        """The model and the name of each check that was selected and has no finding."""
+        return [pair for pair in self._selected if not self.has_finding(*pair)]
 
     def declares(self, model: str, check: str) -> bool:
         """Whether the model declares the check."""
@@ -152,8 +162,17 @@ class Results:
 
     @property
     def models(self) -> list[ModelResult]:
-        """The models that have findings, in the order of kito.yaml."""
-        return [model for model in self._models.values() if model.findings]
+        """The models that have findings or selected checks, in the order of kito.yaml."""
+        selected = {name for name, _ in self._selected}
+        return [x for x in self._models.values() if x.findings or x.name in selected]
+
+    @property
+    def reported(self) -> list[ModelResult]:
+        """The models for the JSON report: all declared ones if no check was selected.
+
+        So a report without models is that of a shard without models, and of nothing else.
+        """
+        return self.models or list(self._models.values())
 
     @property
     def findings(self) -> list[Finding]:

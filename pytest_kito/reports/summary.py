@@ -8,6 +8,8 @@ from typing import Any
 from kito.errors import counted
 
 _COLUMNS = "model", "layers", "norms", "parameters", "difference / scale", "speed-up", "result"
+_NAMED = 5
+"""How many models that were not checked the first line names."""
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|~#@:"} | {"\n": " ", "\r": " "})
 
 
@@ -25,13 +27,7 @@ def summary(report: Mapping[str, Any]) -> str:
 
 def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     models = report["models"]
-    failed = sum(not model["passed"] for model in models)
-    verdict = (
-        "passed"
-        if report["passed"]
-        else f"{failed} of {counted(len(models), 'model')} did not pass"
-    )
-    yield f"### kito: {verdict}\n"
+    yield f"### kito: {_verdict(report)}\n"
     yield f"| {' | '.join(_COLUMNS)} |"
     yield f"| --- |{' ---: |' * (len(_COLUMNS) - 2)} --- |"
     for model in models:
@@ -40,6 +36,21 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     machines = dict.fromkeys(_machine(x) for x in environments if x is not None)
     if machines:
         yield f"\nOn {'; '.join(machines)}."
+
+
+def _verdict(report: Mapping[str, Any]) -> str:
+    if report["passed"]:
+        return "passed"
+    models, missing = report["models"], report.get("missing", ())
+    failed = sum(not model["passed"] for model in models)
+    reasons = [f"{failed} of {counted(len(models), 'model')} did not pass"] if failed else []
+    if missing:
+        shown = ", ".join(map(escaped, missing[:_NAMED]))
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        reasons.append(f"not checked: {shown}{more}")
+    if report.get("interrupted"):
+        reasons.append("a session ended early")
+    return "; ".join(reasons) or "no model was checked"
 
 
 def _machine(environment: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ _NAME_WIDTH = 22
 _RESULT_WIDTH = 8
 _SHOWN = 3
 _SENTENCE_LENGTH = 500
-_COLOURS = {"failed": "red", "skipped": "yellow", "passed": "green"}
+_COLOURS = {"failed": "red", "skipped": "yellow", "not run": "yellow", "passed": "green"}
 
 Piece = tuple[str, str]
 """A text and its colour, which may be empty."""

@@ -6,7 +6,7 @@ Only the process that the user started does so. The workers of pytest-xdist send
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from pytest_kito.session.gate import Gate
 
 
-_INTERRUPTED = (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+_INTERRUPTED = (
+    pytest.ExitCode.INTERRUPTED,
+    pytest.ExitCode.INTERNAL_ERROR,
+    pytest.ExitCode.USAGE_ERROR,
+)
 _NO_FAILURE = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
@@ -38,17 +42,24 @@ class Reporter:
         self._withheld: list[str] = []
         self._problems: list[str] = []
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note which checks were selected. A session that stops early leaves some of them out."""
+        self._select(item.nodeid for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Iterable[str]) -> None:
+        """pytest-xdist: only the workers collect."""
+        self._select(ids)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record the finding of a check, made here or in a worker, and the outcome of its item."""
         finding = getattr(report, "kito", None)
         if finding is not None:
             self.results.add(finding)
-        file, model, check = ["", "", *report.nodeid.split("::")][-3:]
-        check = check.partition("@")[0]  # pytest-xdist adds the item's group
-        if Path(file).name != self._gate.config.path.name:
+        found = self._check(report.nodeid)
+        if found is None:
             return
-        if not self.results.declares(model, check):
-            return
+        model, check = found
         self.results.total += report.duration
         if report.failed and (finding is None or finding["outcome"] != "failed"):
             # The worker died, or something failed before or after the check.
@@ -70,7 +81,10 @@ class Reporter:
         This comes before the terminal summary, which shows the problems. The annotations, one per
         line, come after it.
         """
-        self.results.interrupted = exitstatus in _INTERRUPTED
+        # A user's test that fails under -x, or pytest.exit(returncode=0), ends the session with a
+        # status that does not tell that checks are missing.
+        unfinished = self.results.unfinished
+        self.results.interrupted = exitstatus in _INTERRUPTED or bool(unfinished)
         with self._gate.own.running():
             self._publish()
         self.results.total += self._gate.own.seconds
@@ -94,6 +108,19 @@ class Reporter:
             terminalreporter.section("kito")
             show(self.results, terminalreporter, verbosity=verbosity)
         self._show_problems(terminalreporter)
+
+    def _select(self, nodeids: Iterable[str]) -> None:
+        for found in map(self._check, nodeids):
+            if found is not None:
+                self.results.select(*found)
+
+    def _check(self, nodeid: str) -> tuple[str, str] | None:
+        """The model and the name of the declared check that an item is; None for another test."""
+        file, model, check = ["", "", *nodeid.split("::")][-3:]
+        check = check.partition("@")[0]  # pytest-xdist adds the item's group
+        if Path(file).name != self._gate.config.path.name:
+            return None
+        return (model, check) if self.results.declares(model, check) else None
 
     def _publish(self) -> None:
         folder = self._gate.options.artifacts

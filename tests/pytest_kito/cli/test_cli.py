@@ -229,6 +229,24 @@ def test_merge_joins_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert json.loads(capsys.readouterr().out)["environment"] == {"device_name": "b"}
 
 
+def test_merge_says_which_models_were_not_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checked = {"name": "x", "checks": [{"check": "reduction", "outcome": "passed"}]}
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({**report("x"), "models": [checked]}))
+    assert run("merge", str(path), "--models", "x") == 0
+    capsys.readouterr()
+    assert run("merge", str(path), "--models", "x, y,z") == 1
+    captured = capsys.readouterr()
+    assert captured.err == "kito: not checked: y, z\n"
+    assert json.loads(captured.out)["missing"] == ["y", "z"]
+    # Text that cannot be a name makes no line of its own.
+    path.write_text(json.dumps({**report("x"), "missing": ["\n::error::a", 7, "v"]}))
+    assert run("merge", str(path), "--models", "w,\n::error::b\x1b[2J") == 1
+    assert capsys.readouterr().err == "kito: not checked: w, ::error::b\\x1b[2J, v\n"
+
+
 @pytest.mark.parametrize(
     "broken",
     [
@@ -338,3 +356,46 @@ def test_merge_artifacts_answers_by_exit_code(
     (tmp_path / "file").touch()
     assert run("merge-artifacts", *folders, "-o", str(tmp_path / "file" / "all")) == 2
     assert "cannot be filled" in capsys.readouterr().err
+
+
+def test_merge_artifacts_wants_exactly_what_the_report_proves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = hashlib.sha256(b"weights").hexdigest()
+
+    def proved(name: str, **more: Any) -> dict[str, Any]:
+        artifact = {"format": "keras", "file": f"{name}.keras", "sha256": digest}
+        made = {"name": name, "passed": True, "not_run": [], "artifacts": [artifact]}
+        return {**made, **more}
+
+    def merge(target: str, *models: dict[str, Any], folders: tuple[str, ...] = ("one",)) -> int:
+        path = tmp_path / "report.json"
+        path.write_text(json.dumps({**report("x"), "models": list(models)}))
+        given = [str(tmp_path / name) for name in folders]
+        return run("merge-artifacts", *given, "--report", str(path), "-o", str(tmp_path / target))
+
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / "one.keras").write_bytes(b"weights")
+    entry = {"format": "keras", "bytes": 7, "sha256": digest, "versions": {}}
+    update_manifest(folder, [{**entry, "model": "one", "file": "one.keras"}])
+    (tmp_path / "empty").mkdir()
+    # What a model that was not proved left is no artifact.
+    cut = proved("two", not_run=["speedup[1]"])
+    assert merge("all", proved("one"), cut, proved("bad", passed=False)) == 0
+    assert {x.name for x in (tmp_path / "all").iterdir()} >= {"one.keras", "SHA256SUMS"}
+    assert merge("none", cut, folders=()) == 0
+    assert merge("none", cut, folders=("empty",)) == 0
+    capsys.readouterr()
+    for models, folders, message in [
+        ((proved("one"), proved("two")), ("one",), "two.keras is in"),
+        ((proved("one"),), (), "one.keras is in"),
+        ((proved("one"),), ("empty",), "one.keras is in"),
+        ((), ("one",), "one.keras is in the directories of artifacts, but not in"),
+        ((proved("one", artifacts=[{"file": "one.keras"}]),), ("one",), "is not a report of"),
+        (tuple(proved(x) for x in ("one", "b", "c", "d", "e")), ("one",), "c.keras, d.keras, 1 o"),
+    ]:
+        assert merge("none", *models, folders=folders) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+    assert run("merge-artifacts", "-o", str(tmp_path / "none")) == 2

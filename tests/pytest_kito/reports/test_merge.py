@@ -15,16 +15,16 @@ from kito.export.manifest import MANIFEST, SUMS, merge_folders, update_manifest,
 from pytest_kito.reports.merge import merge_reports
 
 
-def report(path: Path, models: dict[str, int], **more: Any) -> Path:
+def report(path: Path, lines: dict[str, int], **more: Any) -> Path:
     """A report of models, by name the line of their declaration."""
     content = {
         "schema_version": 1,
         "created": "2020-01-01T00:00:00+00:00",
         "environment": {"device_name": "a"},
-        "passed": bool(models),
+        "passed": bool(lines),
         "interrupted": False,
         "seconds": {"total": 2.5, "own": 0.5},
-        "models": [{"name": name, "line": line} for name, line in models.items()],
+        "models": [{"name": name, "line": line} for name, line in lines.items()],
         **more,
     }
     path.write_text(json.dumps(content))
@@ -61,6 +61,41 @@ def test_a_shard_without_models_does_not_count(tmp_path: Path) -> None:
     cut_short = report(tmp_path / "2.json", {}, environment=None, interrupted=True)
     assert merge_reports([whole, cut_short])["passed"] is False
     assert merge_reports([whole, cut_short])["interrupted"] is True
+
+
+def test_a_model_that_was_not_checked_is_missing(tmp_path: Path) -> None:
+    def checked(name: str, *outcomes: str) -> dict[str, Any]:
+        return {"name": name, "line": 3, "checks": [{"outcome": x} for x in outcomes]}
+
+    models = [checked("a", "passed"), checked("b", "failed", "skipped"), checked("c", "skipped")]
+    whole = report(tmp_path / "1.json", {}, models=[*models, checked("d")], passed=True)
+    assert merge_reports([whole], ["a", "b"])["passed"] is True
+    assert "missing" not in merge_reports([whole], ["a", "b"])
+    merged = merge_reports([whole], ["e", "d", "c", "b", "a"])
+    assert merged["passed"] is False
+    assert merged["missing"] == ["e", "d", "c"]
+    # Merged again, it stays missing until a report has it.
+    (tmp_path / "2.json").write_text(json.dumps(merged))
+    assert merge_reports([tmp_path / "2.json"])["missing"] == ["e", "d", "c"]
+    later = report(tmp_path / "3.json", {}, models=[checked("e", "passed")], passed=True)
+    again = merge_reports([tmp_path / "2.json", later])
+    assert again["missing"] == ["d", "c"]
+    assert again["passed"] is False
+
+
+def test_a_whole_merge_misses_models_with_a_check_that_was_not_run(tmp_path: Path) -> None:
+    checks = [{"outcome": "passed"}]
+    models = [
+        {"name": "a", "checks": checks, "not_run": []},
+        {"name": "b", "checks": checks, "not_run": ["speedup[1]"]},
+    ]
+    path = report(tmp_path / "1.json", {}, models=models, passed=True)
+    assert merge_reports([path], ["a", "b"])["passed"] is True
+    merged = merge_reports([path], ["a", "b"], whole=True)
+    assert merged["passed"] is False
+    assert merged["missing"] == ["b"]
+    path.write_text(json.dumps(merged))
+    assert merge_reports([path])["missing"] == ["b"]
 
 
 @pytest.mark.parametrize("seconds", [{"build": "1"}, {"build": -1}, {"build": float("nan")}, [1]])

@@ -68,6 +68,21 @@ def test_what_failed_is_named() -> None:
     assert r"| b |  |  |  |  |  | speedup\[1\] |" in text
 
 
+@pytest.mark.parametrize(
+    "more, verdict",
+    [
+        ({"missing": ["x_1", "y"]}, r"not checked: x\_1, y"),
+        ({"missing": list("abcdefg")}, "not checked: a, b, c, d, e and 2 more"),
+        ({"interrupted": True}, "a session ended early"),
+        ({"models": []}, "no model was checked"),
+        ({"models": [BROKEN], "missing": ["x"]}, "1 of 1 model did not pass; not checked: x"),
+    ],
+)
+def test_the_first_line_says_why_a_run_did_not_pass(more: dict[str, Any], verdict: str) -> None:
+    text = summary({**REPORT, "passed": False, **more})
+    assert text.splitlines()[0] == f"### kito: {verdict}"
+
+
 @pytest.mark.parametrize("text", ["a|b", "<img>", "[x](y)", "@all #1", "a\n::error::"])
 def test_text_is_escaped(text: str) -> None:
     shown = escaped(text)
