@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from action.acting import BIN, ROOT, STAND_INS, Run
-from kito.export.manifest import update_manifest
+from kito.export.publishing import update_manifest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the scripts are for Linux runners")
 NAMES = {"a.keras", "b.keras", "kito-manifest.json", "SHA256SUMS"}

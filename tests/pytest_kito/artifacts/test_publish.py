@@ -15,14 +15,21 @@ from pytest_kito.checks.declared import DeclaredModel
 from pytest_kito.reports.results import Finding, Results
 
 
-def session(folder: Path, outcomes: dict[str, str], file: str = "keras") -> list[str]:
+def session(folder: Path, outcomes: dict[str, str], file: str = "keras") -> tuple[str, ...]:
     """Publish after a session in which each model's equivalence had the outcome, or did not run."""
+    published = publish(staged(folder, outcomes, file), folder)
+    assert published.faults == ()
+    return published.withheld
+
+
+def staged(folder: Path, outcomes: dict[str, str], file: str = "keras") -> Results:
+    """The results of such a session, each model with a file that waits to be published."""
     checks = ("equivalence", "artifact[keras]")
     results = Results(DeclaredModel(name, checks=checks) for name in outcomes)
     for name, outcome in outcomes.items():
         content = f"{name} {outcome}".encode()
-        staged = folder / f".staged-{name}"
-        staged.write_bytes(content)
+        path = folder / f".staged-{name}"
+        path.write_bytes(content)
         data = {
             "format": "keras",
             "file": f"{name}.{file}",
@@ -32,18 +39,18 @@ def session(folder: Path, outcomes: dict[str, str], file: str = "keras") -> list
         }
         if outcome != "not run":
             results.add(asdict(Finding(name, "equivalence", outcome)))
-        results.add(asdict(Finding(name, "artifact[keras]", data=data, staged=str(staged))))
-    return publish(results, folder)
+        results.add(asdict(Finding(name, "artifact[keras]", data=data, staged=str(path))))
+    return results
 
 
 @pytest.mark.parametrize("other", [{}, {"b": "passed"}])
 def test_a_model_that_fails_later_is_no_longer_proved(
     tmp_path: Path, other: dict[str, str]
 ) -> None:
-    assert session(tmp_path, {"a": "passed", **other}) == []
+    assert session(tmp_path, {"a": "passed", **other}) == ()
     assert verify(tmp_path) == []
     withheld = session(tmp_path, {"a": "failed", **other})
-    assert withheld == ["a.keras is not published: equivalence failed"]
+    assert withheld == ("a.keras is not published: equivalence failed",)
     assert "a.keras: is not listed in the manifest" in verify(tmp_path)
 
 
@@ -62,7 +69,7 @@ def test_nothing_passed_leaves_no_manifest(tmp_path: Path) -> None:
 
 def test_a_check_that_was_not_made_keeps_the_model_from_being_published(tmp_path: Path) -> None:
     withheld = session(tmp_path, {"a": "not run", "b": "passed", "c": "skipped"})
-    assert withheld == ["a.keras is not published: equivalence was not run"]
+    assert withheld == ("a.keras is not published: equivalence was not run",)
     assert {path.name for path in tmp_path.glob("*.keras")} == {"b.keras", "c.keras"}
     assert verify(tmp_path) == []
 
