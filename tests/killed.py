@@ -31,7 +31,7 @@ def content(name: str, version: str) -> bytes:
     return f"{name} {version}".encode() * 1000
 
 
-MODELS = {"1": ("a", "b"), "2": ("a", "b", "new"), "3": ("c",)}
+MODELS = {"1": ("a", "b"), "2": ("a", "b", "new"), "3": ("c",), "4": ("a", "b", "c")}
 """The models of each version of a session; in version 2, ``b`` fails."""
 
 
