@@ -8,6 +8,7 @@ process that was killed, and the next one removes it.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -50,7 +51,7 @@ def create_file(folder: Path, mode: int) -> tuple[int, Path]:
         descriptor = _lock_new(path, mode)
         if descriptor is not None:
             return descriptor, path
-    raise FileExistsError(f"no temporary file can be kept in {folder}")
+    raise FileExistsError(errno.EEXIST, "no temporary file can be kept there", str(folder))
 
 
 class ScratchFolder:
@@ -61,14 +62,19 @@ class ScratchFolder:
     """
 
     def __init__(self, parent: Path) -> None:
+        self._descriptor: int | None = None
         for _ in range(_TRIES):
             self.path = parent / _new_name()
-            self.path.mkdir(mode=0o700)
-            with suppress(FileNotFoundError):  # taken for a folder that was left behind
-                self._descriptor = _lock_new(self.path / LOCK, 0o600)
-                if self._descriptor is not None:
-                    return
-        raise FileExistsError(f"no temporary folder can be kept in {parent}")
+            try:
+                self.path.mkdir(mode=0o700)
+                with suppress(FileNotFoundError):  # taken for a folder that was left behind
+                    self._descriptor = _lock_new(self.path / LOCK, 0o600)
+            except BaseException:  # also an interrupt: nobody could close it any more
+                self.close()
+                raise
+            if self._descriptor is not None:
+                return
+        raise FileExistsError(errno.EEXIST, "no temporary folder can be kept there", str(parent))
 
     def close(self) -> None:
         """Remove the folder and all that is in it."""
