@@ -26,6 +26,8 @@ _NAME = re.compile(rf"\.kito-tmp-[0-9a-f]{{16}}|{re.escape(LOCK)}")
 _MAX_AGE_S = 7 * 24 * 3600
 """Where the file system has no locks, what is older than this was left behind."""
 _TRIES = 100
+# On Windows, files would keep what such a mode sets when they get their place elsewhere.
+_FOLDER_MODE = 0o700 if os.name == "posix" else 0o777
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -65,8 +67,8 @@ class ScratchFolder:
         self._descriptor: int | None = None
         for _ in range(_TRIES):
             self.path = parent / _new_name()
+            self.path.mkdir(mode=_FOLDER_MODE)
             try:
-                self.path.mkdir(mode=0o700)
                 with suppress(FileNotFoundError):  # taken for a folder that was left behind
                     self._descriptor = _lock_new(self.path / LOCK, 0o600)
             except BaseException:  # also an interrupt: nobody could close it any more
