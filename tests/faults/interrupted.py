@@ -127,12 +127,14 @@ def main(place: Path, what: str, count: int) -> None:
     kind = {"publish": Publishing, "merge": Merging, "reduce": Reducing}[what]()
     os.fsync = lambda descriptor: None  # a signal takes no power away
     draw = random.Random(0)
-    folder = place / "undisturbed"
-    kind.prepare(folder)
-    begin = time.monotonic()
-    assert os.waitpid(start(kind.work, folder), 0)[1] == 0
-    seconds = time.monotonic() - begin
-    assert kind.whole(folder)
+    times = []
+    for name in ("first", "second", "third"):  # undisturbed, to know how long it takes
+        kind.prepare(place / name)
+        begin = time.monotonic()
+        assert os.waitpid(start(kind.work, place / name), 0)[1] == 0
+        times.append(time.monotonic() - begin)
+        assert kind.whole(place / name)
+    seconds = min(times)
     for attempt in range(count):
         folder = place / str(attempt)
         kind.prepare(folder)

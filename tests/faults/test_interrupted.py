@@ -28,7 +28,8 @@ def test_nothing_is_half_done(tmp_path: Path, what: str, count: int) -> None:
     assert len(found) == count
     states = [x["state"] for x in found]
     assert set(states) <= {"new", "before"}
-    assert {x["ended"] for x in found} <= {0, 130, -15}
+    # Keras turns an interrupt at some points into an error of its own: 1.
+    assert {x["ended"] for x in found} <= {0, 130, -15, *([1] if what == "reduce" else [])}
     assert any(x["ended"] for x in found)
     # What a process that ends could not remove itself, the next one removes.
     assert [x for x in found if x["ended"] == 0 and x["left"]] == []
