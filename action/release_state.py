@@ -86,7 +86,13 @@ def origin(folder: str, repository: str, tag: str, commit: str) -> str:
             f"the files were proved at commit {proved}, but the tag '{tag}' is commit {commit}; "
             "check out the tag in the job of the gate, or release under the tag of that commit"
         )
-    if manifest.get("modified") is True:
+    # Without git, nothing is said.
+    if manifest.get("modified", False) is None:
+        sys.exit(
+            f"git did not say whether files under version control differed from commit {proved} "
+            f"when the models were proved; run the gate on a plain checkout of '{tag}'"
+        )
+    if manifest.get("modified", False) is not False:
         sys.exit(
             f"files under version control differed from commit {proved} when the models were "
             f"proved; commit the changes, and run the gate on an unchanged checkout of '{tag}'"

@@ -10,18 +10,20 @@ import hashlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from kito_results import plain_pass, results
 
-from kito.export.manifest import merge_folders
-from pytest_kito.artifacts.publish import publish, remove_staging, staging_folder
+from kito.export import files
+from kito.export.publishing import merge_folders
+from kito.export.scratch import ScratchFolder
+from pytest_kito.artifacts.publish import publish
 from pytest_kito.reports.json import write_report
 from pytest_kito.reports.results import Finding, Results
 
-CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
+CHANGES = ("os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir")
 
 
 def content(name: str, version: str) -> bytes:
@@ -29,15 +31,13 @@ def content(name: str, version: str) -> bytes:
     return f"{name} {version}".encode() * 1000
 
 
-MODELS = {"1": ("a", "b"), "2": ("a", "b", "new"), "3": ("c",)}
+MODELS = {"1": ("a", "b"), "2": ("a", "b", "new"), "3": ("c",), "4": ("a", "b", "c")}
 """The models of each version of a session; in version 2, ``b`` fails."""
 
 
-def session(folder: Path, version: str) -> Results:
+def session(staging: Path, version: str) -> Results:
     """The results of a session whose artifacts are staged."""
     findings: list[Finding] = []
-    staging = staging_folder(folder, f"{os.getpid()}-x")
-    staging.mkdir(parents=True)
     for name in MODELS[version]:
         of_model = plain_pass(name)
         data, path = of_model[-1].data, staging / f"{name}.keras"
@@ -54,9 +54,10 @@ def session(folder: Path, version: str) -> Results:
 
 def finish(folder: Path, version: str) -> None:
     """Write everything that a session leaves on disk."""
-    outcome = session(folder, version)
-    publish(outcome, folder)
-    remove_staging(folder, f"{os.getpid()}-x")
+    folder.mkdir(exist_ok=True)
+    with ScratchFolder(folder) as staging:
+        outcome = session(staging, version)
+        publish(outcome, folder)
     write_report(outcome, folder / "report.json")
 
 
@@ -80,24 +81,29 @@ def arm(folder: Path, nth: int) -> None:
         if (opened or name in CHANGES) and str(args[0]).startswith(str(folder)):
             point()
 
-    def write_in_halves(path: Path, text: str, encoding: str) -> None:
-        data = text.encode(encoding)
-        with path.open("wb", buffering=0) as file:
+    def open_to_write(descriptor: int, *args: Any, **more: Any) -> Any:
+        file = open(descriptor, *args, **more)  # noqa: SIM115
+
+        def write_in_halves(blocks: Iterable[bytes]) -> None:
+            data = b"".join(blocks)
             file.write(data[: len(data) // 2])
+            file.flush()
             point()
             file.write(data[len(data) // 2 :])
-        point()
 
-    def flush(file: int, flush: Callable[[int], None] = os.fsync) -> None:
-        flush(file)
+        file.writelines = write_in_halves
+        return file
+
+    def flush(descriptor: int) -> None:
         point()
 
     os.fsync = flush  # type: ignore[assignment]
-    Path.write_text = write_in_halves  # type: ignore[assignment, method-assign]
+    files.open = open_to_write  # type: ignore[attr-defined]
     sys.addaudithook(hook)
 
 
 def main(place: Path, what: str) -> None:
+    os.fsync = lambda descriptor: None  # a process that is killed takes no power away
     for nth in range(1, 1000):
         folder = place / str(nth)
         folder.mkdir()

@@ -6,21 +6,18 @@ with the original model. Only then does it get its final name: a file of that na
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from kito.errors import KitoError
 from kito.export.failure import failure
-from kito.export.files import sha256, sync
+from kito.export.files import install_file, resolve, sha256
 from kito.export.formats.interface import Interface
 from kito.export.formats.names import FormatInfo, available_format
 from kito.export.own_file import advice, own_difference
 from kito.export.proof import Baseline, Proof, prove
+from kito.export.scratch import ScratchFolder, sweep
 from kito.graph.functional import as_functional
 
 
@@ -65,7 +62,8 @@ def write_artifact(
     Args:
         model: the reduced model; it is left unchanged.
         baseline: the original, and how the file is compared with it.
-        folder: an existing folder. A file of the same name is replaced only by one that passed.
+        folder: an existing folder. A file of the same name is replaced only by one that passed; for
+            a link, the file that it names.
         name: file name without suffix.
         artifact_format: one of :data:`kito.export.formats.names.FORMATS`.
 
@@ -77,7 +75,7 @@ def write_artifact(
     """
     info = available_format(artifact_format)
     target = folder / f"{name}{info.suffix}"
-    with _scratch_folder(folder, target) as scratch:
+    with _scratch_folder(target) as scratch:
         path = scratch / target.name
         try:
             interface = Interface.of(as_functional(baseline.original))
@@ -91,10 +89,9 @@ def write_artifact(
             raise ArtifactDiffersError(_difference(target, info, baseline, proof))
         digest, size = sha256(path), path.stat().st_size
         try:
-            sync(path)
-            os.replace(path, target)
+            install_file(path, target)
         except OSError as error:
-            raise KitoError(f"{target} cannot be written: {error.strerror}") from error
+            raise _not_written(target, error) from error
     return ArtifactFile(
         format=info.name,
         file=target.name,
@@ -117,12 +114,15 @@ def _difference(target: Path, info: FormatInfo, baseline: Baseline, proof: Proof
     return f"{text}\n{fault}" if fault else text
 
 
-@contextmanager
-def _scratch_folder(folder: Path, target: Path) -> Iterator[Path]:
-    """A temporary folder beside the target, on the same file system, for an atomic rename."""
+def _scratch_folder(target: Path) -> ScratchFolder:
+    """A temporary folder on the target's file system, for an atomic rename."""
     try:
-        scratch = tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=folder)
+        folder = resolve(target).parent
+        sweep(folder)
+        return ScratchFolder(folder)
     except OSError as error:
-        raise KitoError(f"{target} cannot be written: {error.strerror}") from error
-    with scratch as name:
-        yield Path(name)
+        raise _not_written(target, error) from error
+
+
+def _not_written(target: Path, error: OSError) -> KitoError:
+    return KitoError(f"{target} cannot be written: {error.strerror}")

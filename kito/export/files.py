@@ -1,33 +1,68 @@
-"""Files written whole or not at all, their digests, and JSON that every reader accepts."""
+"""Files written whole or not at all, their digests, and JSON that every reader accepts.
+
+A file is written under a temporary name and then renamed. A link is kept: the file that it names is
+replaced. What is no file but takes data, such as ``/dev/null``, ``/dev/stdout`` or a named pipe,
+is written to and never replaced.
+"""
 
 from __future__ import annotations
 
-import glob
+import errno
 import hashlib
 import json
 import math
 import os
-import re
+import stat
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from kito.export.scratch import create_file, sweep
+
+_BLOCK = 1 << 20
+_NEW_MODE = 0o666
+"""What a new file may be, less what the process's umask removes."""
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where to write.
+
+    Attributes:
+        path: the path, links resolved.
+        mode: the permissions of the file that is there; None where there is none.
+        stream: whether it takes data as it comes, and cannot be replaced.
+        descriptor: this process's own descriptor of it, where the standard output or the standard
+            error leads there; a second one would have a position of its own in the same file.
+    """
+
+    path: Path
+    mode: int | None = None
+    stream: bool = False
+    descriptor: int | None = None
+
+
+def resolve(path: Path) -> Path:
+    """The path of the file to replace: that of a link's file for a link, else ``path``.
+
+    Raises:
+        OSError: it is a directory, or something else that cannot take a file's content.
+    """
+    return _target(path).path
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole file or nothing; once written, it survives a loss of power.
 
-    Temporary files, ``.NAME.PID``, that killed processes left behind are removed.
+    Temporary files that killed processes left behind in its folder are removed.
 
     Raises:
         OSError: the file cannot be written; an older one is unchanged.
     """
-    sweep(path.parent, f".{path.name}.")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        sync(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    _write(_target(path), [text.encode("utf-8")])
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -36,17 +71,38 @@ def copy_file(source: Path, target: Path) -> None:
     Raises:
         OSError: the file cannot be read or written; an older target is unchanged.
     """
-    sweep(target.parent, f".{target.name}.")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        # Not shutil.copyfile: it would follow a link at the temporary name.
-        with source.open("rb") as data, temporary.open("xb") as copy:
-            while block := data.read(1 << 20):
-                copy.write(block)
-        sync(temporary)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with source.open("rb") as data:
+        _write(_target(target), iter(lambda: data.read(_BLOCK), b""))
+
+
+def install_file(source: Path, target: Path) -> None:
+    """Move a finished file of the same file system to its place, as :func:`copy_file` would do.
+
+    Raises:
+        OSError: the file cannot be written; an older target is unchanged.
+    """
+    found = _target(target)
+    if found.stream:
+        with source.open("rb") as data:
+            _write(found, iter(lambda: data.read(_BLOCK), b""))
+        source.unlink()
+        return
+    sync(source)
+    replace(source, found.path)
+    sync_folder(found.path.parent)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename a file to ``target``; a file that is there gives it its permissions.
+
+    Neither the file's content nor the rename is flushed to disk here.
+    """
+    if os.name == "posix":
+        with suppress(OSError):  # there is none, or the file system has no permissions
+            status = target.lstat()
+            if stat.S_ISREG(status.st_mode):
+                source.chmod(_permissions(status))
+    source.replace(target)
 
 
 def sync(path: Path) -> None:
@@ -59,39 +115,79 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def leftovers(folder: Path, prefix: str) -> list[Path]:
-    """The entries of ``folder`` that killed processes left behind.
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to disk, so that a rename survives a loss of power.
 
-    Their names are ``prefix`` and the number of a process that no longer runs, then nothing or
-    ``-`` and more. On Windows the result is empty: it has no harmless way to look for a process.
+    Windows cannot, and some file systems cannot either: then nothing is done.
     """
-    paths = []
-    for path in folder.glob(f"{glob.escape(prefix)}*"):
-        match = re.fullmatch(r"(\d+)(?:-.*)?", path.name[len(prefix) :])
-        if match and not _alive(int(match[1])):
-            paths.append(path)
-    return paths
-
-
-def sweep(folder: Path, prefix: str) -> None:
-    """Remove the files that :func:`leftovers` finds; one that cannot be removed stays."""
-    for path in leftovers(folder, prefix):
-        try:
-            path.unlink()
-        except OSError:
-            continue
-
-
-def _alive(pid: int) -> bool:
     if os.name != "posix":
-        return True
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):  # another user's process, or not a valid process number
-        return True
-    return True
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _target(path: Path) -> _Target:
+    try:
+        status = path.stat()
+    except FileNotFoundError:  # no file, or a link to none
+        return _Target(Path(os.path.realpath(path)) if path.is_symlink() else path)
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), status):
+                return _Target(path, stream=True, descriptor=descriptor)
+    if stat.S_ISCHR(status.st_mode) or stat.S_ISFIFO(status.st_mode):
+        return _Target(path, stream=True)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a directory; name a file", str(path))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is a socket or a disk; name a file", str(path))
+    resolved = Path(os.path.realpath(path)) if path.is_symlink() else path
+    return _Target(resolved, _permissions(status))
+
+
+def _permissions(status: os.stat_result) -> int:
+    return stat.S_IMODE(status.st_mode) & 0o777
+
+
+def _write(target: _Target, blocks: Iterable[bytes]) -> None:
+    if target.stream:
+        _write_through(target, blocks)
+        return
+    folder = target.path.parent
+    sweep(folder)
+    # Nobody may read by way of the temporary file what the file itself would not let them read.
+    descriptor, temporary = create_file(folder, _NEW_MODE if target.mode is None else 0o600)
+    # The open file is locked; so it stays open until it has its name, where the system allows it.
+    keep_open = os.name == "posix"
+    try:
+        with open(descriptor, "wb", closefd=not keep_open) as file:
+            file.writelines(blocks)
+            file.flush()
+            os.fsync(descriptor)
+        replace(temporary, target.path)
+        sync_folder(folder)
+    finally:
+        if keep_open:
+            os.close(descriptor)
+        temporary.unlink(missing_ok=True)
+
+
+def _write_through(target: _Target, blocks: Iterable[bytes]) -> None:
+    if target.descriptor is not None:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        descriptor = os.dup(target.descriptor)
+    else:
+        descriptor = os.open(target.path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0))
+    with open(descriptor, "wb") as file:
+        file.writelines(blocks)
 
 
 def sha256(path: Path) -> str:

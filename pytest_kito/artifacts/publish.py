@@ -1,25 +1,34 @@
 """Publishes the staged artifacts of a session: moves those of models that passed to their folder.
 
-A session may be killed at any point. So the entries of files that are about to be replaced are
-removed from the manifest first, each file is replaced by a rename, and the new entries are added
-when all files are in place.
+A staged file is read once more before it gets its place: a test, or another process, may have
+changed it after its proof. Then nothing of its model is published, and the check has failed.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from kito.export.files import leftovers
 from pytest_kito.reports.results import Finding, ModelResult, Results
 
-STAGING = ".staging-"
+
+@dataclass(frozen=True)
+class Published:
+    """What became of the artifacts that are not published.
+
+    Attributes:
+        withheld: one message for each artifact that was made but is not published.
+        faults: one message for each staged file that is not what was proved.
+    """
+
+    withheld: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
-def publish(results: Results, folder: Path) -> list[str]:
+def publish(results: Results, folder: Path, origin: Mapping[str, Any] | None = None) -> Published:
     """Move the artifacts of proved models to ``folder``, and list them in its manifest.
 
     A model is proved if every check that is declared for it was run in this session and none
@@ -27,52 +36,43 @@ def publish(results: Results, folder: Path) -> list[str]:
     manifest if their model failed in this session, or is published again.
 
     Args:
-        results: what the session found.
+        results: what the session found. The check of a file that is not what was proved becomes a
+            failed one.
         folder: the folder of the artifacts, ``kito-manifest.json`` and ``SHA256SUMS``.
-
-    Returns:
-        One message for each artifact that was made but is not published, with the reason.
+        origin: where the models come from, as :func:`kito.export.origin.origin` returns it.
 
     Raises:
-        KitoError: the folder's manifest is invalid.
+        KitoError: the folder's manifest is invalid, or another process does not leave the folder.
         OSError: a file cannot be moved or written.
     """
-    from kito.export.manifest import MANIFEST, update_manifest, withdraw
-
     proved = [model for model in results.models if model.proved]
     # A model that failed now must not stay listed as proved by an earlier session.
     withdrawn = [model.name for model in results.models if model.proved or model.failed]
-    withdraw(folder, withdrawn)
-    entries: list[dict[str, Any]] = []
-    for model in proved:
-        for finding, data in _staged(model):
-            assert finding.staged is not None
-            os.replace(finding.staged, folder / data["file"])
-            entries.append(_entry(model, finding, data))
-    if entries or (folder / MANIFEST).exists():
-        update_manifest(folder, entries)
-    return [
+    staged = [(model, finding, data) for model in proved for finding, data in _staged(model)]
+    problems: dict[str, str] = {}
+    if folder.is_dir():
+        from kito.export.publishing import update_manifest
+
+        entries = [_entry(model, finding, data, origin or {}) for model, finding, data in staged]
+        files = {data["file"]: Path(str(finding.staged)) for _, finding, data in staged}
+        problems = update_manifest(folder, entries, withdrawn, files)
+    faults = []
+    for model, finding, data in staged:
+        if data["file"] in problems:
+            message = f"{data['file']}: {problems[data['file']]}"
+            model.add(Finding(model.name, finding.check, "failed", message))
+            faults.append(
+                f"nothing of model '{model.name}' is published: {message}; find out what writes "
+                f"below {folder} and run again"
+            )
+    withheld = [
         f"{data['file']} is not published: {_why_not(model)}"
         for model in results.models
         if not model.proved
         for _, data in _staged(model)
+        if data["file"] not in problems
     ]
-
-
-def staging_folder(folder: Path, run: str) -> Path:
-    """The folder that holds the artifacts of a session until they are published.
-
-    Args:
-        folder: the folder of artifacts.
-        run: an identifier that starts with the id of the session's process and ``-``.
-    """
-    return folder / f"{STAGING}{run}"
-
-
-def remove_staging(folder: Path, run: str) -> None:
-    """Remove the staging folders of this session and of sessions that were killed."""
-    for path in [staging_folder(folder, run), *leftovers(folder, STAGING)]:
-        shutil.rmtree(path, ignore_errors=True)
+    return Published(tuple(withheld), tuple(faults))
 
 
 def _staged(model: ModelResult) -> list[tuple[Finding, dict[str, Any]]]:
@@ -92,7 +92,9 @@ def _why_not(model: ModelResult) -> str:
     return "; ".join(reasons)
 
 
-def _entry(model: ModelResult, finding: Finding, data: dict[str, Any]) -> dict[str, Any]:
+def _entry(
+    model: ModelResult, finding: Finding, data: dict[str, Any], origin: Mapping[str, Any]
+) -> dict[str, Any]:
     """The manifest's entry of a file, with the figures of all checks of its model."""
     sections = ("reduction", "equivalence", "speedup")
     entry = {
@@ -104,4 +106,6 @@ def _entry(model: ModelResult, finding: Finding, data: dict[str, Any]) -> dict[s
     if machine is not None:
         known = {key: machine[key] for key in ("python", "keras", "backend") if key in machine}
         entry["versions"] = {"kito": version("pytest-kito"), **known}
+    if origin:
+        entry["origin"] = dict(origin)
     return entry

@@ -74,7 +74,7 @@ def merge_artifacts(
     as_json: Json = False,
 ) -> None:
     """Verify directories of artifacts, and copy them into one with one manifest."""
-    from kito.export.manifest import merge_folders
+    from kito.export.publishing import merge_folders
     from pytest_kito.artifacts.proved import require_proved
 
     folders = directories or []

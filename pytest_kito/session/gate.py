@@ -5,8 +5,6 @@ The hooks that act on it are in :mod:`pytest_kito.session.hooks`.
 
 from __future__ import annotations
 
-import os
-import secrets
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -16,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kito.errors import KitoError
+from kito.export.scratch import ScratchFolder, sweep
 from kito.runtime.quiet import import_keras
-from pytest_kito.artifacts.publish import staging_folder
 from pytest_kito.checks.model_run import ModelRun
 from pytest_kito.checks.phases import IMPORT, PhaseClock, Stopwatch
 from pytest_kito.config.load import Config, ConfigError, ModelSpec, load_config
@@ -39,15 +37,13 @@ class Gate:
         with self.own.running():
             self.config = _load(options.config, pytest_config.rootpath, options.check)
             self.specs = _part(self.config, options)
-        # Names the staging folder, to tell it apart from one that a killed session left behind.
-        worker = getattr(pytest_config, "workerinput", {})
-        self.run_id = str(worker.get("kito_run", f"{os.getpid()}-{secrets.token_hex(4)}"))
         self._runs: dict[str, ModelRun] = {}
         self._expected: Counter[str] = Counter()
         self._device: Device | None = None
         self._prepared = False
         self._environment: dict[str, Any] | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._staging: ScratchFolder | None = None
 
     @property
     def is_worker(self) -> bool:
@@ -110,14 +106,41 @@ class Gate:
         return self._environment
 
     def staging(self) -> Path:
-        """The folder that holds artifacts until their model has passed all of its checks."""
-        if self.options.artifacts is None:
+        """The folder that holds artifacts until their model has passed all of its checks.
+
+        The workers of pytest-xdist share the controller's, which outlives them. It is locked, so
+        that no other session takes it for one that a killed session left behind.
+
+        Raises:
+            KitoError: the folder of artifacts cannot be written.
+        """
+        folder = self.options.artifacts
+        if folder is None:
             if self._scratch is None:
                 self._scratch = tempfile.TemporaryDirectory(prefix="kito-")
             return Path(self._scratch.name)
-        folder = staging_folder(self.options.artifacts, self.run_id)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        shared = getattr(self.pytest_config, "workerinput", {}).get("kito_staging")
+        if shared:
+            return Path(shared)
+        if self._staging is None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._staging = ScratchFolder(folder)
+            except OSError as error:
+                raise KitoError(
+                    f"{folder} cannot be written: {error.strerror}; check its permissions, or name "
+                    "another folder with --kito-artifacts"
+                ) from error
+        return self._staging.path
+
+    def share_staging(self) -> str | None:
+        """For the workers of pytest-xdist: the staging folder of this session, if it has one."""
+        if not self.options.check or self.options.artifacts is None:
+            return None
+        try:
+            return str(self.staging())
+        except KitoError:  # the checks say so
+            return None
 
     def expect(self, names: Iterable[str]) -> None:
         """Note the model that each collected item needs; a name appears once per item."""
@@ -139,6 +162,10 @@ class Gate:
         """Remove the temporary files."""
         if self._scratch is not None:
             self._scratch.cleanup()
+        if self._staging is not None:
+            self._staging.close()
+        if self.options.artifacts is not None and not self.is_worker:
+            sweep(self.options.artifacts)
 
     def _release(self, name: str) -> None:
         if name in self._runs:

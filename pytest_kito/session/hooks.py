@@ -116,7 +116,7 @@ class GateHooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """pytest-xdist: give the workers the controller's staging folder."""
-        node.workerinput["kito_run"] = self._gate.run_id
+        node.workerinput["kito_staging"] = self._gate.share_staging()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

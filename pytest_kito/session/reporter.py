@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kito.errors import KitoError
-from pytest_kito.artifacts.publish import publish, remove_staging
+from kito.export.origin import head, origin
+from pytest_kito.artifacts.publish import publish
 from pytest_kito.checks.declared import declared_model
 from pytest_kito.reports.github import in_actions, workflow_commands, write_summary
 from pytest_kito.reports.json import write_report
@@ -41,6 +42,8 @@ class Reporter:
         self.results = Results(map(declared_model, gate.specs), gate.config.shown)
         self._withheld: list[str] = []
         self._problems: list[str] = []
+        # Of now: another one may be checked out while the models are checked.
+        self._commit = None if gate.options.artifacts is None else head(gate.config.base)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which checks were selected. A session that stops early leaves some of them out."""
@@ -127,10 +130,12 @@ class Reporter:
         if folder is None:
             return
         try:
-            self._withheld = publish(self.results, folder)
+            published = publish(self.results, folder, origin(self._gate.config.base, self._commit))
         except (KitoError, OSError) as error:
             self._problems.append(f"the artifacts are not published to {folder}: {error}")
-        remove_staging(folder, self._gate.run_id)
+        else:
+            self._withheld += published.withheld
+            self._problems += published.faults
 
     def _reports(self) -> Iterator[Report]:
         """The report files that the user or GitHub Actions requested."""

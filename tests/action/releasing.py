@@ -12,7 +12,7 @@ from typing import Any
 
 from action.acting import BIN, ROOT, STAND_INS, Run
 from action.github_api import serving
-from kito.export.manifest import update_manifest
+from kito.export.publishing import update_manifest
 
 Release = Callable[..., Run]
 NAMES = {"a.keras", "b.keras", "kito-manifest.json", "SHA256SUMS"}
@@ -55,10 +55,10 @@ def make(
 
 
 def change_manifest(folder: Path, **values: Any) -> None:
-    """Set values of the manifest; None removes one."""
+    """Set values of the manifest; ... removes one."""
     path = folder / "kito-manifest.json"
     manifest = {**json.loads(path.read_text()), **values}
-    path.write_text(json.dumps({k: v for k, v in manifest.items() if v is not None}))
+    path.write_text(json.dumps({k: v for k, v in manifest.items() if v is not ...}))
 
 
 def put_tags(state: Path, **points_to: Sequence[str]) -> None:

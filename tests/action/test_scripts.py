@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from action.acting import BIN, ROOT, STAND_INS
-from kito.export.manifest import update_manifest
+from kito.export.publishing import update_manifest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the scripts are for Linux runners")
 DECLARED = yaml.safe_load((ROOT / "action" / "action.yml").read_text())["inputs"]
@@ -488,7 +488,8 @@ def test_planning_and_merging_import_no_keras(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "import pytest_kito.cli.app, pytest_kito.shards.plan\n"
         "import pytest_kito.reports.merge, pytest_kito.reports.summary\n"
-        "from kito.export.manifest import merge_folders, verify\n"
+        "from kito.export.manifest import verify\n"
+        "from kito.export.publishing import merge_folders\n"
         "merge_folders([Path('artifacts')], Path('merged'))\n"
         "assert verify(Path('merged')) == []\n"
     )

@@ -13,8 +13,9 @@ import pytest
 
 from kito.export.artifact import write_artifact
 from kito.export.formats.names import FORMAT_NAMES, FORMATS
-from kito.export.manifest import update_manifest, verify
+from kito.export.manifest import verify
 from kito.export.proof import Baseline
+from kito.export.publishing import update_manifest
 from kito.rewrite.reduce import reduce
 from kito.rewrite.reduction import Reduction
 from kito.runtime.random_inputs import random_inputs

@@ -59,3 +59,23 @@ def test_a_file_that_cannot_be_loaded_says_what_to_register(tmp_path: Path) -> N
 def test_an_unknown_format_lists_the_known(tmp_path: Path) -> None:
     with pytest.raises(KitoError, match="no artifact format 'pickle'; there are: keras"):
         write_artifact(net(), Baseline(net(), {}), tmp_path, "net", "pickle")
+
+
+def test_a_link_is_kept_and_its_file_is_the_artifact(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "net.keras").symlink_to("real/version 2.keras")
+    entry = written(tmp_path)
+    assert entry["file"] == "net.keras"
+    assert (tmp_path / "net.keras").is_symlink()
+    content = (tmp_path / "real" / "version 2.keras").read_bytes()
+    assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+    assert {x.name for x in tmp_path.iterdir()} == {"real", "net.keras"}
+    assert len(list((tmp_path / "real").iterdir())) == 1
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / f".kito-tmp-{'0' * 16}"
+    left.mkdir()
+    (left / "half.keras").write_text("half")
+    written(tmp_path)
+    assert [x.name for x in tmp_path.iterdir()] == ["net.keras"]

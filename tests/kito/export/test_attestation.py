@@ -12,7 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from kito.errors import KitoError
-from kito.export.manifest import MANIFEST, SUMS, update_manifest
+from kito.export.manifest import MANIFEST, SUMS
+from kito.export.publishing import update_manifest
 from pytest_kito.cli.answers import WRONG_USE
 from pytest_kito.cli.app import app
 from signing import Signer

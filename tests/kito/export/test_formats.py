@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from kito.equivalence import compare as comparison
 from kito.equivalence.criteria import Criteria
 from kito.errors import KitoError
 from kito.export.artifact import ArtifactDiffersError, write_artifact
+from kito.export.files import sha256
 from kito.export.formats import exporting, openvino
 from kito.export.formats.interface import Interface
 from kito.export.formats.names import FORMAT_NAMES, FORMATS, FormatInfo, split_file_name
@@ -255,3 +258,32 @@ def test_the_suffix_of_a_file_name_determines_its_format() -> None:
     assert split_file_name("net.tflite") == ("net", "litert")
     assert split_file_name("net.tar.gz") is None
     assert split_file_name(".onnx") is None
+
+
+TWICE = """
+import os
+import subprocess
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[3:]
+from test_formats import two, write_only
+for name in sys.argv[2].split(","):
+    write_only(two(), Path(sys.argv[1]) / name, name)
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_same_bytes_where_the_format_says_so(tmp_path: Path) -> None:
+    def digests(seed: str) -> dict[str, str]:
+        folder = tmp_path / seed
+        folder.mkdir()
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": seed}
+        here = str(Path(__file__).parent)
+        command = [sys.executable, "-c", TWICE, str(folder), ",".join(FORMATS), here]
+        subprocess.run(command, env=environ, check=True, capture_output=True)
+        return {x.parent.name: sha256(x) for x in folder.glob("*/two.*")}
+
+    first, second = digests("1"), digests("2")
+    assert {name: first[name] == second[name] for name in FORMATS} == {
+        name: FORMAT_NAMES[name].deterministic for name in FORMATS
+    }

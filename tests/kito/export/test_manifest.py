@@ -12,7 +12,8 @@ import pytest
 from artifact_files import written
 
 from kito.errors import KitoError
-from kito.export.manifest import MANIFEST, SUMS, update_manifest, verify
+from kito.export.manifest import MANIFEST, SUMS, verify
+from kito.export.publishing import update_manifest
 
 
 def test_the_manifest_holds_and_sha256sum_agrees(tmp_path: Path) -> None:

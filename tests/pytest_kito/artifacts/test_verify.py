@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from kito.errors import KitoError
-from kito.export.manifest import MANIFEST, update_manifest
+from kito.export.manifest import MANIFEST
+from kito.export.publishing import update_manifest
 from pytest_kito.artifacts.verify import verify_by_running
 
 Repository = Callable[[str], pytest.Pytester]

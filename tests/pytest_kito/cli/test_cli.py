@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import kito
-from kito.export.manifest import update_manifest
+from kito.export.publishing import update_manifest
 from pytest_kito.cli.app import app, main
 
 L = keras.layers

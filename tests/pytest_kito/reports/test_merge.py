@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from kito.errors import KitoError
-from kito.export.manifest import MANIFEST, SUMS, merge_folders, update_manifest, verify
+from kito.export.manifest import MANIFEST, SUMS, verify
+from kito.export.publishing import merge_folders, update_manifest
 from pytest_kito.reports.merge import merge_reports
 
 

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import killed
 import pytest
 
-from kito.export.files import write_text
+from kito.errors import KitoError
 from kito.export.manifest import MANIFEST, SUMS, verify
-from pytest_kito.artifacts.publish import remove_staging, staging_folder
+from kito.export.scratch import ScratchFolder
 
 Repository = Callable[[str], pytest.Pytester]
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork and SIGKILL")
+
+
+@pytest.fixture(autouse=True)
+def _no_loss_of_power(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is flushed to disk is tested elsewhere; here it would take most of the time."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 def killed_everywhere(place: Path, what: str) -> list[Path]:
@@ -67,32 +75,62 @@ def test_merging_folders(tmp_path: Path) -> None:
         target = folder / "all"
         for path in target.glob("*.keras"):
             assert path.read_bytes() in [killed.content(path.stem, x) for x in "13"]
-        if not (target / MANIFEST).exists():
+        finished = (target / MANIFEST).exists()
+        with pytest.raises(KitoError, match="already") if finished else nullcontext():
             killed.merge(folder)
         assert verify(target) == []
         names = {path.name for path in target.iterdir()}
         assert names == {"a.keras", "b.keras", "c.keras", MANIFEST, SUMS}
 
 
-def test_what_a_live_session_works_on_is_left_alone(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        staging = staging_folder(tmp_path, f"{other.pid}-abc")
-        staging.mkdir()
-        temporary = tmp_path / f".report.json.{other.pid}"
-        temporary.write_text("half")
-        strange = [tmp_path / ".report.json.mine", staging_folder(tmp_path, "mine")]
-        strange[0].write_text("")
-        strange[1].mkdir()
+HOLD = """
+import os, sys
+from pathlib import Path
+from kito.export.scratch import ScratchFolder, create_file
 
-        def tidy() -> set[Path]:
-            write_text(tmp_path / "report.json", "{}")
-            remove_staging(tmp_path, "1-none")
-            return set(tmp_path.iterdir())
+os.getpid = lambda: 2**22 + 1  # as in another container: here, no process has this number
+staging = ScratchFolder(Path(sys.argv[1]))
+descriptor, temporary = create_file(Path(sys.argv[1]), 0o666)
+print(staging.path, temporary, sep="\\n", flush=True)
+sys.stdin.read()
+"""
 
-        assert tidy() == {tmp_path / "report.json", staging, temporary, *strange}
+
+def tidy(folder: Path) -> set[str]:
+    """What another session leaves of a folder."""
+    killed.finish(folder, "3")
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {"c.keras", "report.json", MANIFEST, SUMS}
+    return names - {"c.keras", "report.json", MANIFEST, SUMS}
+
+
+def test_what_a_session_in_another_container_works_on_is_left_alone(tmp_path: Path) -> None:
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(
+        command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        held = {Path(other.stdout.readline().strip()).name for _ in range(2)}
+        strange = tmp_path / ".kito-tmp-mine"
+        strange.write_text("")
+        assert tidy(tmp_path) == {*held, strange.name}
         other.kill()
         other.wait()
-        assert tidy() == {tmp_path / "report.json", *strange}
+        assert tidy(tmp_path) == {strange.name}
+
+
+def test_a_session_in_another_pid_namespace_leaves_ours_alone(tmp_path: Path) -> None:
+    isolated = ["unshare", "--pid", "--fork"]
+    if shutil.which("unshare") is None or subprocess.run([*isolated, "true"]).returncode:
+        pytest.skip("needs the right to make a PID namespace")
+    code = "import sys, killed, pathlib; killed.finish(pathlib.Path(sys.argv[1]), '3')"
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with ScratchFolder(tmp_path) as staging:
+        command = [*isolated, sys.executable, "-c", code, str(tmp_path)]
+        subprocess.run(command, env=environ, check=True)
+        assert staging.is_dir()
+        assert (tmp_path / "c.keras").exists()
 
 
 KILLED = """
@@ -115,7 +153,7 @@ def test_a_real_session(repository: Repository, monkeypatch: pytest.MonkeyPatch)
         patch.setenv("KILL", "1")
         assert folder.runpytest_subprocess(*args).ret == -signal.SIGKILL
     out = folder.path / "out"
-    assert [path.name[:9] for path in out.iterdir()] == [".staging-"]
+    assert {path.name[:10] for path in out.iterdir()} == {".kito-lock", ".kito-tmp-"}
     folder.runpytest_inprocess(*args).assert_outcomes(passed=3)
     names = {path.name for path in out.iterdir()}
     assert names == {"small.keras", "report.json", MANIFEST, SUMS}
