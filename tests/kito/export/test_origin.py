@@ -113,6 +113,7 @@ def test_a_hooks_variables_about_another_repository_change_nothing(
 
 ONE = {"repository": "owner/models", "commit": "1" * 40, "run": "1", "modified": False}
 TWO = {**ONE, "commit": "2" * 40}
+BOTH = {"repository": "owner/models", "run": "1", "modified": False}
 
 
 def entered(folder: Path, name: str, given: dict[str, Any] | None) -> None:
@@ -144,7 +145,7 @@ def test_a_manifest_says_what_all_its_files_have_in_common(tmp_path: Path) -> No
     entered(tmp_path, "b", ONE)
     assert top(tmp_path) == ONE
     entered(tmp_path, "b", TWO)
-    assert top(tmp_path) == {}
+    assert top(tmp_path) == BOTH
     entered(tmp_path, "a", TWO)
     assert top(tmp_path) == TWO
     entered(tmp_path, "c", None)
@@ -153,14 +154,14 @@ def test_a_manifest_says_what_all_its_files_have_in_common(tmp_path: Path) -> No
     assert [entry.get("origin") for entry in files] == [TWO, TWO, None]
 
 
-@pytest.mark.parametrize("second, common", [(ONE, ONE), (TWO, {})])
+@pytest.mark.parametrize("second, agreed", [(ONE, ONE), (TWO, BOTH)])
 def test_merged_folders_keep_the_origins(
-    tmp_path: Path, second: dict[str, Any], common: dict[str, Any]
+    tmp_path: Path, second: dict[str, Any], agreed: dict[str, Any]
 ) -> None:
     entered(tmp_path / "one", "a", ONE)
     entered(tmp_path / "two", "b", second)
     merge_folders([tmp_path / "one", tmp_path / "two"], tmp_path / "all")
-    assert top(tmp_path / "all") == common
+    assert top(tmp_path / "all") == agreed
     files = json.loads((tmp_path / "all" / MANIFEST).read_text())["files"]
     assert [entry["origin"] for entry in files] == [ONE, second]
 
