@@ -95,11 +95,9 @@ def _why_not(model: ModelResult) -> str:
 def _entry(model: ModelResult, finding: Finding, data: dict[str, Any]) -> dict[str, Any]:
     """The manifest's entry of a file, with the figures of all checks of its model."""
     sections = ("reduction", "equivalence", "speedup")
-    entry = {
-        "model": model.name,
-        **data,
-        "checks": {section: [x.data for x in model.of(section)] for section in sections},
-    }
+    checks = {section: [x.data for x in model.of(section)] for section in sections}
+    checks["metrics"] = [x.data for x in model.of("metric")]
+    entry = {"model": model.name, **data, "checks": checks}
     machine = finding.environment
     if machine is not None:
         known = {key: machine[key] for key in ("python", "keras", "backend") if key in machine}
