@@ -25,6 +25,7 @@ FIVE = """
         source: nets:net
         speedup: {device: cpu, batch_size: [2, 1], budget_s: 0.5}
         artifacts: [keras]
+        metrics: {mean: {source: "nets:mean", max_drop: 0.01}}
       far: {source: "nets:net", speedup: {min: 1.1}}
       lost: {source: "nets:broken"}
       strict: {source: "nets:net", tolerance: {rtol: 0.0}}
@@ -99,6 +100,7 @@ def test_plain_and_distributed_sessions_report_the_same(
         assert passed == expected
         assert list(passed) == list(expected)
         assert [x["batch_size"] for x in report["models"][0]["speedup"]] == [2, 1]
+        assert [x["passed"] for x in report["models"][0]["metrics"]] == [True, True]
         assert not any(model["not_run"] for model in report["models"])
         names = {path.name for path in out.iterdir()}
         assert names == {
