@@ -129,7 +129,7 @@ def test_plain_and_distributed_sessions_report_the_same(
     assert [line.partition("::")[2][:60] for line in found[0][2]] == [
         line.partition("::")[2][:60] for line in found[2][2]
     ]
-    place = f"file={folder.path.name}/kito.yaml,line=8,title=lost%3A equivalence"
+    place = f"file={folder.path.name}/kito.yaml,line=9,title=lost%3A equivalence"
     assert any(line.startswith(f"::error {place}::source") for line in found[2][2])
 
 
