@@ -192,9 +192,8 @@ def _guarded(
     except KitoError as error:  # of predict
         raise KitoError(f"{called}{where}: {error}") from error
     except (Exception, SystemExit) as error:
-        raise KitoError(
-            f"{called} raised{where} {summarize(error)}{_line(error, function)}"
-        ) from error
+        text = "".join(x if x.isprintable() else "?" for x in summarize(error))
+        raise KitoError(f"{called} raised{where} {text}{_line(error, function)}") from error
 
 
 def _line(error: BaseException, function: Callable[..., Any]) -> str:
