@@ -51,8 +51,7 @@ class Predictor:
             UnsupportedModelError: a model cannot be made functional.
         """
         self._original, self._model = as_functional_pair(original, model)
-        sequential = isinstance(self._original, keras.Sequential)
-        self._structure = self._original.outputs[0] if sequential else self._original.output
+        self._structure = _returned(self._original)
         self.calls = 0
         self.fed = self.returned = 0
 
@@ -105,6 +104,13 @@ class Predictor:
                 "predict needs outputs whose first axis holds the samples"
             )
         return outputs
+
+
+def _returned(model: Any) -> Any:
+    """The structure that a call of the model returns: Keras unpacks a list of one output."""
+    structure = model.outputs if isinstance(model, keras.Sequential) else model.output
+    single = isinstance(structure, list | tuple) and len(structure) == 1
+    return structure[0] if single else structure
 
 
 def _checksum(arrays: Mapping[Any, np.ndarray], start: int) -> int:

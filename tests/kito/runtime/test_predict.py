@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -76,6 +76,18 @@ def test_a_file_returns_the_structure_of_the_original(structure: str) -> None:
         for a, b in zip(keras.tree.flatten(found), expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-6)
             a[:] = 0  # it belongs to the caller
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [lambda x: x, lambda x: [x], lambda x: {"z": x, "a": [x, x]}, lambda x: (x, x)],
+    ids=["one", "list of one", "nested", "tuple"],
+)
+def test_the_structure_is_that_of_a_call(structure: Callable[[Any], Any]) -> None:
+    image = keras.Input((4,), name="image")
+    original = keras.Model(image, structure(keras.layers.Rescaling(2.0)(image)))
+    batch = np.ones((2, 4), "float32")
+    keras.tree.assert_same_structure(Predictor(original, original)(batch), original(batch))
 
 
 def test_one_input_takes_one_array_of_any_numbers() -> None:
