@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -163,13 +164,14 @@ def spec(source: str, data: str | None = "data.npz", **kwargs: Any) -> MetricSpe
 
 
 @pytest.fixture
-def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def base(tmp_path: Path) -> Iterator[Path]:
+    """The directory of kito.yaml; its modules are forgotten afterwards."""
     (tmp_path / "measured.py").write_text(MODULE)
     (tmp_path / "beside.py").write_text("VALUE = 2.0\n")
     np.savez(tmp_path / "data.npz", image=np.ones((3, 4)), label=np.ones(3))
+    yield tmp_path
     for name in ("measured", "beside"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    return tmp_path
+        sys.modules.pop(name, None)
 
 
 def model(outputs: int = 1) -> keras.Model:
