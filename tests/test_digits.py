@@ -41,6 +41,12 @@ def test_the_gate_compares_on_the_test_images() -> None:
         np.testing.assert_array_equal(stored["image"], load().test_images)
 
 
+def test_the_gate_measures_the_accuracy_on_the_test_set() -> None:
+    with np.load(EXAMPLE / "test.npz") as stored:
+        np.testing.assert_array_equal(stored["image"], load().test_images)
+        np.testing.assert_array_equal(stored["label"], load().test_labels)
+
+
 @pytest.mark.slow
 def test_training_reaches_its_accuracy_and_repeats(tmp_path: Path) -> None:
     outputs = [tmp_path / "first", tmp_path / "second"]

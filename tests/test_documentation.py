@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from kito.export.formats.names import FORMAT_NAMES, FORMATS
 from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
+from pytest_kito.config.metrics import MetricSpec
 from pytest_kito.config.schema import (
     EquivalenceSpec,
     InputsSpec,
     KitoFile,
     ModelKeys,
     ReductionSpec,
-    Section,
     SpeedupSpec,
     ToleranceSpec,
 )
+from pytest_kito.config.section import Section
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("examples/*/*.md")]
@@ -50,6 +53,7 @@ def test_links_lead_somewhere(document: Path) -> None:
         ("### equivalence", EquivalenceSpec),
         ("### reduction", ReductionSpec),
         ("### speedup", SpeedupSpec),
+        ("### metrics", MetricSpec),
     ],
 )
 def test_reference_names_exactly_the_keys_of(heading: str, section: type[Section]) -> None:
@@ -71,6 +75,18 @@ def test_the_worked_example_of_register_works() -> None:
     text = (ROOT / "docs" / "rewrites.md").read_text(encoding="utf-8")
     [code] = re.findall(r"```python\n(.+?)```", text, re.DOTALL)
     exec(compile(code, "rewrites.md", "exec"), {"__name__": "rewrites"})
+
+
+def test_the_worked_examples_of_metrics_work() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    metrics: dict[str, Any] = {}
+    for code in re.findall(r"```python\n(.+?)```", text, re.DOTALL):
+        exec(compile(code, "metrics.md", "exec"), metrics)
+    scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
+    labelled = {"image": scores, "label": np.array([1, 1, 1])}
+    assert metrics["accuracy"](lambda x: x, labelled) == pytest.approx(2 / 3)
+    masks = {"image": np.tile(scores, (40, 1, 1)), "mask": np.tile([0, 0, 1], (40, 1))}
+    assert metrics["iou"](lambda x: x, masks) == pytest.approx((1 / 2 + 1 / 2) / 2)
 
 
 def test_every_pass_is_explained() -> None:

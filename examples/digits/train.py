@@ -3,7 +3,8 @@
 Run ``python examples/digits/train.py``. It writes, beside itself or into ``--output DIR``,
 
 - ``digits.keras``, the trained model: images ``(batch, 8, 8, 1)`` -> logits ``(batch, 10)``;
-- ``test_images.npz``, the test images under the name of the model's input, ``image``.
+- ``test_images.npz``, the test images under the name of the model's input, ``image``;
+- ``test.npz``, the test images and their labels, for the metric.
 
 Two runs on one machine give the same weights.
 """
@@ -70,6 +71,9 @@ def main() -> None:
     model = train(digits)
     model.save(output / "digits.keras")
     np.savez_compressed(output / "test_images.npz", image=digits.test_images)
+    np.savez_compressed(
+        output / "test.npz", image=digits.test_images, label=digits.test_labels.astype(np.uint8)
+    )
     print(f"test accuracy {accuracy(model, digits.test_images, digits.test_labels):.4f}")
 
 

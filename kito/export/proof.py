@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +13,10 @@ from kito.equivalence.result import Comparison
 from kito.errors import KitoError
 from kito.export.failure import failure, workaround
 from kito.export.formats.base import LoadedArtifact
-from kito.export.formats.interface import Interface
 from kito.export.formats.names import FormatInfo, available_format
-from kito.export.own_file import advice
+from kito.export.opened import opened
 from kito.graph.functional import as_functional
-from kito.graph.keras_internals import all_layers
+from kito.graph.keras_internals import all_layers, input_names
 from kito.runtime.batch import Inputs, sample_count
 from kito.runtime.run import run
 
@@ -78,26 +76,17 @@ def prove(path: Path, artifact_format: str, baseline: Baseline) -> Proof:
     info = available_format(artifact_format)
     original, inputs = baseline.original, baseline.inputs
     functional = as_functional(original)
-    with tempfile.TemporaryDirectory(prefix="kito-") as scratch:
-        try:
-            interface = Interface.of(functional)
-            loaded = info.implementation().load(
-                path, Path(scratch), interface, baseline.custom_objects
-            )
-        except Exception as error:
-            what = f"'{path.name}' cannot be loaded by {info.engine}"
-            why = advice(info, original, baseline.custom_objects)
-            raise failure(what, error, why, path.parent) from error
-        _check_inputs(interface, inputs, info)
+    with opened(path, info, original, baseline.custom_objects) as loaded:
+        _check_inputs(functional, inputs, info)
         _check_batch_sizes(loaded, functional, inputs, info)
         comparison = compare_with(original, loaded.model, inputs, baseline.criteria)
         precision = loaded.precision or _least_precise(original)
         return Proof(comparison, loaded.engine_version, precision)
 
 
-def _check_inputs(interface: Interface, inputs: Inputs, info: FormatInfo) -> None:
+def _check_inputs(original: Any, inputs: Inputs, info: FormatInfo) -> None:
     """Exported files have no optional inputs."""
-    missing = [name for name in interface.inputs if name not in inputs]
+    missing = [name for name in input_names(original) if name not in inputs]
     if missing and info.name != "keras":
         raise KitoError(
             f"a file that is run by {info.engine} takes every input: give data for {missing}, "

@@ -201,3 +201,12 @@ def _check_one(name: str, tensor: Any, given: Any) -> np.ndarray:
     if target.kind in "biu" and not np.array_equal(cast, values):
         raise KitoError(f"input '{name}' holds values that {dtype} cannot hold")
     return cast
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an ``.npz`` file by name, whatever a model takes.
+
+    Raises:
+        KitoError: there is no such file, or it is not an ``.npz`` file of plain arrays.
+    """
+    return _read_npz(path)

@@ -32,8 +32,8 @@ def publish(results: Results, folder: Path, origin: Mapping[str, Any] | None = N
     """Move the artifacts of proved models to ``folder``, and list them in its manifest.
 
     A model is proved if every check that is declared for it was run in this session and none
-    failed; skipped checks count as run. Artifacts of an earlier session are removed from the
-    manifest if their model failed in this session, or is published again.
+    failed; skipped checks count as run, but for metrics. Artifacts of an earlier session are
+    removed from the manifest if their model failed in this session, or is published again.
 
     Args:
         results: what the session found. The check of a file that is not what was proved becomes a
@@ -89,6 +89,8 @@ def _why_not(model: ModelResult) -> str:
     reasons = [f"{', '.join(failed)} failed"] if failed else []
     if missing:
         reasons.append(f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} not run")
+    if skipped := model.not_measured:
+        reasons.append(f"{', '.join(skipped)} {'was' if len(skipped) == 1 else 'were'} skipped")
     return "; ".join(reasons)
 
 
@@ -97,11 +99,9 @@ def _entry(
 ) -> dict[str, Any]:
     """The manifest's entry of a file, with the figures of all checks of its model."""
     sections = ("reduction", "equivalence", "speedup")
-    entry = {
-        "model": model.name,
-        **data,
-        "checks": {section: [x.data for x in model.of(section)] for section in sections},
-    }
+    checks = {section: [x.data for x in model.of(section)] for section in sections}
+    checks["metrics"] = [x.data for x in model.of("metric")]
+    entry = {"model": model.name, **data, "checks": checks}
     machine = finding.environment
     if machine is not None:
         known = {key: machine[key] for key in ("python", "keras", "backend") if key in machine}

@@ -18,8 +18,9 @@ class DeclaredCheck:
     """One check of a model.
 
     Attributes:
-        section: ``reduction``, ``equivalence``, ``speedup`` or ``artifact``.
-        parameter: a batch size or a format; None for a check without a parameter.
+        section: ``reduction``, ``equivalence``, ``speedup``, ``artifact`` or ``metric``.
+        parameter: a batch size, a format, or a metric's name, which ``-`` and a format may follow;
+            None for a check without a parameter.
     """
 
     section: str
@@ -58,6 +59,12 @@ def declared_checks(spec: ModelSpec) -> tuple[DeclaredCheck, ...]:
         DeclaredCheck("equivalence"),
         *(DeclaredCheck("speedup", batch_size) for batch_size in batch_sizes),
         *(DeclaredCheck("artifact", artifact_format) for artifact_format in spec.artifacts),
+        # Last: the metrics of a file need the file.
+        *(
+            DeclaredCheck("metric", f"{metric}{suffix}")
+            for suffix in ("", *(f"-{artifact_format}" for artifact_format in spec.artifacts))
+            for metric in spec.metrics
+        ),
     )
 
 

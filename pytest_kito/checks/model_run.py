@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from kito.errors import KitoError
 from kito.runtime.quiet import without_deprecations
-from pytest_kito.checks.phases import PhaseClock
+from pytest_kito.checks.phases import METRIC, PhaseClock
 
 if TYPE_CHECKING:
     from kito.equivalence.criteria import Criteria
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kito.export.proof import Baseline
     from kito.rewrite.reduction import Reduction
     from kito.runtime.batch import Inputs
+    from pytest_kito.checks.evaluate import Reading
     from pytest_kito.config.load import ModelSpec
 
 
@@ -69,6 +70,13 @@ class ModelRun:
     def comparison(self) -> Comparison:
         """The comparison of the reduced model's outputs with the original's."""
         return self._once("comparison", self._compare, "compare")
+
+    def metric(self, name: str) -> Reading:
+        """The value of a declared metric on the original."""
+        from pytest_kito.checks.evaluate import read_original
+
+        model, spec = self.original(), self.spec.metrics[name]
+        return self._once(f"metric {name}", lambda: read_original(spec, self.base, model), METRIC)
 
     def criteria(self) -> Criteria:
         """The declared tolerances and reference of the comparison."""

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from time import perf_counter
 
 IMPORT = "import"
-MODEL_PHASES = ("build", "reduce", "compare", "time", "write")
+METRIC = "metric"
+MODEL_PHASES = ("build", "reduce", "compare", "time", "write", METRIC)
 """The phases of a model. Importing Keras and its backend comes before and belongs to no model."""
 PHASES = (IMPORT, *MODEL_PHASES)
 """All phases, in their order."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 KeyPath = tuple[str | int, ...]
 """The path of a value: the keys and the list indices that lead to it from the top of the file."""
 
+_KEY = "[key]"
+"""What pydantic appends to the path of a key that is invalid itself."""
 _LONGEST = 60
 _short = reprlib.Repr()
 _short.maxstring = _LONGEST
@@ -55,6 +57,8 @@ class Problem:
 def dotted(path: KeyPath) -> str:
     """The path as text, ``models.unet.artifacts[1]``; long keys and special characters quoted."""
     text = ""
+    if path[-1:] == (_KEY,):
+        path = path[:-1]
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"

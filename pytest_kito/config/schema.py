@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from kito.errors import nearest
 from kito.rewrite.passes.names import DEFAULT_PASSES
 from kito.runtime.import_path import MODEL_FILES, is_import_path
+from pytest_kito.config.metrics import Metrics
 from pytest_kito.config.names import NAME_PATTERN
 from pytest_kito.config.problems import quoted
+from pytest_kito.config.section import Section
 from pytest_kito.config.values import (
     LIST,
     UNIQUE,
@@ -28,20 +30,9 @@ from pytest_kito.config.values import (
     PassName,
     distinct,
     existing_file,
+    npz_or_callable,
     wrong,
 )
-
-
-class Section(BaseModel):
-    """A mapping of kito.yaml with a closed set of keys."""
-
-    model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        frozen=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
 
 
 class InputsSpec(Section):
@@ -73,12 +64,7 @@ class InputsSpec(Section):
     @field_validator("data")
     @classmethod
     def _file_or_callable(cls, data: str | None, info: ValidationInfo) -> str | None:
-        allowed = "an .npz file or package.module:callable"
-        if data is None or (is_import_path(data) and not data.endswith(".npz")):
-            return data
-        if not data.endswith(".npz"):
-            raise wrong(f"{quoted(data)} is neither; allowed: {allowed}")
-        return existing_file(data, info, allowed)
+        return None if data is None else npz_or_callable(data, info)
 
 
 class OutputTolerance(Section):
@@ -165,6 +151,9 @@ class DefaultKeys(Section):
         default=("keras",), json_schema_extra=UNIQUE
     )
     """The formats to write, reload and compare again."""
+    metrics: Metrics = Field(default_factory=dict)
+    """Metrics of the task by name, evaluated on the original, the reduced model and each artifact;
+    a name is letters, digits, '_' and '.'."""
 
     @field_validator("weights")
     @classmethod

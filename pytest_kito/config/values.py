@@ -77,6 +77,16 @@ def existing_file(value: str, info: ValidationInfo, allowed: str, hint: str = ""
     return value
 
 
+def npz_or_callable(value: str, info: ValidationInfo) -> str:
+    """Return the value if it names an .npz file that exists, or is an import path."""
+    allowed = "an .npz file or package.module:callable"
+    if value.endswith(".npz"):
+        return existing_file(value, info, allowed)
+    if not is_import_path(value):
+        raise wrong(f"{quoted(value)} is neither; allowed: {allowed}")
+    return value
+
+
 # YAML has lists, not tuples: the list is converted, its elements stay strict.
 LIST = Field(strict=False)
 NonNegative = Annotated[float, Field(ge=0)]

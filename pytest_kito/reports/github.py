@@ -142,12 +142,13 @@ def _notes(results: Results) -> list[str]:
 
 
 def _details(model: ModelResult) -> str:
-    """Failures, passes that need an explanation; collapsed, what was kept or shared, and why."""
+    """Failures, passes to explain, metrics; collapsed, what was kept or shared, and why."""
     lines = []
     for outcome, sign in (("failed", "❌"), ("passed", "⚠️")):
         for sentence, findings in sentences.by_sentence(model.findings, outcome).items():
             text = findings[0].message or sentence
             lines.append(f"- {sign} **{escape(sentences.names(findings))}**: {_clipped(text)}")
+    lines += [f"- {escape(f'{model.name}: {line}')}" for line in sentences.metrics(model)]
     parts = ["\n".join(lines)] if lines else []
     for number, entries in sentences.left_alone(model).items():
         title = escape(f"{model.name}: {number}")

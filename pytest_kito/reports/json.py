@@ -50,6 +50,7 @@ def _model(model: ModelResult) -> dict[str, Any]:
         "reduction": model.data("reduction"),
         "equivalence": model.data("equivalence"),
         "speedup": all_data("speedup"),
+        "metrics": all_data("metric"),
         "artifacts": all_data("artifact"),
         "checks": [
             {"check": x.check, "outcome": x.outcome, "message": x.message} for x in model.findings

@@ -91,8 +91,17 @@ class ModelResult:
 
     @property
     def proved(self) -> bool:
-        """Whether the model passed and all its declared checks were run: it can be published."""
-        return self.passed and not self.not_run
+        """Whether the model passed and all its declared checks were run: it can be published.
+
+        A skipped check counts as run, unless it is a metric: that of a file is skipped where the
+        file was not there yet, whatever became of the file later.
+        """
+        return self.passed and not self.not_run and not self.not_measured
+
+    @property
+    def not_measured(self) -> list[str]:
+        """The names of metrics that were skipped."""
+        return [x.check for x in self.of("metric") if x.outcome == "skipped"]
 
     @property
     def seconds(self) -> dict[str, float]:

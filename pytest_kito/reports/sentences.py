@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from kito.errors import counted
 from pytest_kito.checks.phases import PHASES
+from pytest_kito.reports.metrics import metric_lines
 from pytest_kito.reports.results import Finding, ModelResult, Results
 
 NO_GPU = (
@@ -60,6 +61,11 @@ def names(findings: Iterable[Finding]) -> str:
     for finding in findings:
         checks.setdefault(finding.model, []).append(finding.check)
     return "; ".join(f"{model}: {', '.join(each)}" for model, each in checks.items())
+
+
+def metrics(model: ModelResult) -> list[str]:
+    """A line per metric of a model, with its values."""
+    return list(metric_lines(x.data for x in model.of("metric") if x.data is not None))
 
 
 def left_alone(model: ModelResult) -> dict[str, list[tuple[str, str]]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kito.errors import counted
+from pytest_kito.reports.metrics import metric_lines
 
 _COLUMNS = "model", "layers", "norms", "parameters", "difference / scale", "speed-up", "result"
 _NAMED = 5
@@ -14,7 +15,7 @@ _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|~#@:"} | {"\n": " ", "
 
 
 def summary(report: Mapping[str, Any]) -> str:
-    """The verdict, a table with a row per model, and the machines.
+    """The verdict, a table with a row per model, the metrics, and the machines.
 
     Args:
         report: a report of ``pytest --kito-report`` or ``kito merge``.
@@ -32,6 +33,13 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"| --- |{' ---: |' * (len(_COLUMNS) - 2)} --- |"
     for model in models:
         yield f"| {' | '.join(_cells(model))} |"
+    lines = [
+        f"- {escaped(model['name'])}: {escaped(line)}"
+        for model in models
+        for line in metric_lines(model.get("metrics") or ())
+    ]
+    if lines:
+        yield "\n" + "\n".join(lines)
     environments = report.get("environments") or [report["environment"]]
     machines = dict.fromkeys(_machine(x) for x in environments if x is not None)
     if machines:

@@ -51,6 +51,9 @@ def lines(results: Results, verbosity: int = 0) -> Iterator[list[Piece]]:
     if machine is not None:
         yield [(machine, "")]
     yield from _table(results.models)
+    for model in results.models:
+        for line in sentences.metrics(model):
+            yield [(f"{model.name}: {line}", "")]
     if results.gpu_missing:
         yield [(sentences.NO_GPU, "yellow")]
     if verbosity < 0:

@@ -12,7 +12,9 @@ from kito.errors import KitoError
 from kito.runtime.quiet import without_deprecations
 from pytest_kito.checks.check import check_artifact, check_equivalence, check_reduction
 from pytest_kito.checks.declared import declared_checks
+from pytest_kito.checks.metric import check_metric
 from pytest_kito.checks.outcome import CheckFailed, CheckSkipped
+from pytest_kito.checks.phases import METRIC
 from pytest_kito.checks.speedup import check_speedup
 from pytest_kito.reports.github import disarm, in_actions
 from pytest_kito.reports.junit import properties
@@ -161,9 +163,20 @@ class Artifact(CheckItem):
         return data
 
 
+class Metric(CheckItem):
+    """``metric[NAME]`` or ``metric[NAME-FORMAT]``."""
+
+    def check(self) -> dict[str, Any]:
+        run, folder = self.gate.run(self.spec.name), self.gate.staging()
+        name, _, artifact_format = self.parameter.partition("-")
+        with self.gate.clock.measure(METRIC):
+            return check_metric(run, name, artifact_format or None, folder)
+
+
 _KINDS: dict[str, type[CheckItem]] = {
     "reduction": Reduction,
     "equivalence": Equivalence,
     "speedup": Speedup,
     "artifact": Artifact,
+    "metric": Metric,
 }

@@ -3,7 +3,8 @@
 The seconds of an earlier JSON report are used where there are any. Otherwise the estimate comes
 from what is known without building a model or importing Keras: the time budget of its timings, and
 
-    seconds = SETUP + FORMAT * formats + WORK * parameters * numbers in a sample * samples
+    seconds = SETUP + FORMAT * formats + METRIC * evaluations of metrics
+              + WORK * parameters * numbers in a sample * samples
 
 The parameters and the input shapes are read from the model file. A callable is assumed to return a
 network of :data:`PARAMETERS` parameters on images of :data:`SIDE` x :data:`SIDE` x 3, unless
@@ -30,6 +31,8 @@ SETUP = 5.0
 """Seconds that every model takes."""
 FORMAT = 3.0
 """Seconds for each artifact format."""
+METRIC = 0.5
+"""Seconds for each metric on the original, where it runs twice, the reduced model and each file."""
 WORK = 5e-13
 """Seconds for each parameter and number of the samples."""
 PARAMETERS = 10e6
@@ -98,7 +101,9 @@ def estimate(spec: ModelSpec, base: Path, files: dict[Path, _FileFacts] | None =
         judged = spec.speedup.minimum is not None or spec.speedup.devices
         budget = spec.speedup.budget_s * (1.0 if judged else UNJUDGED)
         timings = budget * len(spec.speedup.batch_size)
-    return SETUP + FORMAT * len(spec.artifacts) + WORK * work + timings
+    evaluations = len(spec.metrics) * (3 + len(spec.artifacts))
+    fixed = SETUP + FORMAT * len(spec.artifacts) + METRIC * evaluations
+    return fixed + WORK * work + timings
 
 
 def _seconds(report: Path) -> dict[str, float]:

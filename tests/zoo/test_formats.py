@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib import import_module
@@ -44,11 +45,21 @@ def test_digits_passes_the_gate_in_every_format_and_verifies(
         source: {digits / "digits.keras"}
         inputs: {{data: {digits / "test_images.npz"}}}
         artifacts: [{", ".join(FORMATS)}]
+        metrics:
+          accuracy:
+            source: keras.metrics.SparseCategoricalAccuracy
+            data: {digits / "test.npz"}
+            min: 0.97
+            max_drop: 0
     """
     (pytester.path / "kito.yaml").write_text(dedent(config))
     # An inner run forgets what it imported, and engines cannot be imported twice.
     result = pytester.runpytest_subprocess("--kito-check", "--kito-artifacts=out")
-    result.assert_outcomes(passed=2 + len(FORMATS))
+    result.assert_outcomes(passed=2 + len(FORMATS) + 1 + len(FORMATS))
+    manifest = json.loads((pytester.path / "out" / "kito-manifest.json").read_text())
+    [metrics] = {json.dumps(entry["checks"]["metrics"]) for entry in manifest["files"]}
+    found = [(x["format"], x["value"] == x["original"] > 0.98) for x in json.loads(metrics)]
+    assert found == [(None, True), *((name, True) for name in FORMATS)]
     capsys.readouterr()
     with pytest.raises(SystemExit) as exit_:
         app(["verify", "out", "--run"])

@@ -17,16 +17,20 @@ from pytest_kito.checks.declared import DeclaredModel
 from pytest_kito.reports.results import Finding, Results
 
 
-def session(folder: Path, outcomes: dict[str, str], file: str = "keras") -> tuple[str, ...]:
-    """Publish after a session in which each model's equivalence had the outcome, or did not run."""
-    published = publish(staged(folder, outcomes, file), folder)
+def session(
+    folder: Path, outcomes: dict[str, str], file: str = "keras", first: str = "equivalence"
+) -> tuple[str, ...]:
+    """Publish after a session in which each model's first check had the outcome, or did not run."""
+    published = publish(staged(folder, outcomes, file, first), folder)
     assert published.faults == ()
     return published.withheld
 
 
-def staged(folder: Path, outcomes: dict[str, str], file: str = "keras") -> Results:
+def staged(
+    folder: Path, outcomes: dict[str, str], file: str = "keras", first: str = "equivalence"
+) -> Results:
     """The results of such a session, each model with a file that waits to be published."""
-    checks = ("equivalence", "artifact[keras]")
+    checks = (first, "artifact[keras]")
     results = Results(DeclaredModel(name, checks=checks) for name in outcomes)
     for name, outcome in outcomes.items():
         content = f"{name} {outcome}".encode()
@@ -40,7 +44,7 @@ def staged(folder: Path, outcomes: dict[str, str], file: str = "keras") -> Resul
             "max_abs": 0.0,
         }
         if outcome != "not run":
-            results.add(asdict(Finding(name, "equivalence", outcome)))
+            results.add(asdict(Finding(name, first, outcome)))
         results.add(asdict(Finding(name, "artifact[keras]", data=data, staged=str(path))))
     return results
 
@@ -74,6 +78,12 @@ def test_a_check_that_was_not_made_keeps_the_model_from_being_published(tmp_path
     assert withheld == ("a.keras is not published: equivalence was not run",)
     assert {path.name for path in tmp_path.glob("*.keras")} == {"b.keras", "c.keras"}
     assert verify(tmp_path) == []
+
+
+def test_a_metric_that_was_skipped_keeps_the_model_from_being_published(tmp_path: Path) -> None:
+    withheld = session(tmp_path, {"a": "skipped", "b": "passed"}, first="metric[iou-keras]")
+    assert withheld == ["a.keras is not published: metric[iou-keras] was skipped"]
+    assert {path.name for path in tmp_path.glob("*.keras")} == {"b.keras"}
 
 
 def test_what_was_published_stays_where_a_later_session_is_not_whole(tmp_path: Path) -> None:

@@ -48,6 +48,15 @@ models:
       budget_s: 60
       on_inconclusive: fail
     artifacts: [keras, saved_model, onnx, openvino, litert]
+    metrics:
+      iou:
+        source: mylab.metrics:iou
+        kwargs: {classes: 21}
+        data: data/validation.npz
+        min: 0.6
+        max: 1
+        max_drop: 0.001
+        higher_is_better: true
 """
 
 
@@ -103,6 +112,10 @@ class TestSpecs:
         assert segmenter.speedup.devices == {"NVIDIA A10G": 1.3}
         assert segmenter.speedup.batch_size == (1, 32)
         assert segmenter.artifacts == ("keras", "saved_model", "onnx", "openvino", "litert")
+        iou = segmenter.metrics["iou"]
+        assert (iou.source, iou.kwargs) == ("mylab.metrics:iou", {"classes": 21})
+        assert (iou.data, iou.higher_is_better) == ("data/validation.npz", True)
+        assert (iou.minimum, iou.maximum, iou.max_drop) == (0.6, 1.0, 0.001)
 
     def test_defaults_of_a_model_with_a_source_alone(self, tmp_path: Path) -> None:
         spec = model(tmp_path, "")
@@ -120,6 +133,18 @@ class TestSpecs:
         assert (spec.reduction.min_folded, spec.reduction.max_batchnorms) == (None, None)
         assert spec.speedup is None
         assert spec.artifacts == ("keras",)
+        assert spec.metrics == {}
+
+    def test_a_metric_of_the_defaults_is_completed_by_the_model(self, tmp_path: Path) -> None:
+        spec = model(
+            tmp_path,
+            "metrics: {accuracy: {min: 0.9}}",
+            "{metrics: {accuracy: {source: a.b, max_drop: 0}, other: {source: c.d}}}",
+        )
+        assert sorted(spec.metrics) == ["accuracy", "other"]
+        accuracy = spec.metrics["accuracy"]
+        assert (accuracy.source, accuracy.data, accuracy.kwargs) == ("a.b", None, {})
+        assert (accuracy.minimum, accuracy.maximum, accuracy.max_drop) == (0.9, None, 0.0)
 
     def test_an_empty_speedup_is_measured_without_a_minimum(self, tmp_path: Path) -> None:
         speedup = model(tmp_path, "speedup: {}").speedup
@@ -286,6 +311,42 @@ class TestSpecs:
 def test_a_wrong_key_of_a_model(tmp_path: Path, keys: str, says: str) -> None:
     (error,) = model_errors(tmp_path, keys)
     assert error.startswith(f"kito.yaml:3: models.net.{says}")
+
+
+@pytest.mark.parametrize(
+    "metric, says",
+    [
+        ("{}", "accuracy.source: missing; allowed: package.module:callable, called as"),
+        ("{source: accuracy}", "accuracy.source: 'accuracy' is not an import path"),
+        ("{source: a.b, data: no.npz}", "accuracy.data: there is no file 'no.npz'"),
+        ("{source: a.b, data: x.csv/}", "accuracy.data: 'x.csv/' is neither; allowed: an .npz"),
+        ("{source: a.b, minimum: 1}", "accuracy.minimum: unknown key; did you mean 'min'? "),
+        ("{source: a.b, min: x}", "accuracy.min: 'x' is text; allowed: a number"),
+        ("{source: a.b, max: .inf}", "accuracy.max: inf is not finite"),
+        ("{source: a.b, max_drop: -1}", "accuracy.max_drop: -1 is too small; allowed: 0 or more"),
+        (
+            "{source: a.b, min: 2, max: 1}",
+            "accuracy.max: 1.0 is below 'min', which is 2.0; allowed",
+        ),
+        ("{source: a.b, higher_is_better: 0}", "accuracy.higher_is_better: "),
+        ("a.b", "accuracy: 'a.b' is text; allowed: a mapping"),
+    ],
+)
+def test_a_wrong_metric(tmp_path: Path, metric: str, says: str) -> None:
+    (error,) = model_errors(tmp_path, f"metrics: {{accuracy: {metric}}}")
+    assert error.startswith(f"kito.yaml:3: models.net.metrics.{says}")
+
+
+@pytest.mark.parametrize("name", ["top-5", "a b", "a]", '""', ".a", "é", "x" * 51, '"a\\n"'])
+def test_a_metric_s_name_fits_into_the_name_of_a_check(tmp_path: Path, name: str) -> None:
+    head = "version: 1\nmodels:\n  net:\n    source: a.b\n    metrics:\n"
+    text = f"{head}      {name}: {{source: c.d}}\n"
+    (error,) = errors(tmp_path, text)
+    assert error.startswith("kito.yaml:6: models.net.metrics.")
+    assert error.endswith(
+        "is not a metric's name; allowed: letters, digits, '_' and '.', first no '.', at most 50 "
+        "characters"
+    )
 
 
 @pytest.mark.parametrize(
@@ -468,6 +529,7 @@ class TestJsonSchema:
             {"models": {"a": {"source": "b.c", "speedup": {"batch_size": [1, 1]}}}},
             {"models": {"a": {"source": "b.c", "speedup": {"confidence": 1}}}},
             {"models": {"a": {"source": "b.c", "reduction": {"passes": ["fold"]}}}},
+            {"models": {"a": {"source": "b.c", "metrics": {"a-b": {"source": "b.c"}}}}},
             {"defaults": {"source": "b.c"}},
         ],
     )

@@ -25,6 +25,7 @@ FIVE = """
         source: nets:net
         speedup: {device: cpu, batch_size: [2, 1], budget_s: 0.5}
         artifacts: [keras]
+        metrics: {mean: {source: "nets:mean", max_drop: 0.01}}
       far: {source: "nets:net", speedup: {min: 1.1}}
       lost: {source: "nets:broken"}
       strict: {source: "nets:net", tolerance: {rtol: 0.0}}
@@ -99,6 +100,7 @@ def test_plain_and_distributed_sessions_report_the_same(
         assert passed == expected
         assert list(passed) == list(expected)
         assert [x["batch_size"] for x in report["models"][0]["speedup"]] == [2, 1]
+        assert [x["passed"] for x in report["models"][0]["metrics"]] == [True, True]
         assert not any(model["not_run"] for model in report["models"])
         names = {path.name for path in out.iterdir()}
         assert names == {
@@ -127,7 +129,7 @@ def test_plain_and_distributed_sessions_report_the_same(
     assert [line.partition("::")[2][:60] for line in found[0][2]] == [
         line.partition("::")[2][:60] for line in found[2][2]
     ]
-    place = f"file={folder.path.name}/kito.yaml,line=8,title=lost%3A equivalence"
+    place = f"file={folder.path.name}/kito.yaml,line=9,title=lost%3A equivalence"
     assert any(line.startswith(f"::error {place}::source") for line in found[2][2])
 
 

@@ -67,6 +67,7 @@ def test_seconds_add_up() -> None:
         "compare": 2.0,
         "time": 7.0,
         "write": 0.5,
+        "metric": 0,
     }
     seconds = made.seconds
     assert seconds["own"] == pytest.approx(2.0)

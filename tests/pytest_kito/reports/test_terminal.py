@@ -95,7 +95,7 @@ def test_the_phases_and_the_part_of_the_gate_itself() -> None:
     made = results(*plain_pass("a"))
     made.total = 12.0
     assert text(made)[-1] == (
-        "12.0 s: import 0.0, build 1.0, reduce 0.5, compare 2.0, time 7.0, write 0.5, "
+        "12.0 s: import 0.0, build 1.0, reduce 0.5, compare 2.0, time 7.0, write 0.5, metric 0.0, "
         "the gate itself 1.0 (8.3%)"
     )
 

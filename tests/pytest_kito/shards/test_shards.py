@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from kito.errors import KitoError
 from pytest_kito.config.load import ModelSpec, load_config
-from pytest_kito.shards.costs import FORMAT, SETUP, costs
+from pytest_kito.shards.costs import FORMAT, METRIC, SETUP, costs
 from pytest_kito.shards.partition import shard
 
 Repository = Callable[[str], pytest.Pytester]
@@ -39,6 +39,13 @@ def keras_file(path: Path, parameters: int, inputs: dict[str, list[int | None]])
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", json.dumps({"config": {"layers": layers}}))
         archive.writestr("model.weights.h5", bytes(4 * parameters))
+
+
+def test_each_evaluation_of_a_metric_has_its_cost(tmp_path: Path) -> None:
+    metrics = {name: {"source": "a:b"} for name in ("first", "second")}
+    plain = {"source": "a:b", "artifacts": ["keras", "onnx"]}
+    cost = costs(specs(tmp_path, {"plain": plain, "more": {**plain, "metrics": metrics}}), tmp_path)
+    assert cost["more"] - cost["plain"] == pytest.approx(METRIC * 2 * (2 + 1 + 2))
 
 
 @given(
