@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ from kito.runtime.run import run
 
 _SHORT = {"bfloat16": "bf16", "float16": "f16", "float32": "f32", "float64": "f64"}
 """Short names of the types that a layer can compute in, the least precise first."""
+
+Load = Callable[[Path, Path, Interface, Any], LoadedArtifact]
+"""See :meth:`kito.export.formats.base.Format.load`."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,14 @@ class Proof:
         return max(output.max_abs for output in self.comparison.outputs.values())
 
 
-def prove(path: Path, artifact_format: str, baseline: Baseline) -> Proof:
+def prove(path: Path, artifact_format: str, baseline: Baseline, load: Load | None = None) -> Proof:
     """Have the engine of its format run a file, and compare it with the original.
 
     Args:
         path: the file, which is only read.
         artifact_format: one of :data:`kito.export.formats.names.FORMATS`.
         baseline: the original, and how the file is compared with it.
+        load: loads the file; None for the format's own, which runs the engine in this process.
 
     Raises:
         KitoError: the format is unknown or lacks packages, the file cannot be loaded or run, or it
@@ -81,9 +85,8 @@ def prove(path: Path, artifact_format: str, baseline: Baseline) -> Proof:
     with tempfile.TemporaryDirectory(prefix="kito-") as scratch:
         try:
             interface = Interface.of(functional)
-            loaded = info.implementation().load(
-                path, Path(scratch), interface, baseline.custom_objects
-            )
+            load = load or info.implementation().load
+            loaded = load(path, Path(scratch), interface, baseline.custom_objects)
         except Exception as error:
             what = f"'{path.name}' cannot be loaded by {info.engine}"
             why = advice(info, original, baseline.custom_objects)
@@ -91,7 +94,7 @@ def prove(path: Path, artifact_format: str, baseline: Baseline) -> Proof:
         _check_inputs(interface, inputs, info)
         _check_batch_sizes(loaded, functional, inputs, info)
         comparison = compare_with(original, loaded.model, inputs, baseline.criteria)
-        precision = loaded.precision or _least_precise(original)
+        precision = loaded.precision or least_precise(original)
         return Proof(comparison, loaded.engine_version, precision)
 
 
@@ -125,7 +128,7 @@ def _check_batch_sizes(
             )
 
 
-def _least_precise(model: Any) -> str:
+def least_precise(model: Any) -> str:
     """The least precise type that a layer computes in."""
     types = {layer.compute_dtype for layer in all_layers(model)}
     return next((short for name, short in _SHORT.items() if name in types), "f32")

@@ -27,7 +27,6 @@ class Interpreted:
         self._interpreter = interpreter
         signature = interpreter.get_signature_list()[_SIGNATURE]
         self._names = list(signature["outputs"])
-        self._runner = interpreter.get_signature_runner(_SIGNATURE)
         self.facts = Facts(
             takes=tuple(signature["inputs"]),
             returns=tuple(frozenset({name}) for name in self._names),
@@ -37,11 +36,14 @@ class Interpreted:
         )
 
     def run(self, batch: Batch) -> Any:
-        values = self._runner(**{name: batch[name] for name in self.facts.takes})
+        # The interpreter can be called itself only while no such runner exists.
+        runner = self._interpreter.get_signature_runner(_SIGNATURE)
+        values = runner(**{name: batch[name] for name in self.facts.takes})
         return [values[name] for name in self._names]
 
     def prepared(self, batch: Batch) -> Callable[[], None]:
-        interpreter, inputs = self._interpreter, self._runner.get_input_details()
+        interpreter = self._interpreter
+        inputs = interpreter.get_signature_runner(_SIGNATURE).get_input_details()
         for name in self.facts.takes:
             interpreter.resize_tensor_input(inputs[name]["index"], batch[name].shape)
         interpreter.allocate_tensors()
