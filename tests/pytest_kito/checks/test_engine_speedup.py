@@ -128,9 +128,7 @@ class TestInTheGate:
         result, _ = run(repository(ONE.format(engine="against: keras")))
         result.assert_outcomes(passed=5, failed=1)
         result.stdout.fnmatch_lines(
-            [
-                "*speedup[[]onnx-1]: ONNX Runtime crashed (SIGSEGV) while it ran the reduced *"
-            ]
+            ["*speedup[[]onnx-1]: ONNX Runtime crashed (SIGSEGV) while it ran the reduced *"]
         )
 
 

@@ -171,6 +171,22 @@ def test_bench_measures_against_the_reduction(
     assert "it must be one of auto, on, off" in capsys.readouterr().err
 
 
+def test_bench_measures_exported_models_in_an_engine(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ["--engine", "onnx", "--batch-size", "2", "--budget", "1"]
+    assert run("bench", "model.keras", *args, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["engine"], result["against"], result["batch_size"]) == ("onnx", "onnx", 2)
+    assert run("bench", "model.keras", "wrong.keras", *args, "--minimum", "1000") == 1
+    out = capsys.readouterr().out
+    assert "at batch 2 on '" in out
+    assert ", both in ONNX Runtime 1." in out
+    assert "\nfail: at most " in out
+    assert run("bench", "model.keras", "--engine", "onx") == 2
+    assert "no engine 'onx'; did you mean 'onnx'?" in capsys.readouterr().err
+
+
 def test_init_declares_the_models_that_are_there(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
