@@ -10,6 +10,7 @@ import pytest
 from kito.export.formats.names import FORMAT_NAMES, FORMATS
 from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
 from pytest_kito.config.schema import (
+    EngineSpec,
     EquivalenceSpec,
     InputsSpec,
     KitoFile,
@@ -50,6 +51,7 @@ def test_links_lead_somewhere(document: Path) -> None:
         ("### equivalence", EquivalenceSpec),
         ("### reduction", ReductionSpec),
         ("### speedup", SpeedupSpec),
+        ("#### engines", EngineSpec),
     ],
 )
 def test_reference_names_exactly_the_keys_of(heading: str, section: type[Section]) -> None:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 import kito
+from kito.export.formats import onnx
 from kito.export.manifest import update_manifest
 from pytest_kito.cli.app import app, main
 
@@ -172,8 +173,13 @@ def test_bench_measures_against_the_reduction(
 
 
 def test_bench_measures_exported_models_in_an_engine(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write = onnx.write
+
+    def wrong(model: Any, path: Path, name: str, interface: Any) -> None:
+        write(keras.models.clone_model(model), path, name, interface)  # with other weights
+
     args = ["--engine", "onnx", "--batch-size", "2", "--budget", "1"]
     assert run("bench", "model.keras", *args, "--json") == 0
     result = json.loads(capsys.readouterr().out)
@@ -183,6 +189,10 @@ def test_bench_measures_exported_models_in_an_engine(
     assert "at batch 2 on '" in out
     assert ", both in ONNX Runtime 1." in out
     assert "\nfail: at most " in out
+    monkeypatch.setattr(onnx, "write", wrong)
+    assert run("bench", "model.keras", *args) == 2
+    differs = "'net', exported and run by ONNX Runtime, differs: output 'scores' differs by "
+    assert differs in capsys.readouterr().err
     assert run("bench", "model.keras", "--engine", "onx") == 2
     assert "no engine 'onx'; did you mean 'onnx'?" in capsys.readouterr().err
 
