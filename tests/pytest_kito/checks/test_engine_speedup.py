@@ -34,7 +34,7 @@ ONE = """
       small:
         source: "nets:net"
         artifacts: [keras, onnx]
-        speedup: {{device: cpu, batch_size: 1, budget_s: 1, engines: {{onnx: {{{engine}}}}}}}
+        speedup: {{device: cpu, batch_size: 1, budget_s: 4, engines: {{onnx: {{{engine}}}}}}}
 """
 
 

@@ -180,11 +180,14 @@ def test_bench_measures_exported_models_in_an_engine(
     def wrong(model: Any, path: Path, name: str, interface: Any) -> None:
         write(keras.models.clone_model(model), path, name, interface)  # with other weights
 
-    args = ["--engine", "onnx", "--batch-size", "2", "--budget", "1"]
+    args = ["--engine", "onnx", "--batch-size", "2", "--budget", "4"]
     assert run("bench", "model.keras", *args, "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["engine"], result["against"], result["batch_size"]) == ("onnx", "onnx", 2)
-    assert run("bench", "model.keras", "wrong.keras", *args, "--minimum", "1000") == 1
+    assert (
+        run("bench", "model.keras", "wrong.keras", *args, "--budget", "20", "--minimum", "1000")
+        == 1
+    )
     out = capsys.readouterr().out
     assert "at batch 2 on '" in out
     assert ", both in ONNX Runtime 1." in out
