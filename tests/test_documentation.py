@@ -13,6 +13,7 @@ from kito.export.formats.names import FORMAT_NAMES, FORMATS
 from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
 from pytest_kito.config.metrics import MetricSpec
 from pytest_kito.config.schema import (
+    EngineSpec,
     EquivalenceSpec,
     InputsSpec,
     KitoFile,
@@ -53,6 +54,7 @@ def test_links_lead_somewhere(document: Path) -> None:
         ("### equivalence", EquivalenceSpec),
         ("### reduction", ReductionSpec),
         ("### speedup", SpeedupSpec),
+        ("#### engines", EngineSpec),
         ("### metrics", MetricSpec),
     ],
 )

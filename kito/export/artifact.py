@@ -15,6 +15,7 @@ from kito.export.failure import failure
 from kito.export.files import install_file, resolve, sha256
 from kito.export.formats.interface import Interface
 from kito.export.formats.names import FormatInfo, available_format
+from kito.export.opened import Load
 from kito.export.own_file import advice, own_difference
 from kito.export.proof import Baseline, Proof, prove
 from kito.export.scratch import ScratchFolder, sweep
@@ -55,7 +56,12 @@ class ArtifactFile:
 
 
 def write_artifact(
-    model: Any, baseline: Baseline, folder: Path, name: str, artifact_format: str = "keras"
+    model: Any,
+    baseline: Baseline,
+    folder: Path,
+    name: str,
+    artifact_format: str = "keras",
+    load: Load | None = None,
 ) -> ArtifactFile:
     """Write ``model`` as ``folder/name`` with the suffix of its format, and prove the file.
 
@@ -66,6 +72,7 @@ def write_artifact(
             a link, the file that it names.
         name: file name without suffix.
         artifact_format: one of :data:`kito.export.formats.names.FORMATS`.
+        load: loads the file; None for the format's own, which runs the engine in this process.
 
     Raises:
         ArtifactDiffersError: the file, loaded again, gives other outputs than the original.
@@ -84,7 +91,7 @@ def write_artifact(
             what = f"'{model.name}' cannot be written as {info.name}"
             why = advice(info, baseline.original, baseline.custom_objects)
             raise failure(what, error, why, scratch) from error
-        proof = prove(path, info.name, baseline)
+        proof = prove(path, info.name, baseline, load)
         if not proof.comparison.passed:
             raise ArtifactDiffersError(_difference(target, info, baseline, proof))
         digest, size = sha256(path), path.stat().st_size

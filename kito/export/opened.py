@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,17 @@ from kito.export.formats.names import FormatInfo
 from kito.export.own_file import advice
 from kito.graph.functional import as_functional
 
+Load = Callable[[Path, Path, Interface, Any], LoadedArtifact]
+"""See :meth:`kito.export.formats.base.Format.load`."""
+
 
 @contextmanager
 def opened(
-    path: Path, info: FormatInfo, original: Any, custom_objects: Mapping[str, Any] | None = None
+    path: Path,
+    info: FormatInfo,
+    original: Any,
+    custom_objects: Mapping[str, Any] | None = None,
+    load: Load | None = None,
 ) -> Iterator[LoadedArtifact]:
     """In the block, a file that its engine has loaded.
 
@@ -27,6 +34,7 @@ def opened(
         info: its format, whose packages are installed.
         original: the model that it stands for, whose inputs and outputs it must have.
         custom_objects: what a Keras model needs to be loaded, by name; other formats need none.
+        load: loads the file; None for the format's own, which runs the engine in this process.
 
     Raises:
         KitoError: the file cannot be loaded.
@@ -34,7 +42,8 @@ def opened(
     with tempfile.TemporaryDirectory(prefix="kito-") as scratch:
         try:
             interface = Interface.of(as_functional(original))
-            loaded = info.implementation().load(path, Path(scratch), interface, custom_objects)
+            load = load or info.implementation().load
+            loaded = load(path, Path(scratch), interface, custom_objects)
         except Exception as error:
             what = f"'{path.name}' cannot be loaded by {info.engine}"
             why = advice(info, original, custom_objects)

@@ -14,7 +14,7 @@ from kito.errors import KitoError
 from kito.export.failure import failure, workaround
 from kito.export.formats.base import LoadedArtifact
 from kito.export.formats.names import FormatInfo, available_format
-from kito.export.opened import opened
+from kito.export.opened import Load, opened
 from kito.graph.functional import as_functional
 from kito.graph.keras_internals import all_layers, input_names
 from kito.runtime.batch import Inputs, sample_count
@@ -61,13 +61,14 @@ class Proof:
         return max(output.max_abs for output in self.comparison.outputs.values())
 
 
-def prove(path: Path, artifact_format: str, baseline: Baseline) -> Proof:
+def prove(path: Path, artifact_format: str, baseline: Baseline, load: Load | None = None) -> Proof:
     """Have the engine of its format run a file, and compare it with the original.
 
     Args:
         path: the file, which is only read.
         artifact_format: one of :data:`kito.export.formats.names.FORMATS`.
         baseline: the original, and how the file is compared with it.
+        load: loads the file; None for the format's own, which runs the engine in this process.
 
     Raises:
         KitoError: the format is unknown or lacks packages, the file cannot be loaded or run, or it
@@ -76,11 +77,11 @@ def prove(path: Path, artifact_format: str, baseline: Baseline) -> Proof:
     info = available_format(artifact_format)
     original, inputs = baseline.original, baseline.inputs
     functional = as_functional(original)
-    with opened(path, info, original, baseline.custom_objects) as loaded:
+    with opened(path, info, original, baseline.custom_objects, load) as loaded:
         _check_inputs(functional, inputs, info)
         _check_batch_sizes(loaded, functional, inputs, info)
         comparison = compare_with(original, loaded.model, inputs, baseline.criteria)
-        precision = loaded.precision or _least_precise(original)
+        precision = loaded.precision or least_precise(original)
         return Proof(comparison, loaded.engine_version, precision)
 
 
@@ -114,7 +115,7 @@ def _check_batch_sizes(
             )
 
 
-def _least_precise(model: Any) -> str:
+def least_precise(model: Any) -> str:
     """The least precise type that a layer computes in."""
     types = {layer.compute_dtype for layer in all_layers(model)}
     return next((short for name, short in _SHORT.items() if name in types), "f32")

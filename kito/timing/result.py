@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from kito.runtime.devices import Device
 from kito.timing.protocol import Verdict
 
@@ -36,7 +38,7 @@ class SpeedupEstimate:
         seconds: what the measurement took, tracing and warm-up included.
         explanation: the verdict in a sentence.
         warnings: what makes the figures doubtful, such as a GPU whose clock fell; mostly empty.
-        jit: whether XLA compiled both models.
+        jit: whether XLA compiled the Keras models; None where there was none.
         threads: how many threads one operation may use on the CPU.
         transfer_ms: median time to bring the batch to the device, in milliseconds; not part of the
             ratio. None where it could not be measured.
@@ -45,6 +47,11 @@ class SpeedupEstimate:
         gpu: clocks, power, temperature and throttling during the timing (see
             :meth:`kito.runtime.nvml.GpuWatch.figures`); None on a CPU, and where NVML reports
             nothing.
+        engine: what ran the reduced model: ``keras``, or the format of a file.
+        against: what ran the original, likewise.
+        engine_version: the version of the engine; None for Keras.
+        provider: what the engine ran the files on, in its own words; None for Keras.
+        precision: what the engine computed in, such as ``f32``; None for Keras.
     """
 
     ratio: float
@@ -62,11 +69,16 @@ class SpeedupEstimate:
     seconds: float
     explanation: str
     warnings: tuple[str, ...]
-    jit: bool
+    jit: bool | None
     threads: int
     transfer_ms: float | None
     predict_ms: float | None
     gpu: dict[str, Any] | None
+    engine: str = "keras"
+    against: str = "keras"
+    engine_version: str | None = None
+    provider: str | None = None
+    precision: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: an entry of ``speedup`` of the JSON report."""
@@ -91,4 +103,15 @@ class SpeedupEstimate:
             "transfer_ms": self.transfer_ms,
             "predict_ms": self.predict_ms,
             "gpu": self.gpu,
+            "engine": self.engine,
+            "against": self.against,
+            "engine_version": self.engine_version,
+            "provider": self.provider,
+            "precision": self.precision,
         }
+
+
+def milliseconds(seconds: tuple[float, ...]) -> tuple[float, float]:
+    """Median and 90th percentile."""
+    median, upper = np.percentile(seconds, (50, 90)) * 1000
+    return float(median), float(upper)

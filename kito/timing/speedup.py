@@ -20,7 +20,7 @@ from kito.runtime.pair import as_functional_pair, renamed_inputs
 from kito.timing.overhead import measure_overheads
 from kito.timing.paired import measure_pairs
 from kito.timing.protocol import Calls, Question
-from kito.timing.result import SpeedupEstimate
+from kito.timing.result import SpeedupEstimate, milliseconds
 from kito.timing.verdict import explain
 
 
@@ -70,10 +70,10 @@ def measure_speedup(  # noqa: PLR0913 (public)
     start = perf_counter()
     question = Question(minimum, confidence, budget_s)
     _check_models(original=original, reduced=reduced)
-    _check_arguments(batch_size, question, jit)
+    check_arguments(batch_size, question, jit)
     device = detect() if device is None else device
     original, reduced = as_functional_pair(original, reduced)
-    batch = _batch(original, inputs, batch_size, seed)
+    batch = timed_batch(original, inputs, batch_size, seed)
     reduced_batch = renamed_inputs(batch, original, reduced)
     watch = GpuWatch()
 
@@ -107,8 +107,8 @@ def measure_speedup(  # noqa: PLR0913 (public)
         high=pairs.high,
         noise_floor=pairs.noise_floor,
         verdict=pairs.verdict,
-        original_ms=_milliseconds(pairs.original),
-        reduced_ms=_milliseconds(pairs.reduced),
+        original_ms=milliseconds(pairs.original),
+        reduced_ms=milliseconds(pairs.reduced),
         pairs=len(pairs.original),
         device=device,
         batch_size=batch_size,
@@ -133,7 +133,8 @@ def _check_models(**models: object) -> None:
             )
 
 
-def _check_arguments(batch_size: int, question: Question, jit: str) -> None:
+def check_arguments(batch_size: int, question: Question, jit: str) -> None:
+    """Raise KitoError where an argument is out of its range."""
     minimum, confidence, budget_s = question.minimum, question.confidence, question.budget_s
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise KitoError(f"batch_size is {batch_size!r}; it must be a whole number, 1 or more")
@@ -147,7 +148,12 @@ def _check_arguments(batch_size: int, question: Question, jit: str) -> None:
         raise KitoError(f"jit is {jit!r}; it must be one of {', '.join(get_args(Jit))}")
 
 
-def _batch(model: keras.Model, inputs: Any, batch_size: int, seed: int) -> Inputs:
+def timed_batch(model: keras.Model, inputs: Any, batch_size: int, seed: int = 0) -> Inputs:
+    """The first samples of the inputs, repeated where there are too few.
+
+    Raises:
+        KitoError: the inputs do not fit, or the model takes batches of another size only.
+    """
     fixed = batch_limit(model, batch_size)
     if fixed != batch_size:
         raise KitoError(
@@ -156,9 +162,3 @@ def _batch(model: keras.Model, inputs: Any, batch_size: int, seed: int) -> Input
     samples = resolve_inputs(model, inputs, samples=batch_size, seed=seed)
     indices = np.arange(batch_size) % sample_count(samples)
     return {name: values[indices] for name, values in samples.items()}
-
-
-def _milliseconds(seconds: tuple[float, ...]) -> tuple[float, float]:
-    """Median and 90th percentile."""
-    median, upper = np.percentile(seconds, (50, 90)) * 1000
-    return float(median), float(upper)

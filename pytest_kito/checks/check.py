@@ -1,7 +1,8 @@
 """The checks ``reduction``, ``equivalence`` and ``artifact[FORMAT]``.
 
-Each returns its section of the JSON report, or raises ``CheckFailed`` with that section. The check
-``speedup[BATCH]`` is in :mod:`pytest_kito.checks.speedup`.
+Each returns its section of the JSON report, or raises ``CheckFailed`` with that section. The checks
+``speedup[BATCH]`` and ``speedup[ENGINE-BATCH]`` are in :mod:`pytest_kito.checks.speedup` and
+:mod:`pytest_kito.checks.engine_speedup`.
 """
 
 from __future__ import annotations
@@ -74,5 +75,7 @@ def check_artifact(
     if not run.comparison().passed:
         raise CheckFailed("not written: equivalence did not pass")
     reduced = run.reduction().model
+    run.artifacts[artifact_format] = None
     written = write_artifact(reduced, run.baseline(), folder, run.spec.name, artifact_format)
-    return folder / written.file, written.to_dict()
+    path = run.artifacts[artifact_format] = folder / written.file
+    return path, written.to_dict()

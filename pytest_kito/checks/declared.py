@@ -10,7 +10,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_kito.config.load import ModelSpec
+    from pytest_kito.config.schema import SpeedupSpec
+
+
+@dataclass(frozen=True)
+class InEngine:
+    """The parameter of a speed-up that is measured in the engine of an artifact.
+
+    Attributes:
+        engine: the format of the artifact.
+        batch_size: samples per call.
+    """
+
+    engine: str
+    batch_size: int
+
+    def __str__(self) -> str:
+        return f"{self.engine}-{self.batch_size}"
 
 
 @dataclass(frozen=True)
@@ -19,16 +38,16 @@ class DeclaredCheck:
 
     Attributes:
         section: ``reduction``, ``equivalence``, ``speedup``, ``artifact`` or ``metric``.
-        parameter: a batch size, a format, or a metric's name, which ``-`` and a format may follow;
-            None for a check without a parameter.
+        parameter: a batch size, an engine with one, a format, or a metric's name, which ``-`` and a
+            format may follow; None for a check without a parameter.
     """
 
     section: str
-    parameter: int | str | None = None
+    parameter: int | str | InEngine | None = None
 
     @property
     def name(self) -> str:
-        """``reduction``, or ``speedup[32]``."""
+        """``reduction``, ``speedup[32]``, or ``speedup[onnx-32]``."""
         return self.section if self.parameter is None else f"{self.section}[{self.parameter}]"
 
 
@@ -52,7 +71,7 @@ class DeclaredModel:
 
 
 def declared_checks(spec: ModelSpec) -> tuple[DeclaredCheck, ...]:
-    """The checks of a model, in their order."""
+    """The checks of a model, in their order: a file is proved before it is timed."""
     batch_sizes = () if spec.speedup is None else spec.speedup.batch_size
     return (
         DeclaredCheck("reduction"),
@@ -65,7 +84,15 @@ def declared_checks(spec: ModelSpec) -> tuple[DeclaredCheck, ...]:
             for suffix in ("", *(f"-{artifact_format}" for artifact_format in spec.artifacts))
             for metric in spec.metrics
         ),
+        *(DeclaredCheck("speedup", timing) for timing in _in_engines(spec.speedup)),
     )
+
+
+def _in_engines(spec: SpeedupSpec | None) -> Iterator[InEngine]:
+    for engine in () if spec is None else spec.engines:
+        assert spec is not None
+        for batch_size in spec.in_engine(engine).batch_size:
+            yield InEngine(engine, batch_size)
 
 
 def declared_model(spec: ModelSpec) -> DeclaredModel:

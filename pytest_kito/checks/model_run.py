@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from kito.errors import KitoError
 from kito.runtime.quiet import without_deprecations
 from pytest_kito.checks.phases import METRIC, PhaseClock
+from pytest_kito.checks.timed_files import TimedFiles
 
 if TYPE_CHECKING:
     from kito.equivalence.criteria import Criteria
@@ -36,12 +37,15 @@ class ModelRun:
         spec: the declaration.
         base: the directory of kito.yaml.
         clock: measures the time of each stage.
+        artifacts: by format, the file of an artifact that was proved; None where that failed.
     """
 
     def __init__(self, spec: ModelSpec, base: Path, clock: PhaseClock | None = None) -> None:
         self.spec, self.base = spec, base
         self.clock = PhaseClock() if clock is None else clock
+        self.artifacts: dict[str, Path | None] = {}
         self._done: dict[str, Any] = {}
+        self._timed: TimedFiles | None = None
 
     def _once(self, stage: str, make: Callable[[], T], phase: str) -> T:
         if stage not in self._done:
@@ -103,9 +107,33 @@ class ModelRun:
         declared = self.spec.custom_objects
         return None if declared is None else import_object(declared, base=self.base)
 
+    def artifact_file(self, artifact_format: str) -> Path:
+        """The artifact of a format; written and proved now, unless its own check has done so."""
+        made = self.artifacts.get(artifact_format)
+        return self._file("reduced", artifact_format) if made is None else made
+
+    def exported_original(self, artifact_format: str) -> Path:
+        """The original in a format, proved as an artifact is."""
+        return self._file("original", artifact_format)
+
+    def _file(self, name: str, artifact_format: str) -> Path:
+        baseline = self.baseline()
+        model = self.original() if name == "original" else self.reduction().model
+        if self._timed is None:
+            self._timed = TimedFiles()
+        files = self._timed
+        return self._once(
+            f"{name} {artifact_format}",
+            lambda: files.write(model, baseline, name, artifact_format),
+            "write",
+        )
+
     def release(self) -> None:
-        """Free the models; a later stage builds them again."""
+        """Free the models and remove their files; a later stage builds them again."""
         self._done.clear()
+        if self._timed is not None:
+            self._timed.remove()
+            self._timed = None
 
     def _build(self) -> Any:
         from kito.runtime.load import load_model

@@ -54,7 +54,7 @@ def check_speedup(
     assert spec is not None
     minimum, reason = minimum_on(spec, device)
     if reason:
-        raise CheckSkipped(reason, _skipped(batch_size, minimum, reason, device))
+        raise CheckSkipped(reason, not_measured(batch_size, minimum, reason, device))
     if not run.comparison().passed:
         raise CheckFailed("not timed: equivalence did not pass")
     estimate = measure_speedup(
@@ -69,6 +69,15 @@ def check_speedup(
         jit=spec.jit,
         progress=progress,
     )
+    return judged(estimate, spec, workers)
+
+
+def judged(estimate: SpeedupEstimate, spec: SpeedupSpec, workers: int) -> dict[str, Any]:
+    """The figures of a measurement whose verdict lets the check pass.
+
+    Raises:
+        CheckFailed: the minimum is not reached, or the timing was inconclusive.
+    """
     data = _figures(estimate, workers)
     if estimate.verdict == "fail":
         raise CheckFailed(_message(estimate, data), data)
@@ -114,8 +123,19 @@ def _message(estimate: SpeedupEstimate, data: dict[str, Any]) -> str:
     return "\n".join([*lines, *data["warnings"]])
 
 
-def _skipped(batch_size: int, minimum: float | None, reason: str, device: Device) -> dict[str, Any]:
+def not_measured(
+    batch_size: int,
+    minimum: float | None,
+    reason: str,
+    device: Device,
+    *,
+    engine: str = "keras",
+    against: str = "keras",
+) -> dict[str, Any]:
+    """The figures of a speed-up that is skipped: an entry of the section ``speedup``."""
     return {
+        "engine": engine,
+        "against": against,
         "batch_size": batch_size,
         **dict.fromkeys(_MEASURED),
         "minimum": minimum,

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from kito.errors import KitoError, counted
-from kito.export.formats.names import FORMAT_NAMES, split_file_name
+from kito.export.formats.names import ENGINES, FORMAT_NAMES, split_file_name
 from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
 from kito.runtime.quiet import import_keras
 from pytest_kito.cli.answers import Json, answer
+from pytest_kito.cli.engine_bench import bench_in_engine, known_engine
 
 if TYPE_CHECKING:
     from kito.equivalence.result import Comparison
@@ -132,26 +133,36 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     minimum: Annotated[float | None, typer.Option(help="The speed-up to reach.")] = None,
     budget: Annotated[float, typer.Option(help="Seconds to measure, at most.")] = 60.0,
     jit: Annotated[str, typer.Option(help="XLA: auto, on or off.")] = "auto",
+    engine: Annotated[
+        str | None,
+        typer.Option(help=f"Export both and time the files in {', '.join(ENGINES)}, on the CPU."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure how many times as fast B is as A."""
+    info = None if engine is None else known_engine(engine)
     import_keras()
     from kito.rewrite.reduce import reduce as reduce_model
     from kito.runtime.devices import prepare
+    from kito.timing.protocol import Question
     from kito.timing.speedup import measure_speedup
 
-    prepare()
+    prepare("auto" if info is None else "cpu")
     first = _load(a)
     second = reduce_model(first).model if b is None else _load(b)
-    estimate = measure_speedup(
-        first,
-        second,
-        data,
-        batch_size=batch_size,
-        minimum=minimum,
-        budget_s=budget,
-        jit=cast(Any, jit),  # measure_speedup checks the value
-    )
+    if info is not None:
+        question = Question(minimum, budget_s=budget)
+        estimate = bench_in_engine((first, second), data, batch_size, question, info)
+    else:
+        estimate = measure_speedup(
+            first,
+            second,
+            data,
+            batch_size=batch_size,
+            minimum=minimum,
+            budget_s=budget,
+            jit=cast(Any, jit),  # measure_speedup checks the value
+        )
     text = (
         f"{estimate.ratio:.3f}x as fast, {estimate.confidence:.0%} interval [{estimate.low:.3f}, "
         f"{estimate.high:.3f}], noise floor {estimate.noise_floor:.3f}\n"
@@ -159,6 +170,8 @@ def bench(  # noqa: PLR0913 - each is an option of the command
         f"{counted(estimate.pairs, 'pair')} at batch {estimate.batch_size} on "
         f"'{estimate.device.name}'"
     )
+    if info is not None:
+        text += f", both in {info.engine} {estimate.engine_version}"
     if estimate.predict_ms is not None:
         text += f"\n{estimate.predict_ms:.3f} ms with predict, which is not part of the ratio"
     if estimate.verdict is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from pytest_kito.config.engines import missing_artifacts
 from pytest_kito.config.names import NAME_RULE, is_safe_name
 from pytest_kito.config.problems import ConfigError, KeyPath, Problem, explain, quoted
 from pytest_kito.config.schema import KitoFile, ModelKeys, known_keys
@@ -119,7 +120,7 @@ def _validate(
         what = "is empty" if merged is None else f"holds {quoted(merged)}, which is not a mapping"
         return None, [Problem(1, (), f"{what}; write 'version: 1' and 'models:'")]
     try:
-        return KitoFile.model_validate(merged, context=context), []
+        file = KitoFile.model_validate(merged, context=context)
     except ValidationError as error:
         problems = []
         for details in error.errors(include_url=False):
@@ -127,6 +128,8 @@ def _validate(
             text = explain(details, known_keys(at[:-1]))
             problems.append(Problem(_line(at, lines), at, text))
         return None, problems
+    apart = [(_origin(path, inherited), text) for path, text in missing_artifacts(file)]
+    return file, [Problem(_line(at, lines), at, text) for at, text in apart]
 
 
 def _unique(problems: Iterable[Problem]) -> list[Problem]:

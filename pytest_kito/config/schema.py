@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from kito.errors import nearest
+from kito.export.formats.names import ENGINES
 from kito.rewrite.passes.names import DEFAULT_PASSES
 from kito.runtime.import_path import MODEL_FILES, is_import_path
 from pytest_kito.config.metrics import Metrics
@@ -30,6 +31,7 @@ from pytest_kito.config.values import (
     PassName,
     distinct,
     existing_file,
+    known_engines,
     npz_or_callable,
     wrong,
 )
@@ -111,6 +113,21 @@ class ReductionSpec(Section):
     """A layer that cannot be copied is an error; otherwise both models share it."""
 
 
+class EngineSpec(Section):
+    """How an artifact is timed in its engine, against the original exported to the same format."""
+
+    minimum: NonNegative | None = Field(default=None, alias="min")
+    """The speed-up that must be reached; without it the speed-up is only reported."""
+    against: Literal["same", "keras"] = "same"
+    """The other side: the original in the same format and engine, or the original Keras model."""
+    device: Literal["gpu", "cpu", "any"] | None = None
+    """The kind of device that the engine runs on; without it that of the speedup section."""
+    devices: Mapping[str, NonNegative] = Field(default_factory=dict)
+    """A minimum for one device, by its name."""
+    batch_size: BatchSizes | None = None
+    """Batch size, or a list of them; without it those of the speedup section."""
+
+
 class SpeedupSpec(Section):
     """How the speed-up is measured and judged; without this section it is not measured."""
 
@@ -131,6 +148,23 @@ class SpeedupSpec(Section):
     jit: Literal["auto", "on", "off"] = "auto"
     """Whether XLA compiles both models: as predict would have it on a GPU and not on a CPU, or as
     declared."""
+    engines: Annotated[
+        Mapping[str, EngineSpec],
+        AfterValidator(known_engines),
+        Field(json_schema_extra={"propertyNames": {"enum": list(ENGINES)}}),
+    ] = Field(default_factory=dict)
+    """Artifact formats that are timed in their engines, too; one check for each and batch size."""
+
+    def in_engine(self, name: str) -> SpeedupSpec:
+        """How the artifact of a format of ``engines`` is timed in its engine."""
+        own = self.engines[name]
+        update = {
+            "minimum": own.minimum,
+            "devices": own.devices,
+            "device": own.device or self.device,
+            "batch_size": own.batch_size or self.batch_size,
+        }
+        return self.model_copy(update=update)
 
 
 class DefaultKeys(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
@@ -10,7 +11,7 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from kito.errors import nearest
-from kito.export.formats.names import FORMAT_NAMES, FORMATS
+from kito.export.formats.names import ENGINES, FORMAT_NAMES, FORMATS
 from kito.rewrite.passes.names import PASSES
 from kito.runtime.import_path import is_import_path
 from pytest_kito.config.problems import quoted
@@ -45,6 +46,15 @@ def _installed(name: str, info: ValidationInfo) -> str:
     if (info.context or {}).get("formats") and known.missing:
         raise wrong(f"{quoted(name)} {known.advice}")
     return name
+
+
+def known_engines(engines: Mapping[str, Item]) -> Mapping[str, Item]:
+    """Return the mapping if each of its keys is a format that an engine runs."""
+    for name in engines:
+        if name not in ENGINES:
+            known = f"{nearest(name, ENGINES)}allowed: {', '.join(ENGINES)}"
+            raise wrong(f"unknown engine {quoted(name)}; {known}")
+    return engines
 
 
 def _inside_unit_interval(value: float) -> float:

@@ -51,11 +51,13 @@ def difference(model: ModelResult) -> str:
 
 
 def speedup(finding: Finding) -> str:
-    """The speed-up with its interval and its batch size."""
+    """The speed-up with its interval, its batch size, and its engine unless that is Keras."""
     if finding.data is None or finding.data["ratio"] is None:
         return "skipped" if finding.outcome == "skipped" else ""
     data = finding.data
-    return f"{data['ratio']:.2f}x [{data['low']:.2f}, {data['high']:.2f}] @{data['batch_size']}"
+    engine = "" if data.get("engine", "keras") == "keras" else f" {data['engine']}"
+    size = f"@{data['batch_size']}{engine}"
+    return f"{data['ratio']:.2f}x [{data['low']:.2f}, {data['high']:.2f}] {size}"
 
 
 def result(model: ModelResult) -> str:

@@ -22,7 +22,8 @@ class Finding:
 
     Attributes:
         model: name of the model.
-        check: ``reduction``, ``equivalence``, ``speedup[BATCH]`` or ``artifact[FORMAT]``.
+        check: ``reduction``, ``equivalence``, ``speedup[BATCH]``, ``speedup[ENGINE-BATCH]`` or
+            ``artifact[FORMAT]``.
         outcome: ``passed``, ``failed`` or ``skipped``.
         message: why the check failed or was skipped; otherwise empty.
         data: the figures, as in the section of the JSON report; None if there are none.

@@ -74,12 +74,17 @@ def _cells(model: Mapping[str, Any]) -> Iterator[str]:
     relative = [x["max_abs"] / x["scale"] for x in outputs if x["max_abs"] and x["scale"]]
     yield f"{max(relative, default=0.0):.1e}" if outputs else ""
     yield "<br>".join(
-        f"{x['ratio']:.2f}x [{x['low']:.2f}, {x['high']:.2f}] at {x['batch_size']}"
+        f"{x['ratio']:.2f}x [{x['low']:.2f}, {x['high']:.2f}] at {x['batch_size']}{_engine(x)}"
         for x in model["speedup"]
         if x["ratio"] is not None and x["low"] is not None and x["high"] is not None
     )
     failed = [x["check"] for x in model["checks"] if x["outcome"] == "failed"]
     yield "passed" if model["passed"] else escaped(", ".join(failed) or "not checked")
+
+
+def _engine(speedup: Mapping[str, Any]) -> str:
+    name = speedup.get("engine", "keras")
+    return "" if name == "keras" else f" in {escaped(name)}"
 
 
 def _reduction(data: Mapping[str, Any] | None) -> Iterator[str]:

@@ -11,7 +11,8 @@ import pytest
 from kito.errors import KitoError
 from kito.runtime.quiet import without_deprecations
 from pytest_kito.checks.check import check_artifact, check_equivalence, check_reduction
-from pytest_kito.checks.declared import declared_checks
+from pytest_kito.checks.declared import InEngine, declared_checks
+from pytest_kito.checks.engine_speedup import Session, check_engine_speedup
 from pytest_kito.checks.metric import check_metric
 from pytest_kito.checks.outcome import CheckFailed, CheckSkipped
 from pytest_kito.checks.phases import METRIC
@@ -136,12 +137,15 @@ class Equivalence(CheckItem):
 
 
 class Speedup(CheckItem):
-    """``speedup[BATCH]``."""
+    """``speedup[BATCH]``, or ``speedup[ENGINE-BATCH]``."""
 
     def check(self) -> dict[str, Any]:
         gate, run = self.gate, self.gate.run(self.spec.name)
         device = gate.device()
         with gate.clock.measure("time"):  # without the stages that may have to run first
+            if isinstance(self.parameter, InEngine):
+                session = Session(device, gate.wanted_device, gate.workers)
+                return check_engine_speedup(run, self.parameter, session, self.progress.pairs)
             return check_speedup(
                 run,
                 self.parameter,

@@ -25,6 +25,7 @@ from typing import Any
 
 from kito.runtime.import_path import MODEL_FILES
 from pytest_kito.config.load import ModelSpec
+from pytest_kito.config.schema import SpeedupSpec
 from pytest_kito.reports.merge import read_report
 
 SETUP = 5.0
@@ -98,12 +99,17 @@ def estimate(spec: ModelSpec, base: Path, files: dict[Path, _FileFacts] | None =
     work = (parameters or PARAMETERS) * _numbers(spec, facts) * spec.inputs.samples
     timings = 0.0
     if spec.speedup is not None:
-        judged = spec.speedup.minimum is not None or spec.speedup.devices
-        budget = spec.speedup.budget_s * (1.0 if judged else UNJUDGED)
-        timings = budget * len(spec.speedup.batch_size)
+        in_engines = map(spec.speedup.in_engine, spec.speedup.engines)
+        timings = sum(map(_timing, (spec.speedup, *in_engines)))
     evaluations = len(spec.metrics) * (3 + len(spec.artifacts))
     fixed = SETUP + FORMAT * len(spec.artifacts) + METRIC * evaluations
     return fixed + WORK * work + timings
+
+
+def _timing(spec: SpeedupSpec) -> float:
+    """The budgets of the timings, at all batch sizes."""
+    judged = spec.minimum is not None or spec.devices
+    return spec.budget_s * (1.0 if judged else UNJUDGED) * len(spec.batch_size)
 
 
 def _seconds(report: Path) -> dict[str, float]:

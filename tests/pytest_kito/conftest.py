@@ -17,6 +17,7 @@ import pytest
 import tf2onnx
 
 import kito.export.artifact
+import kito.export.engine_speedup
 import kito.rewrite.reduce
 import kito.runtime.load
 import kito.timing.speedup
@@ -25,6 +26,7 @@ assert keras.backend.backend()
 assert onnxruntime.__version__
 assert tf2onnx.__version__
 assert kito.export.artifact
+assert kito.export.engine_speedup
 assert kito.reduce
 
 MODELS = '''

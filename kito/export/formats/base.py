@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
+from kito.errors import KitoError
+from kito.export.engines.protocol import Facts
 from kito.export.formats.interface import Interface
+from kito.runtime.engine import LoadedFile
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class LoadedArtifact:
 
 
 class Format(Protocol):
-    """A format: a module of this package that has these two functions.
+    """A format: a module of this package that has these three functions.
 
     They may raise any exception; :mod:`kito.export` turns it into an error with advice.
     """
@@ -41,6 +47,9 @@ class Format(Protocol):
             interface: the inputs and outputs of the original.
         """
 
+    def native(self, path: Path, scratch: Path) -> Path:
+        """What the engine itself reads: the file, or what is unpacked from it into ``scratch``."""
+
     def load(
         self, path: Path, scratch: Path, interface: Interface, custom_objects: Any
     ) -> LoadedArtifact:
@@ -52,3 +61,34 @@ class Format(Protocol):
             interface: the inputs and outputs of the original, which the file must have too.
             custom_objects: what a Keras model needs to be loaded, by name; None for nothing.
         """
+
+
+def bound(
+    facts: Facts, run: Callable[[Mapping[str, np.ndarray]], Any], name: str, interface: Interface
+) -> LoadedArtifact:
+    """A file in the hands of its engine, with the inputs and outputs of the original.
+
+    Args:
+        facts: of the file.
+        run: see :meth:`kito.export.engines.protocol.EngineModel.run`.
+        name: of the file, for messages.
+        interface: of the original.
+
+    Raises:
+        KitoError: the file has other inputs or outputs.
+    """
+    if facts.returns is None:
+        if set(facts.takes) != set(interface.inputs):
+            interface.check(name, facts.takes, interface.outputs)
+            raise KitoError(f"'{name}' takes {list(facts.takes)} only")
+        return LoadedArtifact(LoadedFile(name, run), facts.version, facts.precision)
+    wanted = set(interface.outputs)
+    places = {x: place for place, names in enumerate(facts.returns) for x in names & wanted}
+    others = [min(names) for names in facts.returns if not names & wanted]
+    interface.check(name, facts.takes, [*places, *others])
+
+    def packed(batch: Mapping[str, np.ndarray]) -> Any:
+        values = run(batch)
+        return interface.pack({name: values[place] for name, place in places.items()})
+
+    return LoadedArtifact(LoadedFile(name, packed), facts.version, facts.precision)

@@ -59,6 +59,11 @@ def _number_shared(config: Any, numbers: dict[int, int]) -> None:
         _number_shared(value, numbers)
 
 
+def native(path: Path, scratch: Path) -> Path:
+    """See :class:`kito.export.formats.base.Format`."""
+    return path
+
+
 def load(
     path: Path, scratch: Path, interface: Interface, custom_objects: Mapping[str, Any] | None
 ) -> LoadedArtifact:

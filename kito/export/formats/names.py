@@ -73,6 +73,8 @@ FORMAT_NAMES: dict[str, FormatInfo] = {
 }
 FORMATS: tuple[str, ...] = tuple(FORMAT_NAMES)
 """The names of the formats that this version writes."""
+ENGINES: tuple[str, ...] = tuple(name for name in FORMATS if name != "keras")
+"""The formats whose files another engine than Keras runs: modules of :mod:`kito.export.engines`."""
 
 
 def available_format(name: str) -> FormatInfo:

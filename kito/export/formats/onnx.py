@@ -6,17 +6,14 @@ everything inside gets new names (:mod:`kito.export.formats.onnx_names`). No val
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from kito.export.formats.base import LoadedArtifact
+from kito.export.engines.protocol import Settings
+from kito.export.formats.base import LoadedArtifact, bound
 from kito.export.formats.exporting import export
 from kito.export.formats.interface import Interface
 from kito.export.formats.onnx_names import make_canonical
-from kito.runtime.engine import LoadedFile
 
 
 def write(model: Any, path: Path, name: str, interface: Interface) -> None:
@@ -30,21 +27,14 @@ def write(model: Any, path: Path, name: str, interface: Interface) -> None:
     path.write_bytes(exported.SerializeToString(deterministic=True))
 
 
+def native(path: Path, scratch: Path) -> Path:
+    """See :class:`kito.export.formats.base.Format`."""
+    return path
+
+
 def load(path: Path, scratch: Path, interface: Interface, custom_objects: Any) -> LoadedArtifact:
     """See :class:`kito.export.formats.base.Format`."""
-    import onnxruntime
+    from kito.export.engines import onnx as engine
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors
-    session = onnxruntime.InferenceSession(
-        str(path), sess_options=options, providers=["CPUExecutionProvider"]
-    )
-    takes = [x.name for x in session.get_inputs()]
-    interface.check(path.name, takes, (x.name for x in session.get_outputs()))
-    names = list(interface.outputs)
-
-    def run(batch: Mapping[str, np.ndarray]) -> Any:
-        values = session.run(names, {name: batch[name] for name in takes})
-        return interface.pack(dict(zip(names, values, strict=True)))
-
-    return LoadedArtifact(LoadedFile(path.name, run), str(onnxruntime.__version__))
+    file = engine.load(native(path, scratch), Settings())
+    return bound(file.facts, file.run, path.name, interface)

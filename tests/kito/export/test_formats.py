@@ -17,8 +17,9 @@ from kito.equivalence import compare as comparison
 from kito.equivalence.criteria import Criteria
 from kito.errors import KitoError
 from kito.export.artifact import ArtifactDiffersError, write_artifact
+from kito.export.engines import openvino
 from kito.export.files import sha256
-from kito.export.formats import exporting, openvino
+from kito.export.formats import exporting
 from kito.export.formats.interface import Interface
 from kito.export.formats.names import FORMAT_NAMES, FORMATS, FormatInfo, split_file_name
 from kito.export.proof import Baseline, prove
@@ -160,12 +161,12 @@ def test_rounding_of_an_engine_is_judged_against_float64(
 def test_openvino_is_asked_for_float32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
 
-    class Core(openvino._core().__class__):  # type: ignore[misc]
+    class Core(openvino.core().__class__):  # type: ignore[misc]
         def compile_model(self, model: Any, device: str, config: Any) -> Any:
             given.append(config)
             return super().compile_model(model, device, config)
 
-    monkeypatch.setattr(openvino, "_core", Core)
+    monkeypatch.setattr(openvino, "core", Core)
     assert write(two(), tmp_path, "openvino").precision == "f32"
     assert given == [{"INFERENCE_PRECISION_HINT": "f32"}]
 

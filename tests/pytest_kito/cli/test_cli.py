@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 import kito
+from kito.export.formats import onnx
 from kito.export.publishing import update_manifest
 from pytest_kito.cli.app import app, main
 
@@ -169,6 +170,34 @@ def test_bench_measures_against_the_reduction(
     assert "\nfail: at most " in capsys.readouterr().out
     assert run("bench", "model.keras", "--jit", "perhaps") == 2
     assert "it must be one of auto, on, off" in capsys.readouterr().err
+
+
+def test_bench_measures_exported_models_in_an_engine(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = onnx.write
+
+    def wrong(model: Any, path: Path, name: str, interface: Any) -> None:
+        write(keras.models.clone_model(model), path, name, interface)  # with other weights
+
+    args = ["--engine", "onnx", "--batch-size", "2", "--budget", "4"]
+    assert run("bench", "model.keras", *args, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["engine"], result["against"], result["batch_size"]) == ("onnx", "onnx", 2)
+    assert (
+        run("bench", "model.keras", "wrong.keras", *args, "--budget", "20", "--minimum", "1000")
+        == 1
+    )
+    out = capsys.readouterr().out
+    assert "at batch 2 on '" in out
+    assert ", both in ONNX Runtime 1." in out
+    assert "\nfail: at most " in out
+    monkeypatch.setattr(onnx, "write", wrong)
+    assert run("bench", "model.keras", *args) == 2
+    differs = "'net', exported and run by ONNX Runtime, differs: output 'scores' differs by "
+    assert differs in capsys.readouterr().err
+    assert run("bench", "model.keras", "--engine", "onx") == 2
+    assert "no engine 'onx'; did you mean 'onnx'?" in capsys.readouterr().err
 
 
 def test_init_declares_the_models_that_are_there(

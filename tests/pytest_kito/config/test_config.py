@@ -47,6 +47,9 @@ models:
       confidence: 0.95
       budget_s: 60
       on_inconclusive: fail
+      engines:
+        onnx: {min: 1.0}
+        openvino: {against: keras, device: any, devices: {EPYC: 1.1}, batch_size: 8}
     artifacts: [keras, saved_model, onnx, openvino, litert]
     metrics:
       iou:
@@ -111,6 +114,12 @@ class TestSpecs:
         assert (segmenter.speedup.minimum, segmenter.speedup.budget_s) == (1.2, 60.0)
         assert segmenter.speedup.devices == {"NVIDIA A10G": 1.3}
         assert segmenter.speedup.batch_size == (1, 32)
+        onnx, openvino = map(segmenter.speedup.in_engine, ("onnx", "openvino"))
+        assert (onnx.minimum, onnx.device, onnx.devices) == (1.0, "gpu", {})
+        assert (onnx.batch_size, onnx.budget_s) == ((1, 32), 60.0)
+        assert (openvino.minimum, openvino.device) == (None, "any")
+        assert (openvino.devices, openvino.batch_size) == ({"EPYC": 1.1}, (8,))
+        assert segmenter.speedup.engines["openvino"].against == "keras"
         assert segmenter.artifacts == ("keras", "saved_model", "onnx", "openvino", "litert")
         iou = segmenter.metrics["iou"]
         assert (iou.source, iou.kwargs) == ("mylab.metrics:iou", {"classes": 21})
@@ -299,6 +308,29 @@ class TestSpecs:
         (
             "speedup: {on_inconclusive: skip}",
             "speedup.on_inconclusive: 'skip' is unknown; allowed: 'fail' or 'warn'",
+        ),
+        (
+            "speedup: {engines: {onx: {}}}",
+            "speedup.engines: unknown engine 'onx'; did you mean 'onnx'? allowed: saved_model, o",
+        ),
+        ("speedup: {engines: {keras: {}}}", "speedup.engines: unknown engine 'keras'; "),
+        ("speedup: {engines: {onnx: null}}", "speedup.engines.onnx: null is no value; allowed: a"),
+        (
+            "speedup: {engines: {onnx: {mni: 1}}}",
+            "speedup.engines.onnx.mni: unknown key; did you mean 'min'? allowed: min, against",
+        ),
+        (
+            "speedup: {engines: {onnx: {against: litert}}}",
+            "speedup.engines.onnx.against: 'litert' is unknown; allowed: 'same' or 'keras'",
+        ),
+        (
+            "speedup: {engines: {onnx: {batch_size: 0}}}",
+            "speedup.engines.onnx.batch_size[0]: 0 is too small; allowed: 1 or more",
+        ),
+        (
+            "speedup: {engines: {onnx: {}}}",
+            "speedup.engines.onnx: what is timed is the artifact, and 'net' has keras; list 'onnx' "
+            "in its artifacts",
         ),
         ("artifacts: keras", "artifacts: 'keras' is text; allowed: a list"),
         (
@@ -548,6 +580,21 @@ class TestJsonSchema:
                 described = [value, *(definitions[name] for name in names)]
                 assert any("description" in part for part in described), key
                 assert any("title" in part for part in described), key
+
+
+def test_an_engine_of_the_defaults_is_reported_where_it_is_written(tmp_path: Path) -> None:
+    text = """\
+version: 1
+defaults:
+  speedup:
+    engines: {litert: {}}
+models:
+  a: {source: "nets:a", artifacts: [litert]}
+  b: {source: "nets:b"}
+"""
+    (error,) = errors(tmp_path, text)
+    assert error.startswith("kito.yaml:4: defaults.speedup.engines.litert: what is timed is the")
+    assert error.endswith("and 'b' has keras; list 'litert' in its artifacts")
 
 
 class TestPackagesOfFormats:

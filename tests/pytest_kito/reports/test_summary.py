@@ -54,6 +54,12 @@ REPORT: dict[str, Any] = {
 }
 
 
+def test_a_speed_up_names_its_engine() -> None:
+    speedups = [{**MODEL["speedup"][0], "engine": name} for name in ("keras", "saved_model")]
+    text = summary({**REPORT, "models": [{**MODEL, "speedup": speedups}]})
+    assert r"| 1.50x [1.40, 1.60] at 1<br>1.50x [1.40, 1.60] at 1 in saved\_model |" in text
+
+
 def test_one_row_for_a_model() -> None:
     text = summary(REPORT)
     assert text.startswith("### kito: passed\n\n| model |")

@@ -37,6 +37,13 @@ def test_the_table_is_at_most_100_columns_wide() -> None:
     assert shown[3].split() == ["1.25x", "[1.20,", "1.30]", "@32"]
 
 
+def test_a_speed_up_names_its_engine() -> None:
+    findings = plain_pass("a")
+    findings[3].data = speedup(8, engine="openvino", against="openvino")
+    shown = text(results(*findings))
+    assert shown[3].split() == ["1.25x", "[1.20,", "1.30]", "@8", "openvino"]
+
+
 def test_failures_and_reservations_are_explained_in_a_sentence() -> None:
     inconclusive = speedup(verdict="inconclusive", explanation="the machine is too noisy")
     throttled = speedup(32, warnings=["the clock fell\nto 900 MHz"])

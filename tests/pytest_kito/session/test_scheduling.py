@@ -17,7 +17,10 @@ Repository = Callable[[str], pytest.Pytester]
 MODELS = """
     version: 1
     models:
-      first: {source: "counted:net", speedup: {device: cpu, batch_size: [1, 2], budget_s: 0.2}}
+      first:
+        source: "counted:net"
+        artifacts: [keras, onnx]
+        speedup: {device: cpu, batch_size: [1, 2], budget_s: 0.2, engines: {onnx: {}}}
       plain: {source: "counted:net"}
       second: {source: "counted:net", speedup: {device: cpu, batch_size: 1, budget_s: 0.2}}
 """
@@ -50,7 +53,7 @@ def test_timings_run_on_one_worker_and_no_model_is_built_twice(repository: Repos
     folder.makepyfile(counted=COUNTED)
     folder.makepyfile(test_own="def test_one(): pass\ndef test_two(): pass")
     result = folder.runpytest_subprocess("--kito-check", "--kito-report=report.json", "-n", "2")
-    result.assert_outcomes(passed=14)
+    result.assert_outcomes(passed=17)
     workers: dict[str, set[str]] = defaultdict(set)
     for line in (folder.path / "ran.txt").read_text().splitlines():
         nodeid, worker = line.split(" ")

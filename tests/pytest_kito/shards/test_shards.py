@@ -105,12 +105,18 @@ def test_the_cost_of_a_callable_follows_from_its_declaration(tmp_path: Path) -> 
         "judged": {"source": "nets:net", "speedup": {"budget_s": 60, "min": 1.1}},
         "twice": {"source": "nets:net", "speedup": {"min": 1.1, "batch_size": [1, 32]}},
         "formats": {"source": "nets:net", "artifacts": ["keras", "onnx"]},
+        "engine": {
+            "source": "nets:net",
+            "artifacts": ["keras", "onnx"],
+            "speedup": {"min": 1.1, "engines": {"onnx": {"batch_size": [1, 8]}}},
+        },
     }
     found = costs(specs(tmp_path, models), tmp_path)
     assert found["tiny"] < found["typical"]
     assert found["light"] < found["typical"] < found["formats"] < found["reported"]
     assert found["judged"] - found["typical"] == pytest.approx(60.0)
     assert found["twice"] - found["typical"] == pytest.approx(120.0)
+    assert found["engine"] - found["formats"] == pytest.approx(60 + 2 * 15)
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x05\x06" + bytes(18)])

@@ -1,0 +1,36 @@
+"""Files that are written to be timed only, in a temporary folder of their model."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kito.export.proof import Baseline
+
+
+class TimedFiles:
+    """The folder of one model's files; it is removed with this object at the latest."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="kito-"))
+        self.remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+
+    def write(self, model: Any, baseline: Baseline, name: str, artifact_format: str) -> Path:
+        """Write a model as an artifact is written, and prove the file in a process of its own.
+
+        Raises:
+            KitoError: the format cannot hold the model, its engine fails, or the outputs differ.
+        """
+        from kito.export.artifact import write_artifact
+        from kito.export.engine_speedup import engine_process, loader
+        from kito.export.formats.names import available_format
+
+        info = available_format(artifact_format)
+        with engine_process(info, "cpu") as process:
+            load = loader(process, info)
+            written = write_artifact(model, baseline, self._folder, name, info.name, load)
+        return self._folder / written.file
