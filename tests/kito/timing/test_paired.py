@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from kito.timing.paired import FIRST_LOOK, LEAST_PAIRS, WARM_UP_CALLS, measure_pairs, warm_up
+from kito.timing.budget import FIRST_LOOK
+from kito.timing.paired import LEAST_PAIRS, WARM_UP_CALLS, measure_pairs, warm_up
 from kito.timing.protocol import Calls, Pairs, Question
 from kito.timing.statistics import least_for
 from simulated import NOISES, Machine

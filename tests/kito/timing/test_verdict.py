@@ -76,7 +76,7 @@ def test_the_sentence_that_explains_it(
     verdict: Verdict | None, minimum: float | None, floor: float, count: int, sentence: str
 ) -> None:
     times = (0.01,) * count
-    pairs = Pairs(1.2, 1.15, 1.25, floor, verdict, original=times, reduced=times)
+    pairs = Pairs(1.2, 1.15, 1.25, floor, verdict, original=times, reduced=times, seconds=60.0)
     explanation = explain(pairs, Question(minimum, confidence=0.95, budget_s=60.0))
     assert sentence in explanation
     assert explanation.startswith("inconclusive, which does not mean too slow") == (
