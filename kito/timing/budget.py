@@ -75,3 +75,8 @@ def plan(budget_s: Budget, judged: bool) -> Plan:
         budget_s = USUAL_S
     limit = budget_s if judged else budget_s * UNJUDGED
     return Plan(FIRST_LOOK, limit, limit)
+
+
+def limit_s(budget_s: Budget, judged: bool) -> float:
+    """The most seconds that a timing may take, of which it may need only a few."""
+    return plan(budget_s, judged).most_s

@@ -75,17 +75,15 @@ def measure_pairs(
         precise = minimum is None and look.high - look.low <= 2 * PRECISE * look.ratio
         seconds = clock() - start
         if minimum is not None:
-            count = look.count
-            horizon = schedule.horizon(count, seconds)
-            limit = schedule.limit_s(count, look.would_decide(minimum, horizon))
+            in_reach = look.would_decide(minimum, schedule.horizon(look.count, seconds))
+            limit = schedule.limit_s(look.count, in_reach)
         if verdict or precise or not in_time or seconds >= limit:
-            verdict = verdict or (None if minimum is None else "inconclusive")
             return Pairs(
                 ratio=look.ratio,
                 low=look.low,
                 high=look.high,
                 noise_floor=look.floor,
-                verdict=verdict,
+                verdict=verdict or (None if minimum is None else "inconclusive"),
                 original=tuple(times[0]),
                 reduced=tuple(times[1]),
                 seconds=seconds,

@@ -18,6 +18,7 @@ from pytest_kito.cli.answers import Json, answer
 
 if TYPE_CHECKING:
     from kito.equivalence.result import Comparison
+    from kito.timing.budget import Budget
 
 MODEL = "A .keras or .h5 file, or package.module:callable."
 Model = Annotated[str, typer.Argument(help=MODEL, show_default=False)]
@@ -130,7 +131,10 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     data: Data = None,
     batch_size: Annotated[int, typer.Option(help="Samples per call.")] = 32,
     minimum: Annotated[float | None, typer.Option(help="The speed-up to reach.")] = None,
-    budget: Annotated[float, typer.Option(help="Seconds to measure, at most.")] = 60.0,
+    budget: Annotated[
+        str,
+        typer.Option(help="Seconds to measure, at most; auto: what a verdict needs."),
+    ] = "auto",
     jit: Annotated[str, typer.Option(help="XLA: auto, on or off.")] = "auto",
     as_json: Json = False,
 ) -> None:
@@ -149,7 +153,7 @@ def bench(  # noqa: PLR0913 - each is an option of the command
         data,
         batch_size=batch_size,
         minimum=minimum,
-        budget_s=budget,
+        budget_s=_seconds(budget),
         jit=cast(Any, jit),  # measure_speedup checks the value
     )
     text = (
@@ -165,6 +169,15 @@ def bench(  # noqa: PLR0913 - each is an option of the command
         text += f"\n{estimate.verdict}: {estimate.explanation}"
     text = "\n".join([text, *estimate.warnings])
     answer(asdict(estimate), text, as_json, yes=estimate.verdict in (None, "pass"))
+
+
+def _seconds(budget: str) -> Budget:
+    try:
+        return "auto" if budget == "auto" else float(budget)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{budget!r} is neither; give a number of seconds, or auto", param_hint="--budget"
+        ) from None
 
 
 def _load(source: str) -> Any:

@@ -14,6 +14,7 @@ from pytest_kito.checks.check import check_artifact, check_equivalence, check_re
 from pytest_kito.checks.declared import declared_checks
 from pytest_kito.checks.outcome import CheckFailed, CheckSkipped
 from pytest_kito.checks.speedup import check_speedup
+from pytest_kito.checks.time_limit import timing_plan
 from pytest_kito.reports.github import disarm, in_actions
 from pytest_kito.reports.junit import properties
 from pytest_kito.reports.results import Finding
@@ -136,9 +137,16 @@ class Equivalence(CheckItem):
 class Speedup(CheckItem):
     """``speedup[BATCH]``."""
 
+    @property
+    def limit_s(self) -> float:
+        """The seconds that the timing may take."""
+        assert self.spec.speedup is not None
+        return timing_plan(self.spec.speedup).most_s
+
     def check(self) -> dict[str, Any]:
         gate, run = self.gate, self.gate.run(self.spec.name)
         device = gate.device()
+        self.progress.limit_s = self.limit_s
         with gate.clock.measure("time"):  # without the stages that may have to run first
             return check_speedup(
                 run,

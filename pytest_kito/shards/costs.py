@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from kito.runtime.import_path import MODEL_FILES
+from pytest_kito.checks.time_limit import timing_plan
 from pytest_kito.config.load import ModelSpec
 from pytest_kito.reports.merge import read_report
 
@@ -36,8 +37,6 @@ PARAMETERS = 10e6
 """The number of parameters where it is unknown."""
 SIDE = 224
 """The size of a dimension where it is unknown."""
-UNJUDGED = 0.25
-"""The largest part of its budget that a timing without a minimum takes."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +94,8 @@ def estimate(spec: ModelSpec, base: Path, files: dict[Path, _FileFacts] | None =
     work = (parameters or PARAMETERS) * _numbers(spec, facts) * spec.inputs.samples
     timings = 0.0
     if spec.speedup is not None:
-        judged = spec.speedup.minimum is not None or spec.speedup.devices
-        budget = spec.speedup.budget_s * (1.0 if judged else UNJUDGED)
-        timings = budget * len(spec.speedup.batch_size)
+        # With the budget auto, most calls are fast enough for the usual seconds.
+        timings = timing_plan(spec.speedup).usual_s * len(spec.speedup.batch_size)
     return SETUP + FORMAT * len(spec.artifacts) + WORK * work + timings
 
 
