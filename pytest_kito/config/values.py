@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import os.path
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
@@ -60,7 +60,7 @@ def _seconds_or_auto(value: Any) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise wrong(f"{quoted(value)} is neither; {allowed}")
-    if not 0 < value <= sys.float_info.max:
+    if not 0 < value < math.inf:
         raise wrong(f"{quoted(value)} is out of range; {allowed}")
     return float(value)
 
