@@ -16,6 +16,10 @@ from kito.timing.paired import measure_pairs
 from kito.timing.protocol import Calls, Pairs, Question
 
 
+MOST = 5.0
+"""The most that jitter adds to the logarithm of a call's time: 150 times as long."""
+
+
 @dataclass(kw_only=True)
 class Machine:
     """A clock that only its own calls move, and the noise of these calls.
@@ -59,7 +63,9 @@ class Machine:
             self._level = self.memory * self._level + self.drift * rng.standard_normal()
             self._on_slow_core ^= rng.random() < 0.02
             own = rng.standard_normal() if self.tails is None else rng.standard_t(self.tails)
-            factor = math.exp(self._level + self.jitter * own + self.trend * len(self.calls))
+            # Heavy tails have no end; a call of 1e17 s would stop the clock for all that follow.
+            own = max(-MOST, min(self.jitter * own, MOST))
+            factor = math.exp(self._level + own + self.trend * len(self.calls))
             if rng.random() < self.spikes:
                 factor *= 1 + rng.exponential(1.5)
             if self._on_slow_core and rng.random() < 0.7:
