@@ -15,7 +15,6 @@ from kito.timing.budget import Budget
 from kito.timing.paired import measure_pairs
 from kito.timing.protocol import Calls, Pairs, Question
 
-
 MOST = 5.0
 """The most that jitter adds to the logarithm of a call's time: 150 times as long."""
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
+from kito.timing import paired
 from kito.timing.budget import (
     AUTO_FIRST_LOOK,
     ENOUGH_ROUNDS,
@@ -17,6 +19,7 @@ from kito.timing.budget import (
     USUAL_S,
     Budget,
 )
+from kito.timing.look import Look, take_look
 from kito.timing.paired import LEAST_PAIRS, WARM_UP_CALLS, measure_pairs, warm_up
 from kito.timing.protocol import Calls, Pairs, Question, Verdict
 from kito.timing.statistics import least_for
@@ -159,8 +162,18 @@ class TestAuto:
         assert len(pairs.original) > MOST_ROUNDS
         assert USUAL_S - 1 <= machine.now <= USUAL_S + 1
 
-    def test_goes_on_to_enough_rounds_and_not_further_without_a_verdict_in_reach(self) -> None:
+    def test_goes_on_to_enough_rounds_and_not_further_without_a_verdict_in_reach(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        looks: list[int] = []
+
+        def counted(times: tuple[list[float], ...], *rest: Any) -> Look:
+            looks.append(len(times[0]))
+            return take_look(times, *rest)
+
+        monkeypatch.setattr(paired, "take_look", counted)
         pairs = measure(Machine(), 1.2, 1.2, seconds=0.3, budget_s="auto")
+        assert looks == [60, 120, 240], "no second look at the same rounds"
         assert (len(pairs.original), pairs.verdict) == (ENOUGH_ROUNDS, "inconclusive")
         assert USUAL_S < pairs.seconds < MOST_S
 
