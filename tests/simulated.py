@@ -11,6 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kito.timing.budget import Budget
+from kito.timing.paired import measure_pairs
+from kito.timing.protocol import Calls, Pairs, Question
+
+MOST = 5.0
+"""The most that jitter adds to the logarithm of a call's time: 150 times as long."""
+
 
 @dataclass(kw_only=True)
 class Machine:
@@ -55,7 +62,9 @@ class Machine:
             self._level = self.memory * self._level + self.drift * rng.standard_normal()
             self._on_slow_core ^= rng.random() < 0.02
             own = rng.standard_normal() if self.tails is None else rng.standard_t(self.tails)
-            factor = math.exp(self._level + self.jitter * own + self.trend * len(self.calls))
+            # Heavy tails have no end; a call of 1e17 s would stop the clock for all that follow.
+            own = max(-MOST, min(self.jitter * own, MOST))
+            factor = math.exp(self._level + own + self.trend * len(self.calls))
             if rng.random() < self.spikes:
                 factor *= 1 + rng.exponential(1.5)
             if self._on_slow_core and rng.random() < 0.7:
@@ -77,3 +86,26 @@ NOISES: dict[str, dict[str, float]] = {
     "two cores": {"jitter": 0.03, "slow": 0.6},
 }
 """Five kinds of noise, of 3 to 5 % of a call and more where it is uneven, and that of two cores."""
+
+
+def simulated_check(
+    noise: str, case: tuple[float, float], *, call_s: float, budget_s: Budget, seed: int
+) -> Pairs:
+    """One gate run on a machine with this kind of noise.
+
+    Args:
+        noise: a key of :data:`NOISES`.
+        case: the true ratio, and the minimum that it is judged against.
+        call_s: seconds of the reduced model's call, without noise.
+        budget_s: as in kito.yaml.
+        seed: of the noise, and of the order and the bootstrap.
+    """
+    ratio, minimum = case
+    machine = Machine(seed=seed, **NOISES[noise])
+    original, reduced = machine.call(call_s * ratio), machine.call(call_s)
+    return measure_pairs(
+        Calls(original, reduced, control=original),
+        Question(minimum, confidence=0.95, budget_s=budget_s),
+        rng=np.random.default_rng(seed + 10**6),
+        clock=machine.clock,
+    )

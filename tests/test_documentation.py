@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +133,19 @@ def test_readme_names_exactly_the_options(pytestconfig: pytest.Config) -> None:
     options = {name for name in vars(pytestconfig.option) if name.startswith("kito_")}
     documented = re.findall(r"^\| `--(kito-[a-z-]+)", text, re.MULTILINE)
     assert {name.replace("-", "_") for name in documented} == options
+
+
+def test_the_tables_of_verdicts_are_those_of_the_benchmark() -> None:
+    sys.path.insert(0, str(ROOT))
+    try:
+        from benchmarks import verdicts
+    finally:
+        sys.path.remove(str(ROOT))
+    rows = json.loads(verdicts.RESULTS.read_text(encoding="utf-8"))["rows"]
+    text = (ROOT / "docs" / "timing.md").read_text(encoding="utf-8")
+    assert [row["noise"] for row in rows if verdicts.table_row(row) not in text] == []
+    wrong = [share for row in rows for share in verdicts.wrong_of(row)]
+    assert max(wrong) < 0.02, "as docs/timing.md says"
+    assert min(verdicts.right_of(row)[1.2] for row in rows) >= 0.9
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"at most {max(wrong):.1%}".replace("%", " %") in " ".join(readme.split())

@@ -21,12 +21,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from kito.timing.protocol import Calls, Pairs, Question, Verdict
-from kito.timing.statistics import least_for, median_interval
-from kito.timing.verdict import judge
+from kito.timing.budget import plan
+from kito.timing.look import take_look
+from kito.timing.protocol import Calls, Pairs, Question
 
-FIRST_LOOK = 20
-"""Pairs before the first verdict; each later look comes at twice as many."""
 LEAST_PAIRS = 3
 """Pairs that are taken even where they exceed the budget."""
 WARM_UP_CALLS = 50
@@ -45,11 +43,12 @@ def measure_pairs(
 ) -> Pairs:
     """Time two calls in pairs, in random order, until the verdict is clear or the budget is spent.
 
-    The interval is looked at after 20, 40, 80, ... pairs and when the budget ends. Stopping at the
-    first look with a verdict would make errors likelier than ``1 - confidence``, so that risk is
-    shared among the looks: look k uses an interval that misses with probability
-    ``(1 - confidence) / (k * (k + 1))``. These sum to less than ``1 - confidence`` (Bonferroni), so
-    the interval of the result holds with at least ``confidence``, whichever look was the last.
+    The interval is looked at after 20, 40, 80, ... pairs, or 60, 120, 240, ... with the budget
+    ``auto``, and when the time ends. Stopping at the first look with a verdict would make errors
+    likelier than ``1 - confidence``, so that risk is shared among the looks: look k uses an
+    interval that misses with probability ``(1 - confidence) / (k * (k + 1))``. These sum to less
+    than ``1 - confidence`` (Bonferroni), so the interval of the result holds with at least
+    ``confidence``, whichever look was the last.
 
     Args:
         calls: what is timed. Each round times all three.
@@ -58,34 +57,37 @@ def measure_pairs(
         clock: seconds from any start.
         between: called after each round, outside of what is timed, with the number of pairs so far.
     """
-    start = clock()
-    minimum = question.minimum
-    limit = question.budget_s if minimum is not None else question.budget_s / 4
+    start, minimum = clock(), question.minimum
+    schedule = plan(question.budget_s, judged=minimum is not None)
+    limit = schedule.most_s
     three = (calls.original, calls.reduced, calls.control)
     with _garbage_collection_off():
         for call in three:
-            warm_up(call, clock, limit / 30)
+            warm_up(call, clock, schedule.usual_s / 30)
     times: tuple[list[float], ...] = [], [], []
-    goal, look = FIRST_LOOK, 0
+    goal, number = schedule.first_look, 0
     while True:
         in_time = _take_rounds(three, times, goal, start + limit, rng, clock, between)
-        look, goal = look + 1, goal * 2
-        risk = (1 - question.confidence) / (look * (look + 1))
-        ratios, same = np.divide(times[0], times[1]), np.divide(times[0], times[2])
-        ratio, (low, high) = float(np.median(ratios)), median_interval(ratios, risk, rng)
-        floor = _distance_from_one(median_interval(same, risk, rng))
-        verdict: Verdict | None = None
-        if minimum is not None and len(ratios) >= least_for(risk):
-            verdict = judge(low, high, floor, minimum)
-        precise = minimum is None and high - low <= 2 * PRECISE * ratio
-        if verdict or precise or not in_time:
-            verdict = verdict or (None if minimum is None else "inconclusive")
-            return Pairs(ratio, low, high, floor, verdict, tuple(times[0]), tuple(times[1]))
-
-
-def _distance_from_one(interval: tuple[float, float]) -> float:
-    low, high = interval
-    return max(1 - low, high - 1)
+        number, goal = number + 1, goal * 2
+        risk = (1 - question.confidence) / (number * (number + 1))
+        look = take_look(times, risk, rng)
+        verdict = None if minimum is None else look.verdict(minimum)
+        precise = minimum is None and look.high - look.low <= 2 * PRECISE * look.ratio
+        seconds = clock() - start
+        if minimum is not None:
+            in_reach = look.would_decide(minimum, schedule.horizon(look.count, seconds))
+            limit = schedule.limit_s(look.count, in_reach)
+        if verdict or precise or not in_time or seconds >= limit:
+            return Pairs(
+                ratio=look.ratio,
+                low=look.low,
+                high=look.high,
+                noise_floor=look.floor,
+                verdict=verdict or (None if minimum is None else "inconclusive"),
+                original=tuple(times[0]),
+                reduced=tuple(times[1]),
+                seconds=seconds,
+            )
 
 
 def warm_up(call: Callable[[], None], clock: Callable[[], float], limit: float) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from kito.timing.budget import Budget
+
 Verdict = Literal["pass", "fail", "inconclusive"]
 
 
@@ -20,12 +22,13 @@ class Question:
         minimum: the ratio to reach; None to measure without a verdict, for at most a quarter of the
             budget.
         confidence: of the interval, above 0 and below 1, for all looks at it together.
-        budget_s: seconds for warm-up and pairs. Three pairs are timed even if they take longer.
+        budget_s: seconds for warm-up and pairs, or ``auto`` (:mod:`kito.timing.budget`). Three
+            pairs are timed even if they take longer.
     """
 
     minimum: float | None
     confidence: float = 0.95
-    budget_s: float = 60.0
+    budget_s: Budget = "auto"
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Pairs:
         verdict: on the minimum; None where there is no minimum.
         original: seconds of the original's call in each pair, in the order of time.
         reduced: seconds of the reduced model's call in each pair, in the order of time.
+        seconds: what warm-up and rounds took.
     """
 
     ratio: float
@@ -66,3 +70,4 @@ class Pairs:
     verdict: Verdict | None
     original: tuple[float, ...]
     reduced: tuple[float, ...]
+    seconds: float

@@ -17,6 +17,7 @@ from kito.runtime.devices import Device, compiled_call, detect, threads, uses_ji
 from kito.runtime.inputs import resolve_inputs
 from kito.runtime.nvml import GpuWatch
 from kito.runtime.pair import as_functional_pair, renamed_inputs
+from kito.timing.budget import Budget, plan
 from kito.timing.overhead import measure_overheads
 from kito.timing.paired import measure_pairs
 from kito.timing.protocol import Calls, Question
@@ -32,7 +33,7 @@ def measure_speedup(  # noqa: PLR0913 (public)
     batch_size: int = 32,
     minimum: float | None = None,
     confidence: float = 0.95,
-    budget_s: float = 60.0,
+    budget_s: Budget = "auto",
     seed: int = 0,
     device: Device | None = None,
     jit: Jit = "auto",
@@ -54,8 +55,9 @@ def measure_speedup(  # noqa: PLR0913 (public)
         minimum: the ratio to judge; 1 means "not slower". None to measure without a verdict, for
             at most a quarter of the budget.
         confidence: of the interval that the verdict is on, above 0 and below 1.
-        budget_s: seconds for warm-up and pairs. At least three pairs are timed. Tracing does not
-            count.
+        budget_s: seconds for warm-up and pairs, or ``auto``: what a decision needs, at least 60
+            pairs and at most ten minutes; without a minimum, as 60 s. At least three pairs are
+            timed, whatever they take. Tracing does not count.
         seed: of random inputs, of the order within pairs, and of the bootstrap.
         device: from :func:`kito.runtime.devices.detect`, which is the default.
         jit: whether XLA compiles both models: ``on``, ``off``, or ``auto``. With ``auto``, JAX
@@ -100,7 +102,8 @@ def measure_speedup(  # noqa: PLR0913 (public)
             f"{batch_size} on '{device.name}': {describe(error)}; check that the model runs on "
             "such a batch, or use a smaller one if memory ran out"
         ) from error
-    overheads = measure_overheads(reduced, reduced_batch, device, perf_counter, budget_s / 50)
+    each_s = plan(budget_s, judged=True).usual_s / 50
+    overheads = measure_overheads(reduced, reduced_batch, device, perf_counter, each_s)
     return SpeedupEstimate(
         ratio=pairs.ratio,
         low=pairs.low,
@@ -142,10 +145,21 @@ def check_arguments(batch_size: int, question: Question, jit: str) -> None:
         raise KitoError(f"minimum is {minimum!r}; it must be a ratio of 0 or more, or None")
     if not 0 < confidence < 1:
         raise KitoError(f"confidence is {confidence!r}; it must be above 0 and below 1")
-    if not 0 < budget_s < math.inf:
-        raise KitoError(f"budget_s is {budget_s!r}; it must be a number of seconds above 0")
+    if not _is_budget(budget_s):
+        raise KitoError(
+            f"budget_s is {budget_s!r}; it must be a number of seconds above 0, or auto"
+        )
     if jit not in get_args(Jit):
         raise KitoError(f"jit is {jit!r}; it must be one of {', '.join(get_args(Jit))}")
+
+
+def _is_budget(value: Any) -> bool:
+    if isinstance(value, str):
+        return value == "auto"
+    try:
+        return 0 < float(value) < math.inf
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def timed_batch(model: keras.Model, inputs: Any, batch_size: int, seed: int = 0) -> Inputs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from kito.errors import counted
+from kito.timing.budget import MOST_S
 from kito.timing.protocol import Pairs, Question
 from kito.timing.statistics import least_for
 
@@ -39,7 +40,10 @@ def in_the_noise(minimum: float, floor: float) -> bool:
 
 def explain(pairs: Pairs, question: Question) -> str:
     """One sentence that says what was measured and what follows for the minimum."""
-    minimum, confidence, budget_s = question.minimum, question.confidence, question.budget_s
+    minimum, confidence = question.minimum, question.confidence
+    limit_s, more = question.budget_s, "raise budget_s"
+    if limit_s == "auto":
+        limit_s, more = MOST_S, f"set budget_s to more than {MOST_S:g}"
     count, floor = len(pairs.original), pairs.noise_floor
     span = f"[{pairs.low:.3f}, {pairs.high:.3f}]"
     if minimum is None:
@@ -54,19 +58,19 @@ def explain(pairs: Pairs, question: Question) -> str:
     if count < least_for((1 - confidence) / 2):
         why = (
             f"only {counted(count, 'pair of calls fits', 'pairs of calls fit')} into the budget of "
-            f"{budget_s:g} s, too few for an interval of {confidence:.0%}: raise "
-            "budget_s or use a smaller batch_size"
+            f"{limit_s:g} s, too few for an interval of {confidence:.0%}: {more} or use a smaller "
+            "batch_size"
         )
     elif in_the_noise(minimum, floor):
         why = (
             f"the minimum {minimum:g} is within the noise floor {1 + floor:.3f}, which the "
             f"original reaches over itself here, and so is a part of the interval {span}: use a "
-            "quieter machine, raise budget_s, or declare a minimum that can be told from noise"
+            f"quieter machine, {more}, or declare a minimum that can be told from noise"
         )
     else:
         why = (
             f"the minimum {minimum:g} lies within the interval {span} after "
-            f"{counted(count, 'pair')} and {budget_s:g} s: the machine is too noisy, or the "
-            "speed-up too close to the minimum, to tell; raise budget_s or use a quieter machine"
+            f"{counted(count, 'pair')} and {pairs.seconds:.3g} s: the machine is too noisy, or the "
+            f"speed-up too close to the minimum, to tell; {more} or use a quieter machine"
         )
     return f"inconclusive, which does not mean too slow: {why}"

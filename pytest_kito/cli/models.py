@@ -19,6 +19,7 @@ from pytest_kito.cli.engine_bench import bench_in_engine, known_engine
 
 if TYPE_CHECKING:
     from kito.equivalence.result import Comparison
+    from kito.timing.budget import Budget
 
 MODEL = "A .keras or .h5 file, or package.module:callable."
 Model = Annotated[str, typer.Argument(help=MODEL, show_default=False)]
@@ -131,7 +132,10 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     data: Data = None,
     batch_size: Annotated[int, typer.Option(help="Samples per call.")] = 32,
     minimum: Annotated[float | None, typer.Option(help="The speed-up to reach.")] = None,
-    budget: Annotated[float, typer.Option(help="Seconds to measure, at most.")] = 60.0,
+    budget: Annotated[
+        str,
+        typer.Option(help="Seconds to measure, at most; auto: what a verdict needs."),
+    ] = "auto",
     jit: Annotated[str, typer.Option(help="XLA: auto, on or off.")] = "auto",
     engine: Annotated[
         str | None,
@@ -151,7 +155,7 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     first = _load(a)
     second = reduce_model(first).model if b is None else _load(b)
     if info is not None:
-        question = Question(minimum, budget_s=budget)
+        question = Question(minimum, budget_s=_seconds(budget))
         estimate = bench_in_engine((first, second), data, batch_size, question, info)
     else:
         estimate = measure_speedup(
@@ -160,7 +164,7 @@ def bench(  # noqa: PLR0913 - each is an option of the command
             data,
             batch_size=batch_size,
             minimum=minimum,
-            budget_s=budget,
+            budget_s=_seconds(budget),
             jit=cast(Any, jit),  # measure_speedup checks the value
         )
     text = (
@@ -178,6 +182,15 @@ def bench(  # noqa: PLR0913 - each is an option of the command
         text += f"\n{estimate.verdict}: {estimate.explanation}"
     text = "\n".join([text, *estimate.warnings])
     answer(asdict(estimate), text, as_json, yes=estimate.verdict in (None, "pass"))
+
+
+def _seconds(budget: str) -> Budget:
+    try:
+        return "auto" if budget == "auto" else float(budget)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{budget!r} is neither; give a number of seconds, or auto", param_hint="--budget"
+        ) from None
 
 
 def _load(source: str) -> Any:

@@ -24,6 +24,7 @@ from pytest_kito.config.values import (
     LIST,
     UNIQUE,
     BatchSizes,
+    Budget,
     Confidence,
     Format,
     ImportPath,
@@ -141,8 +142,9 @@ class SpeedupSpec(Section):
     """Batch size, or a list of them; one check each."""
     confidence: Confidence = 0.95
     """Confidence of the interval that the verdict is on."""
-    budget_s: float = Field(default=60.0, gt=0)
-    """Seconds of measuring, at most."""
+    budget_s: Budget = "auto"
+    """Seconds of measuring, at most; or auto: as many rounds as a verdict needs, from 60 on, in at
+    most ten minutes."""
     on_inconclusive: Literal["fail", "warn"] = "fail"
     """What to do where the machine is too noisy to tell."""
     jit: Literal["auto", "on", "off"] = "auto"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os.path
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -63,6 +64,17 @@ def _inside_unit_interval(value: float) -> float:
     return value
 
 
+def _seconds_or_auto(value: Any) -> Any:
+    allowed = "allowed: a number of seconds, more than 0, or auto"
+    if value == "auto":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong(f"{quoted(value)} is neither; {allowed}")
+    if not 0 < value < math.inf:
+        raise wrong(f"{quoted(value)} is out of range; {allowed}")
+    return float(value)
+
+
 def _one_or_many(value: Any) -> Any:
     if not isinstance(value, int | list):
         raise wrong(f"{quoted(value)} is neither; allowed: a whole number, or a list of them")
@@ -113,6 +125,11 @@ Confidence = Annotated[
     float,
     AfterValidator(_inside_unit_interval),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}),
+]
+Budget = Annotated[
+    float | Literal["auto"],
+    BeforeValidator(_seconds_or_auto),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "exclusiveMinimum": 0}]}),
 ]
 _BATCH: JsonDict = {"type": "integer", "minimum": 1}
 BatchSizes = Annotated[

@@ -5,13 +5,15 @@ Hooks are called by pytest; what they change is kept in :class:`pytest_kito.sess
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kito.errors import KitoError
+from pytest_kito.checks.declared import declared_checks
+from pytest_kito.checks.time_limit import announcement, timing_plan
 from pytest_kito.config.load import ModelSpec
 from pytest_kito.reports.results import Finding, as_data
 from pytest_kito.session.gate import Gate
@@ -58,6 +60,28 @@ class GateHooks:
                 gate.device()
             except KitoError as error:
                 raise pytest.UsageError(f"{option}: {error}") from error
+
+    def pytest_report_header(self, config: pytest.Config) -> str | None:
+        """pytest-xdist: say how long the timings may take; its controller collects nothing."""
+        if not config.pluginmanager.hasplugin("dsession"):
+            return None
+        return self._announcement(
+            timing_plan(spec.speedup, check.parameter).most_s
+            for spec in self._gate.specs
+            for check in declared_checks(spec)
+            if spec.speedup is not None and check.section == "speedup"
+        )
+
+    def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> str | None:
+        """Say how long the timings of the selected checks may take."""
+        limits = (getattr(item, "limit_s", None) for item in items)
+        return self._announcement(limit for limit in limits if limit is not None)
+
+    def _announcement(self, limits_s: Iterable[float]) -> str | None:
+        option = self._gate.pytest_config.option
+        if not self._gate.options.check or option.collectonly or option.verbose < 0:
+            return None
+        return announcement(list(limits_s))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> object:

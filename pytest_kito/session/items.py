@@ -17,6 +17,7 @@ from pytest_kito.checks.metric import check_metric
 from pytest_kito.checks.outcome import CheckFailed, CheckSkipped
 from pytest_kito.checks.phases import METRIC
 from pytest_kito.checks.speedup import check_speedup
+from pytest_kito.checks.time_limit import timing_plan
 from pytest_kito.reports.github import disarm, in_actions
 from pytest_kito.reports.junit import properties
 from pytest_kito.reports.results import Finding
@@ -139,9 +140,16 @@ class Equivalence(CheckItem):
 class Speedup(CheckItem):
     """``speedup[BATCH]``, or ``speedup[ENGINE-BATCH]``."""
 
+    @property
+    def limit_s(self) -> float:
+        """The seconds that the timing may take."""
+        assert self.spec.speedup is not None
+        return timing_plan(self.spec.speedup, self.parameter).most_s
+
     def check(self) -> dict[str, Any]:
         gate, run = self.gate, self.gate.run(self.spec.name)
         device = gate.device()
+        self.progress.limit_s = self.limit_s
         with gate.clock.measure("time"):  # without the stages that may have to run first
             if isinstance(self.parameter, InEngine):
                 session = Session(device, gate.wanted_device, gate.workers)

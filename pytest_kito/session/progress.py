@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from kito.errors import counted
+from pytest_kito.checks.time_limit import duration
 
 EVERY_S = 0.5
 _SAVE, _RESTORE, _CLEAR = "\0337", "\0338", "\033[K"
 
 
 class Progress:
-    """A context manager that shows the model, the phase and the number of timed pairs.
+    """A context manager that shows the model, the phase, and the number and limit of timed pairs.
 
     It writes only if standard output is a terminal that supports the control codes, and pytest is
     not quiet. It erases its text at its end.
@@ -29,6 +30,7 @@ class Progress:
 
     def __init__(self, config: pytest.Config, what: str) -> None:
         self._config, self._what = config, what
+        self.limit_s: float | None = None
         self._shown = False
         self._next = 0.0
         self._on = _allows(config)
@@ -40,7 +42,8 @@ class Progress:
     def pairs(self, count: int) -> None:
         """Show how many pairs were timed; at most every :data:`EVERY_S` seconds."""
         if self._on and monotonic() >= self._next:
-            self._show(f"{self._what}: {counted(count, 'pair')}")
+            limit = "" if self.limit_s is None else f", at most {duration(self.limit_s)}"
+            self._show(f"{self._what}: {counted(count, 'pair')}{limit}")
             self._next = monotonic() + EVERY_S
 
     def __enter__(self) -> Progress:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from kito.runtime.import_path import MODEL_FILES
+from pytest_kito.checks.time_limit import timing_plan
 from pytest_kito.config.load import ModelSpec
 from pytest_kito.config.schema import SpeedupSpec
 from pytest_kito.reports.merge import read_report
@@ -40,8 +41,6 @@ PARAMETERS = 10e6
 """The number of parameters where it is unknown."""
 SIDE = 224
 """The size of a dimension where it is unknown."""
-UNJUDGED = 0.25
-"""The largest part of its budget that a timing without a minimum takes."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +106,9 @@ def estimate(spec: ModelSpec, base: Path, files: dict[Path, _FileFacts] | None =
 
 
 def _timing(spec: SpeedupSpec) -> float:
-    """The budgets of the timings, at all batch sizes."""
-    judged = spec.minimum is not None or spec.devices
-    return spec.budget_s * (1.0 if judged else UNJUDGED) * len(spec.batch_size)
+    """The seconds of the timings, at all batch sizes."""
+    # With the budget auto, most calls are fast enough for the usual seconds.
+    return timing_plan(spec).usual_s * len(spec.batch_size)
 
 
 def _seconds(report: Path) -> dict[str, float]:

@@ -99,7 +99,7 @@ def test_the_figures_are_of_the_calls(
     assert (estimate.ratio, estimate.low, estimate.high) == pytest.approx((1.5, 1.5, 1.5))
     assert estimate.original_ms == pytest.approx((30, 30))
     assert estimate.reduced_ms == pytest.approx((20, 20))
-    assert estimate.verdict == "pass"
+    assert (estimate.verdict, estimate.pairs) == ("pass", 60), "the default budget is auto"
     assert estimate.seconds == pytest.approx(calls.now)
     assert estimate.device == GPU
     assert calls.devices == {GPU}
@@ -179,6 +179,11 @@ def test_random_inputs_are_a_whole_batch(
         ({"confidence": 1.0}, "confidence is 1.0"),
         ({"budget_s": 0}, "budget_s is 0; it must be a number of seconds above 0"),
         ({"budget_s": float("inf")}, "budget_s is inf"),
+        (
+            {"budget_s": "Auto"},
+            "budget_s is 'Auto'; it must be a number of seconds above 0, or auto",
+        ),
+        ({"budget_s": None}, "budget_s is None"),
         ({"jit": True}, "jit is True; it must be one of auto, on, off"),
         ({"reduced": None}, "the reduced model is of type NoneType"),
         ({"original": "model.keras"}, "the original model is of type str"),

@@ -76,9 +76,26 @@ def test_the_sentence_that_explains_it(
     verdict: Verdict | None, minimum: float | None, floor: float, count: int, sentence: str
 ) -> None:
     times = (0.01,) * count
-    pairs = Pairs(1.2, 1.15, 1.25, floor, verdict, original=times, reduced=times)
+    pairs = Pairs(1.2, 1.15, 1.25, floor, verdict, original=times, reduced=times, seconds=60.0)
     explanation = explain(pairs, Question(minimum, confidence=0.95, budget_s=60.0))
     assert sentence in explanation
     assert explanation.startswith("inconclusive, which does not mean too slow") == (
         verdict == "inconclusive"
     )
+
+
+@pytest.mark.parametrize(
+    "seconds, count, sentence",
+    [
+        (82.4, 240, "after 240 pairs and 82.4 s: the machine is too noisy"),
+        (600.0, 5, "only 5 pairs of calls fit into the budget of 600 s"),
+    ],
+)
+def test_with_auto_it_says_what_was_taken_and_how_to_take_more(
+    seconds: float, count: int, sentence: str
+) -> None:
+    times = (0.01,) * count
+    pairs = Pairs(1.2, 1.15, 1.25, 0.01, "inconclusive", times, times, seconds)
+    explanation = explain(pairs, Question(1.2, budget_s="auto"))
+    assert sentence in explanation
+    assert "set budget_s to more than 600 or use a " in explanation

@@ -170,6 +170,8 @@ def test_bench_measures_against_the_reduction(
     assert "\nfail: at most " in capsys.readouterr().out
     assert run("bench", "model.keras", "--jit", "perhaps") == 2
     assert "it must be one of auto, on, off" in capsys.readouterr().err
+    assert run("bench", "model.keras", "--budget", "long") == 2
+    assert "'long' is neither; give a number of seconds, or auto" in capsys.readouterr().err
 
 
 def test_bench_measures_exported_models_in_an_engine(

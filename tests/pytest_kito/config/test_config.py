@@ -159,7 +159,7 @@ class TestSpecs:
         speedup = model(tmp_path, "speedup: {}").speedup
         assert speedup is not None
         assert (speedup.minimum, speedup.devices, speedup.batch_size) == (None, {}, (32,))
-        assert (speedup.device, speedup.confidence, speedup.budget_s) == ("gpu", 0.95, 60.0)
+        assert (speedup.device, speedup.confidence, speedup.budget_s) == ("gpu", 0.95, "auto")
         assert speedup.on_inconclusive == "fail"
 
     def test_one_batch_size(self, tmp_path: Path) -> None:
@@ -304,7 +304,13 @@ class TestSpecs:
             "speedup: {confidence: 1}",
             "speedup.confidence: 1.0 is out of range; allowed: more than 0 and less than 1",
         ),
-        ("speedup: {budget_s: 0}", "speedup.budget_s: 0 is too small; allowed: more than 0"),
+        (
+            "speedup: {budget_s: 0}",
+            "speedup.budget_s: 0 is out of range; allowed: a number of seconds, more than 0, or au",
+        ),
+        ("speedup: {budget_s: .inf}", "speedup.budget_s: inf is out of range; allowed: a number"),
+        ("speedup: {budget_s: Auto}", "speedup.budget_s: 'Auto' is neither; allowed: a number of"),
+        ("speedup: {budget_s: true}", "speedup.budget_s: true is neither; allowed: a number of"),
         (
             "speedup: {on_inconclusive: skip}",
             "speedup.on_inconclusive: 'skip' is unknown; allowed: 'fail' or 'warn'",

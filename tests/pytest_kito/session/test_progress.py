@@ -32,7 +32,11 @@ def test_on_a_terminal_it_is_shown_and_taken_away(repository: Repository) -> Non
     )
     output = _in_terminal([sys.executable, "-m", "pytest", "--kito-check", "-v"], folder)
     shown = SHOWN.findall(output)
-    for text in ("reduction: build", "equivalence: compare", r"speedup\[1\]: \d+ pairs?"):
+    for text in (
+        "reduction: build",
+        "equivalence: compare",
+        r"speedup\[1\]: \d+ pairs?, at most 1 s",
+    ):
         assert any(re.fullmatch(f"small: {text}", x) for x in shown)
     assert shown[-1] == ""
     clean = re.sub(r"\x1b\[[0-9;]*m", "", SHOWN.sub("", output))
@@ -89,7 +93,8 @@ def test_it_is_shown_only_where_it_can_be_taken_away(
     )
     with Progress(config, "small") as progress:
         progress.phase("building the model from its source")
+        progress.limit_s = 7
         progress.pairs(3)
         progress.pairs(4)  # too soon after the last
-    expected = ["small: building th", "small: 3 pairs", ""] if shown else []
+    expected = ["small: building th", "small: 3 pairs, at", ""] if shown else []
     assert SHOWN.findall(written.getvalue()) == expected

@@ -103,6 +103,7 @@ def test_the_cost_of_a_callable_follows_from_its_declaration(tmp_path: Path) -> 
         "light": {"source": "nets:net", "weights": "few.weights.h5"},
         "reported": {"source": "nets:net", "speedup": {"budget_s": 60}},
         "judged": {"source": "nets:net", "speedup": {"budget_s": 60, "min": 1.1}},
+        "longer": {"source": "nets:net", "speedup": {"budget_s": 90, "min": 1.1}},
         "twice": {"source": "nets:net", "speedup": {"min": 1.1, "batch_size": [1, 32]}},
         "formats": {"source": "nets:net", "artifacts": ["keras", "onnx"]},
         "engine": {
@@ -115,6 +116,8 @@ def test_the_cost_of_a_callable_follows_from_its_declaration(tmp_path: Path) -> 
     assert found["tiny"] < found["typical"]
     assert found["light"] < found["typical"] < found["formats"] < found["reported"]
     assert found["judged"] - found["typical"] == pytest.approx(60.0)
+    assert found["longer"] - found["typical"] == pytest.approx(90.0)
+    # Two timings with the budget auto.
     assert found["twice"] - found["typical"] == pytest.approx(120.0)
     assert found["engine"] - found["formats"] == pytest.approx(60 + 2 * 15)
 
