@@ -6,6 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from pytest_kito.checks.declared import InEngine
+from pytest_kito.checks.time_limit import timing_plan
+from pytest_kito.config.schema import SpeedupSpec
+
 Repository = Callable[[str], pytest.Pytester]
 MODELS = """
     version: 1
@@ -41,3 +45,10 @@ def test_it_is_said_before_the_first_check(repository: Repository) -> None:
     said = lines.index("kito: 1 speed-up to measure, at most 10 min")
     first = next(n for n, line in enumerate(lines) if line.startswith("kito.yaml::large"))
     assert said < first
+
+
+def test_an_engine_goes_by_its_own_minimum() -> None:
+    spec = SpeedupSpec.model_validate({"min": 1.1, "engines": {"onnx": {}, "litert": {"min": 1}}})
+    limits = [timing_plan(spec, timing).most_s for timing in (1, InEngine("onnx", 1))]
+    assert limits == [600, 15]
+    assert timing_plan(spec, InEngine("litert", 1)).most_s == 600
