@@ -248,7 +248,9 @@ def _checked_entries(manifest: Any) -> list[dict[str, Any]]:
         for key, of_type in _FIELDS.items():
             value = entry[key]
             if type(value) is not of_type:
-                raise KitoError(f"{key} is {_short(value)}, of another type than {of_type.__name__}")
+                raise KitoError(
+                    f"{key} is {_short(value)}, of another type than {of_type.__name__}"
+                )
         for key in ("file", "model"):
             if not _is_plain(entry[key]):
                 raise KitoError(f"{_short(entry[key])} is not a plain {key} name")

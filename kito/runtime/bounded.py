@@ -18,8 +18,8 @@ MOST_JSON_BYTES = 64_000_000
 """The largest JSON text that is read."""
 MOST_JSON_VALUES = 2_000_000
 """The most values of a JSON text: each takes up to a hundred bytes of memory."""
-MOST_JSON_DEPTH = 200
-"""The most levels of a JSON text: what walks through it later may recurse."""
+MOST_JSON_DEPTH = 32
+"""The most levels of a JSON text, unless said otherwise: indented, each is paid by every value."""
 FREE_BYTES = 256_000_000
 """What an archive or a file of weights may unpack to, however small it is itself."""
 MOST_EXPANSION = 100
@@ -39,12 +39,13 @@ def read_file(path: Path, most: int = MOST_JSON_BYTES) -> bytes:
         return _read(file, most)
 
 
-def read_json(data: bytes, *, finite: bool = True) -> Any:
+def read_json(data: bytes, *, finite: bool = True, depth: int = MOST_JSON_DEPTH) -> Any:
     """A JSON text as Python's plain values.
 
     Args:
         data: the text in UTF-8.
         finite: refuse NaN and infinities, which are no JSON, but which Keras writes.
+        depth: the most levels.
 
     Raises:
         ValueError: it is not JSON in UTF-8, is too large or too deep, or holds a number that a
@@ -63,8 +64,8 @@ def read_json(data: bytes, *, finite: bool = True) -> Any:
     except UnicodeDecodeError as error:
         raise ValueError("it is not text in UTF-8") from error
     except RecursionError as error:
-        raise ValueError(f"it is nested deeper than {MOST_JSON_DEPTH} levels") from error
-    _check_depth(value)
+        raise ValueError(f"it is nested deeper than {depth} levels") from error
+    _check_depth(value, depth)
     return value
 
 
@@ -85,9 +86,9 @@ def _refuse(name: str) -> NoReturn:
     raise ValueError(f"it holds {name}, which is no number of JSON")
 
 
-def _check_depth(value: Any) -> None:
+def _check_depth(value: Any, depth: int) -> None:
     level = [value]
-    for _ in range(MOST_JSON_DEPTH):
+    for _ in range(depth + 1):
         level = [
             inner
             for outer in level
@@ -96,7 +97,7 @@ def _check_depth(value: Any) -> None:
         ]
         if not level:
             return
-    raise ValueError(f"it is nested deeper than {MOST_JSON_DEPTH} levels")
+    raise ValueError(f"it is nested deeper than {depth} levels")
 
 
 @contextlib.contextmanager

@@ -18,6 +18,8 @@ from kito.errors import shown
 from kito.runtime.bounded import check_expansion, open_zip, read_json, zip_member
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_DEPTH = 200
+"""The most levels of a configuration; a model inside of a model takes a few."""
 _LOCAL_HEADER = 30
 """Bytes of the fixed part of a zip member's own header; its last four are the sizes of the rest."""
 
@@ -55,7 +57,11 @@ def read_model_file(path: Path, *, arrays: bool = True) -> ModelFile:
             return _read_h5(file, path.stat().st_size, arrays)
     with open_zip(path) as archive:
         names = set(archive.namelist())
-        config = read_json(zip_member(archive, _CONFIG), finite=False) if _CONFIG in names else None
+        config = (
+            read_json(zip_member(archive, _CONFIG), finite=False, depth=_DEPTH)
+            if _CONFIG in names
+            else None
+        )
         metadata = read_json(zip_member(archive, _METADATA)) if _METADATA in names else None
         version = metadata.get("keras_version", "") if isinstance(metadata, dict) else ""
         weights = 0
@@ -106,7 +112,7 @@ def _read_h5(file: IO[bytes], size: int, arrays: bool) -> ModelFile:
     except Exception as error:  # of HDF5, on a broken file
         raise ValueError(f"its configuration cannot be read ({shown(error)})") from error
     return ModelFile(
-        read_json(config, finite=False) if config else None,
+        read_json(config, finite=False, depth=_DEPTH) if config else None,
         version.decode(errors="replace"),
         weights,
     )

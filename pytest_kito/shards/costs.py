@@ -23,7 +23,7 @@ from typing import Any
 from kito.runtime.import_path import MODEL_FILES
 from kito.runtime.model_file import read_model_file
 from pytest_kito.config.load import ModelSpec
-from pytest_kito.reports.merge import read_report
+from pytest_kito.reports.read import read_report
 
 SETUP = 5.0
 """Seconds that every model takes."""
