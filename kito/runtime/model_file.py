@@ -1,7 +1,7 @@
 """What a model file holds, read before Keras builds anything of it: its configuration, its sizes.
 
-A ``.keras`` file is a zip archive of ``config.json``, ``metadata.json`` and ``model.weights.h5``; an
-``.h5`` file holds the configuration as an attribute. Importable without Keras.
+A ``.keras`` file is a zip archive of ``config.json``, ``metadata.json`` and ``model.weights.h5``;
+an ``.h5`` file holds the configuration as an attribute. Importable without Keras.
 """
 
 from __future__ import annotations

@@ -57,8 +57,8 @@ def unpack(path: Path, folder: Path) -> Path:
     most = max(FREE_BYTES, MOST_EXPANSION * path.stat().st_size)
     with (
         path.open("rb") as file,
-        gzip.GzipFile(fileobj=file) as unpacked,
-        tarfile.open(fileobj=_Limited(unpacked, most), mode="r|") as archive,
+        _Limited(file, most) as unpacked,
+        tarfile.open(fileobj=unpacked, mode="r|") as archive,
     ):
         for number, member in enumerate(archive):
             if number == _MOST_MEMBERS:
@@ -102,15 +102,16 @@ def _is_plain(part: str) -> bool:
     )
 
 
-class _Limited:
-    """A stream that ends with an error where more than ``most`` bytes are read from it."""
+class _Limited(gzip.GzipFile):
+    """A packed stream that ends with an error where it unpacks to more than ``most`` bytes."""
 
-    def __init__(self, stream: IO[bytes], most: int) -> None:
-        self._stream, self._left = stream, most
+    def __init__(self, file: IO[bytes], most: int) -> None:
+        super().__init__(fileobj=file, mode="rb")
+        self._left = most
 
-    def read(self, size: int) -> bytes:
-        """At most ``size`` bytes, as the stream has them."""
-        data = self._stream.read(size)
+    def read(self, size: int | None = -1) -> bytes:
+        """See :class:`io.RawIOBase`."""
+        data = super().read(size)
         self._left -= len(data)
         if self._left < 0:
             raise ValueError(f"it unpacks to more than {MOST_EXPANSION} times its size")
