@@ -125,13 +125,13 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def check_expansion(claimed: int, size: int) -> None:
+def check_expansion(claimed: int, size: int, free: int = FREE_BYTES) -> None:
     """Refuse ``claimed`` bytes of content in a file of ``size`` bytes.
 
     Raises:
-        ValueError: it is more than :data:`FREE_BYTES` and :data:`MOST_EXPANSION` times the size.
+        ValueError: it is more than ``free`` and more than :data:`MOST_EXPANSION` times the size.
     """
-    if claimed > max(FREE_BYTES, MOST_EXPANSION * size):
+    if claimed > max(free, MOST_EXPANSION * size):
         raise ValueError(
             f"its {size} bytes claim to hold {claimed}: that is more than {MOST_EXPANSION} times "
             "as many"

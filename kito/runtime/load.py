@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -120,14 +121,17 @@ def _load(source: str, base: Path, custom_objects: str | None) -> Any:
         )
     content: ModelFile | None = None
     try:
-        with safe_to_build(path) as content:
-            return _built(path, dict(objects))
+        with warnings.catch_warnings(record=True) as raised, safe_to_build(path) as content:
+            found = _built(path, dict(objects), content.compiled)
     except Exception as error:
-        why = shown(" ".join(describe(error).split()), _LONGEST)
+        why = _reason(error)
         raise KitoError(
             f"source {source!r} cannot be loaded as a Keras model: {why}; "
-            f"{_advice(content, objects)}"
+            f"{_advice(content, objects, why)}"
         ) from error
+    for one in raised:  # what warns about a file that is refused is of no interest
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return found
 
 
 @contextlib.contextmanager
@@ -144,10 +148,18 @@ def safe_to_build(path: Path) -> Iterator[ModelFile]:
         yield content
 
 
-def _built(path: Path, objects: dict[str, Any]) -> Any:
+def _reason(error: Exception) -> str:
+    """What an error of Keras says, without the configuration that it quotes, in one short line."""
+    text = " ".join(str(error).split()).rpartition("Exception encountered: ")[2]
+    return shown(f"{type(error).__name__}: {text.partition(' Full object config:')[0]}", _LONGEST)
+
+
+def _built(path: Path, objects: dict[str, Any], compiled: bool) -> Any:
     try:
         return keras.saving.load_model(path, custom_objects=objects)
     except Exception as error:
+        if not compiled:
+            raise
         # A missing loss or metric does not matter for inference.
         try:
             return keras.saving.load_model(path, custom_objects=objects, compile=False)
@@ -155,10 +167,11 @@ def _built(path: Path, objects: dict[str, Any]) -> Any:
             raise error from None
 
 
-def _advice(content: ModelFile | None, objects: Mapping[str, Any]) -> str:
-    """Advice about a file that Keras 3 cannot load."""
+def _advice(content: ModelFile | None, objects: Mapping[str, Any], why: str) -> str:
+    """Advice about a file that Keras 3 cannot load, and what Keras says about it."""
+    again = "save the model again, or get the file again"
     if content is None:
-        return "save the model again, or get the file again"
+        return again
     if content.keras_version.startswith("2."):
         return f"it was written by Keras {shown(content.keras_version, 20)}: {_FROM_KERAS_2}"
     for module, name in classes(content.config):
@@ -172,7 +185,7 @@ def _advice(content: ModelFile | None, objects: Mapping[str, Any]) -> str:
                 f"it needs {shown(name)!r} of the module {shown(module)!r}, which is imported for "
                 f"no file: declare it in kito.yaml, and {_NAME_CLASSES}"
             )
-    return f"if a class was not found, {_NAME_CLASSES}"
+    return f"to have the class found, {_NAME_CLASSES}" if "Could not locate" in why else again
 
 
 def existing_file(name: str, base: Path, what: str) -> Path:

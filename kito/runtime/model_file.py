@@ -20,6 +20,8 @@ from kito.runtime.bounded import check_expansion, open_zip, read_json, zip_membe
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _DEPTH = 200
 """The most levels of a configuration; a model inside of a model takes a few."""
+_FREE_ARRAYS = 64_000_000
+"""Bytes of arrays that may be in a file of any size: Keras holds several copies of one."""
 _LOCAL_HEADER = 30
 """Bytes of the fixed part of a zip member's own header; its last four are the sizes of the rest."""
 
@@ -30,11 +32,13 @@ class ModelFile:
 
     Attributes:
         config: the configuration of the model, plain values; None if the file has none.
+        compiled: whether it holds how the model was compiled.
         keras_version: the version of Keras that wrote it; empty if unknown.
         weight_bytes: the size of its arrays.
     """
 
     config: Any
+    compiled: bool
     keras_version: str
     weight_bytes: int
 
@@ -57,6 +61,8 @@ def read_model_file(path: Path, *, arrays: bool = True) -> ModelFile:
             return _read_h5(file, path.stat().st_size, arrays)
     with open_zip(path) as archive:
         names = set(archive.namelist())
+        if climbing := [x for x in names if x.startswith("/") or ".." in x.split("/")]:
+            raise ValueError(f"its member {shown(climbing[0])!r} would lie outside of it")
         config = (
             read_json(zip_member(archive, _CONFIG), finite=False, depth=_DEPTH)
             if _CONFIG in names
@@ -67,7 +73,8 @@ def read_model_file(path: Path, *, arrays: bool = True) -> ModelFile:
         weights = 0
         if _WEIGHTS in names:
             weights = _weights(archive, path) if arrays else archive.getinfo(_WEIGHTS).file_size
-        return ModelFile(config, str(version), weights)
+        compiled = isinstance(config, dict) and config.get("compile_config") is not None
+        return ModelFile(config, compiled, str(version), weights)
 
 
 def classes(config: Any) -> Iterator[tuple[str, str]]:
@@ -109,10 +116,12 @@ def _read_h5(file: IO[bytes], size: int, arrays: bool) -> ModelFile:
                 value if isinstance(value, bytes) else str(value).encode()
                 for value in (content.attrs.get(x, "") for x in ("model_config", "keras_version"))
             )
+            compiled = "training_config" in content.attrs
     except Exception as error:  # of HDF5, on a broken file
         raise ValueError(f"its configuration cannot be read ({shown(error)})") from error
     return ModelFile(
         read_json(config, finite=False, depth=_DEPTH) if config else None,
+        compiled,
         version.decode(errors="replace"),
         weights,
     )
@@ -168,7 +177,7 @@ def _array_bytes(file: Any, size: int) -> int:
         raise ValueError("it holds a link, or an array that lies in another file") from None
     except Exception as error:  # of HDF5, on a broken file
         raise ValueError(f"it is not a file of HDF5 ({shown(error)})") from error
-    check_expansion(total, size)
+    check_expansion(total, size, _FREE_ARRAYS)
     return total
 
 

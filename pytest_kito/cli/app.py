@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from importlib.metadata import version
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -42,6 +43,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a character shows its number.
             stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = _one_line
     try:
         app()
     except ConfigError as error:
@@ -56,6 +58,11 @@ def main() -> None:
         if os.environ.get("KITO_DEBUG") == "1":
             raise
         _fail(f"unexpected {describe(error)}; please report it, with what KITO_DEBUG=1 shows")
+
+
+def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
+    """A warning, such as of Keras, as a line; with where it was raised it would be two."""
+    return f"kito: warning: {shown(' '.join(str(message).split()), _LONGEST)}\n"
 
 
 def _fail(*messages: str) -> NoReturn:

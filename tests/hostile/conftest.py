@@ -1,0 +1,27 @@
+"""Valid files of every kind, from which the hostile ones are made, and a process to try them in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from hostile.commands import Commands
+from hostile.valid import write_valid
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    runner = Commands()
+    yield runner
+    runner.close()
+
+
+@pytest.fixture(scope="session")
+def valid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of valid files; no test changes it."""
+    folder = tmp_path_factory.mktemp("valid")
+    write_valid(folder)
+    return folder
