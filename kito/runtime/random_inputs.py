@@ -15,8 +15,8 @@ from kito.graph.functional import as_functional
 from kito.graph.read import read_graph
 from kito.runtime.batch import Inputs, input_tensors
 
-_MOST_NUMBERS = 2**32
-"""The most numbers of one input; as float32 they take 16 GiB."""
+_MOST_NUMBERS = 2**30
+"""The most numbers of one input; as float32 they take 4 GiB."""
 
 
 def random_inputs(

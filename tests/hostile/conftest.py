@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import keras
-import numpy as np
 import pytest
 from hostile.commands import Commands
 from hostile.valid import write_valid

@@ -9,7 +9,7 @@ import os
 import pickle
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -142,32 +142,32 @@ TEXTS: dict[str, bytes] = {
 _WRONG: tuple[Any, ...] = (None, True, -1, 10**30, 1e308, "x", [], [1], {}, {"a": 1})
 
 
-def each_value(content: Any) -> list[tuple[str, Any]]:
-    """Copies of plain data, by name, each with one value replaced by one of a wrong type."""
-    found = []
-    paths = [()] if isinstance(content, dict) else []
-    places: list[tuple[Any, ...]] = []
-    waiting: list[tuple[tuple[Any, ...], Any]] = [((), content)]
+def each_value(content: Any, each: bool) -> Iterator[tuple[str, Any]]:
+    """Copies of plain data, by name, each with one value replaced by one of a wrong type.
+
+    Args:
+        content: the plain data.
+        each: whether to try all wrong values at each place, or a single one.
+    """
+    waiting: list[tuple[Any, ...]] = [(key,) for key in content]
+    place = 0
     while waiting:
-        path, value = waiting.pop()
-        places.append(path)
-        keys = (
-            value
-            if isinstance(value, dict)
-            else range(len(value))
-            if isinstance(value, list)
-            else ()
-        )
-        waiting += [((*path, key), value[key]) for key in keys]
-    for path in places[len(paths) :]:
+        path = waiting.pop()
+        value = content
+        for key in path:
+            value = value[key]
+        keys = list(value) if isinstance(value, dict) else []
+        keys = list(range(len(value))) if isinstance(value, list) else keys
+        waiting += [(*path, key) for key in keys]
+        place += 1
         for number, wrong in enumerate(_WRONG):
-            copy = json.loads(json.dumps(content))
-            inner = copy
-            for key in path[:-1]:
-                inner = inner[key]
-            inner[path[-1]] = wrong
-            found.append((f"{'.'.join(map(str, path))}={number}", copy))
-    return found
+            if each or number == place % len(_WRONG):
+                copy = json.loads(json.dumps(content))
+                inner = copy
+                for key in path[:-1]:
+                    inner = inner[key]
+                inner[path[-1]] = wrong
+                yield f"{'.'.join(map(str, path))} = {wrong!r}", copy
 
 
 # ---- the folder of artifacts --------------------------------------------------------------------

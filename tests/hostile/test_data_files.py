@@ -14,6 +14,7 @@ from hostile.valid import YAML, entry
 
 from kito.export.manifest import MANIFEST, SUMS, update_manifest
 
+EACH = pytest.mark.parametrize("each", [False, pytest.param(True, marks=pytest.mark.slow)])
 QUIET = ("-p", "no:cacheprovider", "-q")
 
 
@@ -71,12 +72,13 @@ def test_a_text_is_no_report_and_no_manifest(
     assert not (tmp_path / "merged.json").exists()
 
 
+@EACH
 def test_a_report_with_any_value_of_another_type(
-    commands: Commands, tmp_path: Path, valid: Path
+    commands: Commands, tmp_path: Path, valid: Path, each: bool
 ) -> None:
     config, report = str(valid / "kito.yaml"), tmp_path / "report.json"
     faults = {}
-    for name, content in each_value(json.loads((valid / "report.json").read_text())):
+    for name, content in each_value(json.loads((valid / "report.json").read_text()), each):
         report.write_text(json.dumps(content))
         for argv in (
             ("merge", "report.json"),
@@ -107,13 +109,14 @@ def test_a_report_of_names_that_act(
         refused(commands, tmp_path, "kito", "summary", "report.json", codes=(0, 2))
 
 
+@EACH
 def test_a_manifest_with_any_value_of_another_type(
-    commands: Commands, tmp_path: Path, valid: Path
+    commands: Commands, tmp_path: Path, valid: Path, each: bool
 ) -> None:
     folder = tmp_path / "artifacts"
     shutil.copytree(valid / "artifacts", folder)
     faults = {}
-    for name, content in each_value(json.loads((folder / MANIFEST).read_text())):
+    for name, content in each_value(json.loads((folder / MANIFEST).read_text()), each):
         (folder / MANIFEST).write_text(json.dumps(content))
         for argv in (("verify", "artifacts"), ("merge-artifacts", "artifacts", "-o", "all")):
             found = commands.run("kito", *argv, folder=tmp_path).faults((0, 1, 2))

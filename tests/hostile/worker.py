@@ -1,12 +1,13 @@
 """A process that imports Keras once, and then runs one command of kito or pytest after another.
 
 It reads a line of JSON for each command, ``{"argv": [...], "folder": ...}``, and answers with one:
-exit code, what was written, seconds of its processor, and by how many bytes its memory grew at most.
+exit code, what was written, seconds of the processor, by how many bytes its memory grew at most.
 """
 
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import resource
@@ -28,15 +29,10 @@ def main() -> None:
     from kito.runtime.quiet import import_keras
 
     import_keras()
-    import pytest
-
-    import kito.export.artifact
-    import kito.rewrite.reduce
-    import kito.timing.speedup
-    from pytest_kito.artifacts import verify
     from pytest_kito.cli import app
 
-    assert pytest and verify and kito  # imported before the first command is measured
+    for name in ("pytest", "kito.export.artifact", "kito.timing.speedup", "kito.rewrite.reduce"):
+        importlib.import_module(name)  # before the first command is measured
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT + _status("VmData"), -1))
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
@@ -71,7 +67,8 @@ def run(kito_main: Any, argv: list[str], folder: str) -> dict[str, Any]:
     for name in set(sys.modules) - modules:  # of the folder of this command
         if str(getattr(sys.modules[name], "__file__", "")).startswith(folder):
             del sys.modules[name]
-    return dict(code=code, out=written[0], err=written[1], seconds=seconds, grown=grown)
+    out, err = written
+    return {"code": code, "out": out, "err": err, "seconds": seconds, "grown": grown}
 
 
 def _code(kito_main: Any, argv: list[str]) -> int:
