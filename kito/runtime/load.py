@@ -182,7 +182,7 @@ def _advice(content: ModelFile | None, objects: Mapping[str, Any], why: str) -> 
             return f"it needs the package {package}, which is not installed: install it"
         if package not in _IMPORTED and keras.saving.get_registered_object(name) is None:
             return (
-                f"it needs {shown(name)!r} of the module {shown(module)!r}, which is imported for "
+                f"it needs '{shown(name)}' of the module '{shown(module)}', which is imported for "
                 f"no file: declare it in kito.yaml, and {_NAME_CLASSES}"
             )
     return f"to have the class found, {_NAME_CLASSES}" if "Could not locate" in why else again

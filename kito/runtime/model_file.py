@@ -62,7 +62,7 @@ def read_model_file(path: Path, *, arrays: bool = True) -> ModelFile:
     with open_zip(path) as archive:
         names = set(archive.namelist())
         if climbing := [x for x in names if x.startswith("/") or ".." in x.split("/")]:
-            raise ValueError(f"its member {shown(climbing[0])!r} would lie outside of it")
+            raise ValueError(f"its member '{shown(climbing[0])}' would lie outside of it")
         config = (
             read_json(zip_member(archive, _CONFIG), finite=False, depth=_DEPTH)
             if _CONFIG in names

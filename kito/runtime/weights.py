@@ -43,7 +43,7 @@ def apply_weights(
         model.load_weights(path)
     except Exception as error:
         raise KitoError(
-            f"weights {weights!r} cannot be loaded into model {shown(model.name)!r}: "
+            f"weights {weights!r} cannot be loaded into model '{shown(model.name)}': "
             f"{shown(describe(error), 400)}"
         ) from error
 

@@ -101,7 +101,7 @@ def _quoted(source: str) -> str:
         source.encode()
     except UnicodeEncodeError:
         raise KitoError(
-            f"the file name {shown(source)!r} is not UTF-8, so no kito.yaml can hold it; rename it"
+            f"the file name '{shown(source)}' is not UTF-8, so no kito.yaml can hold it; rename it"
         ) from None
     return '"' + "".join(map(_in_quotes, source)) + '"'
 

@@ -8,12 +8,14 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SECONDS, BYTES = 5.0, 500_000_000
 """What a command may take to refuse a file, beyond its start: time of the processor, memory."""
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
@@ -50,18 +52,22 @@ class Outcome:
 
 
 class Commands:
-    """A warm process that runs commands; another one where a command ended it, or hung."""
+    """A warm process that runs commands; another one where a command ended it, or hung.
 
-    def __init__(self) -> None:
+    Args:
+        warm: commands that a new process runs first: they make room that stays.
+        folder: where.
+    """
+
+    def __init__(self, warm: Sequence[Sequence[str]], folder: Path) -> None:
+        self._warm = [{"argv": list(argv), "folder": str(folder)} for argv in warm]
         self._worker: subprocess.Popen[str] | None = None
         self._answers: queue.Queue[str] = queue.Queue()
 
     def run(self, *argv: str, folder: Path) -> Outcome:
         """Run a command in a folder."""
         worker = self._started()
-        assert worker.stdin is not None
-        print(json.dumps({"argv": argv, "folder": str(folder)}), file=worker.stdin, flush=True)
-        answer = self._answer(_PATIENCE)
+        answer = self._ask(worker, {"argv": argv, "folder": str(folder)})
         if not answer:
             self.close()
             return Outcome(-2, "", f"the process ended, or took {_PATIENCE} s", 0.0, 0)
@@ -89,13 +95,20 @@ class Commands:
                 env=environ,
             )
             threading.Thread(target=_read, args=(self._worker, self._answers), daemon=True).start()
-            assert self._answer(_PATIENCE) == "ready\n"
+            assert self._answer() == "ready\n"
+            for command in self._warm:
+                self._ask(self._worker, command)
         return self._worker
 
-    def _answer(self, patience: float) -> str:
+    def _ask(self, worker: subprocess.Popen[str], command: dict[str, Any]) -> str:
+        assert worker.stdin is not None
+        print(json.dumps(command), file=worker.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> str:
         """The next line of the process; empty where it ended, or none came in time."""
         try:
-            return self._answers.get(timeout=patience)
+            return self._answers.get(timeout=_PATIENCE)
         except queue.Empty:
             return ""
 

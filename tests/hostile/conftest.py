@@ -11,8 +11,8 @@ from hostile.valid import write_valid
 
 
 @pytest.fixture(scope="session")
-def commands() -> Iterator[Commands]:
-    runner = Commands()
+def commands(valid: Path) -> Iterator[Commands]:
+    runner = Commands(warm=[["kito", "compare", "model.keras", "model.keras"]], folder=valid)
     yield runner
     runner.close()
 

@@ -137,6 +137,7 @@ def test_a_folder_that_is_not_what_was_proved(
     refused(commands, tmp_path, "kito", "verify", "artifacts", "--run", "--config", config)
 
 
+@pytest.mark.slow  # test_archives unpacks them without running anything
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_an_archive_writes_nothing_elsewhere(
     commands: Commands, tmp_path: Path, valid: Path, name: str

@@ -33,6 +33,8 @@ def main() -> None:
 
     for name in ("pytest", "kito.export.artifact", "kito.timing.speedup", "kito.rewrite.reduce"):
         importlib.import_module(name)  # before the first command is measured
+    gc.collect()
+    gc.freeze()  # so that what is collected before each command are the remains of the last one
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT + _status("VmData"), -1))
     print("ready", file=answers, flush=True)
     for line in sys.stdin:

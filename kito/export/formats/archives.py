@@ -74,11 +74,12 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> N
     """Write a member below ``folder``, which holds nothing but earlier members."""
     parts = member.name.split("/")
     if not all(map(_is_plain, parts)):
-        raise ValueError(f"its member {shown(member.name)!r} has no plain name")
+        raise ValueError(f"its member '{shown(member.name)}' has no plain name")
     target = folder.joinpath(*parts)
     # Neither links nor devices, nor files with holes, whose size is not the size of their content.
-    if member.type not in (tarfile.DIRTYPE, tarfile.REGTYPE, tarfile.AREGTYPE) or member.sparse:
-        raise ValueError(f"its member {shown(member.name)!r} is neither a file nor a folder")
+    kinds = (tarfile.DIRTYPE, tarfile.REGTYPE, tarfile.AREGTYPE)
+    if member.type not in kinds or member.sparse or member.size < 0:
+        raise ValueError(f"its member '{shown(member.name)}' is neither a file nor a folder")
     try:
         if member.isdir():
             target.mkdir(parents=True)
@@ -89,7 +90,7 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> N
             assert source is not None  # it is a file
             shutil.copyfileobj(source, copy)
     except FileExistsError:
-        raise ValueError(f"it holds {shown(member.name)!r} twice") from None
+        raise ValueError(f"it holds '{shown(member.name)}' twice") from None
 
 
 def _is_plain(part: str) -> bool:
