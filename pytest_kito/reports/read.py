@@ -28,9 +28,9 @@ _Seconds = Mapping[str, Annotated[float, Field(ge=0)]] | None
 
 
 class _Reduction(_Part):
-    layers: _Pair | None = None
-    batchnorms: _Pair | None = None
-    parameters: _Pair | None = None
+    layers: _Pair = (0, 0)
+    batchnorms: _Pair = (0, 0)
+    parameters: _Pair = (0, 0)
     precomputed: _Count = 0
 
 

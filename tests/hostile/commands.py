@@ -95,7 +95,9 @@ class Commands:
                 env=environ,
             )
             threading.Thread(target=_read, args=(self._worker, self._answers), daemon=True).start()
-            assert self._answer() == "ready\n"
+            if self._answer() != "ready\n":
+                self.close()
+                raise RuntimeError("the process that runs the commands did not start")
             for command in self._warm:
                 self._ask(self._worker, command)
         return self._worker
