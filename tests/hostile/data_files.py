@@ -262,7 +262,7 @@ def chain_of_links(path: Path, target: Path) -> None:
         inside = f"{inside}/{part}"
     last = "net/" + "/".join(steps) + "/" + "l" * 254
     members.append(_link(last, "../" * len(steps)))
-    up = "../" * 40
+    up = "../" * 15  # fewer than the steps, so that the path seems to stay inside
     members += [
         _link("net/escape", f"{'/'.join(steps)}/{'l' * 254}/{up}{str(target)[1:]}"),
         ("net/escape/ran", b"x", {}),
