@@ -419,11 +419,7 @@ def a_name_that_is_long(path: Path, valid: Path) -> None:
 def nested_models(path: Path, valid: Path) -> None:
     def nest(config: dict[str, Any]) -> Any:
         layers = "layers"
-        one: Any = {
-            "class_name": "Sequential",
-            "module": "keras",
-            "config": {"name": "s0", layers: []},
-        }
+        one: Any = {"class_name": "ReLU", "module": "keras.layers", "config": {"name": "inner"}}
         for number in range(1, 20):
             inner = {"name": f"s{number}", layers: [one]}
             one = {"class_name": "Sequential", "module": "keras", "config": inner}
