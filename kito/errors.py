@@ -15,6 +15,34 @@ class UnsupportedModelError(KitoError):
     """The model cannot be read as a graph, or one of its layers cannot be copied."""
 
 
+def shown(text: object, most: int = 200) -> str:
+    """A text from outside, such as a name in a file, for a message: on one line, cut, harmless.
+
+    Control characters, marks that change the direction of a text, surrogates and all else that does
+    not print is escaped as in a Python string. So it cannot move the cursor of a terminal, hide or
+    reorder what follows, or begin a line that a CI runner takes for a command.
+
+    Args:
+        text: the text, or an object whose ``str()`` it is.
+        most: the most characters to show.
+    """
+    line = _escaped(str(text)[: most + 1])
+    return line if len(line) <= most else f"{line[:most]}..."
+
+
+def printable(text: str) -> str:
+    """The text with every character escaped that does not print, except ends of lines."""
+    return "\n".join(map(_escaped, text.split("\n")))
+
+
+def _escaped(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
 def describe(error: BaseException) -> str:
     """``Type: message`` of an exception, with at most 1000 characters of the message."""
     text = str(error).strip()

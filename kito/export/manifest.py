@@ -9,15 +9,15 @@ What changes them is in :mod:`kito.export.publishing`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kito.errors import KitoError, counted, describe
+from kito.errors import KitoError, counted, describe, shown
 from kito.export.files import sha256
 from kito.export.formats.names import FORMAT_NAMES
+from kito.runtime.bounded import read_file, read_json
 
 MANIFEST, SUMS = "kito-manifest.json", "SHA256SUMS"
 _FIELDS = {"model": str, "format": str, "file": str, "bytes": int, "sha256": str}
@@ -44,7 +44,7 @@ def verify(folder: Path) -> list[str]:
         proved = path.name in names or path.name in (MANIFEST, SUMS)
         ours = path.name.endswith(artifact_suffixes()) or path.name.startswith(models)
         if ours and not proved:
-            problems.append(f"{path.name}: is not listed in the manifest")
+            problems.append(f"{shown(path.name)}: is not listed in the manifest")
     return problems + _check_sums(folder, {x["file"]: x["sha256"] for x in entries})
 
 
@@ -56,7 +56,8 @@ def file_problems(folder: Path, entry: Mapping[str, Any]) -> list[str]:
     """
     path, info = folder / entry["file"], FORMAT_NAMES.get(entry["format"])
     if info is None or entry["file"] != entry["model"] + info.suffix:
-        return [f"is not the file name of model '{entry['model']}' in format '{entry['format']}'"]
+        model, known = shown(entry["model"]), shown(entry["format"])
+        return [f"is not the file name of model '{model}' in format '{known}'"]
     if path.is_symlink():
         return ["is a link, so its content is outside of this directory"]
     if not path.is_file():
@@ -70,9 +71,11 @@ def file_problems(folder: Path, entry: Mapping[str, Any]) -> list[str]:
 
 def _check_sums(folder: Path, proved: Mapping[str, str]) -> list[str]:
     try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        return [f"{SUMS}: cannot be read ({error})"]
+        if (folder / SUMS).exists() and not (folder / SUMS).is_file():
+            raise ValueError("it is not a file")
+        lines = read_file(folder / SUMS).decode().splitlines()
+    except (OSError, ValueError) as error:
+        return [f"{SUMS}: cannot be read ({shown(error)})"]
     matches = [_SUM_LINE.fullmatch(line) for line in lines]
     sums = {match[2]: match[1] for match in matches if match}
     if None in matches or sums != dict(proved):
@@ -98,36 +101,56 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
     """
     path = folder / MANIFEST
     try:
-        return _checked_entries(json.loads(path.read_text(encoding="utf-8")))
+        if path.exists() and not path.is_file():
+            raise KitoError("it is not a file")  # reading a pipe or a device could never end
+        return _checked_entries(read_json(read_file(path)))
     except FileNotFoundError:
         raise KitoError(
             f"there is no {MANIFEST} in {folder}; pytest --kito-check --kito-artifacts writes one"
         ) from None
     except KitoError as error:
         raise KitoError(f"the manifest {path} is invalid: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise KitoError(f"the manifest {path} is invalid: {describe(error)}") from error
 
 
 def _checked_entries(manifest: Any) -> list[dict[str, Any]]:
+    if not isinstance(manifest, dict) or not manifest.keys() >= {"schema_version", "files"}:
+        raise KitoError("it is not a mapping with schema_version and files")
     entries: list[dict[str, Any]] = manifest["files"]
     if manifest["schema_version"] != 1:
-        raise KitoError(f"schema_version is {manifest['schema_version']!r}, 1 is expected")
+        raise KitoError(f"schema_version is {_short(manifest['schema_version'])}, 1 is expected")
     if not isinstance(entries, list):
         raise KitoError("files is not a list")
-    if len({entry["file"] for entry in entries}) != len(entries):
-        raise KitoError("it lists a file twice")
     for entry in entries:
+        if not isinstance(entry, dict):
+            raise KitoError("an entry of files is not a mapping")
         if not entry.keys() >= _FIELDS.keys():
             raise KitoError(f"an entry lacks {', '.join(sorted(_FIELDS.keys() - entry.keys()))}")
         for key, of_type in _FIELDS.items():
-            if type(entry[key]) is not of_type:
-                raise KitoError(f"{key} is {entry[key]!r}, of another type than {of_type.__name__}")
-        if not _is_plain(entry["file"]):
-            raise KitoError(f"{entry['file']!r} is not a plain file name")
+            value = entry[key]
+            if type(value) is not of_type:
+                raise KitoError(
+                    f"{key} is {_short(value)}, of another type than {of_type.__name__}"
+                )
+        for key in ("file", "model"):
+            if not _is_plain(entry[key]):
+                raise KitoError(f"{_short(entry[key])} is not a plain {key} name")
+    if len({entry["file"] for entry in entries}) != len(entries):
+        raise KitoError("it lists a file twice")
     return entries
+
+
+def _short(value: Any) -> str:
+    """A value of a file for a message."""
+    return repr(shown(value)) if isinstance(value, str) else shown(repr(value)[:1000])
 
 
 def _is_plain(name: str) -> bool:
     """Whether a name stays inside its folder, on any system, and fits on one line."""
-    return name.isprintable() and not name.startswith(".") and not set(name) & set("/\\:")
+    return (
+        name.isprintable()
+        and 0 < len(name.encode()) <= 255
+        and not name.startswith(".")
+        and not set(name) & set("/\\:")
+    )

@@ -56,6 +56,28 @@ def extended_symbolic_calls() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def limited_weights(most: int) -> Iterator[None]:
+    """Within this context, layers create weights of at most ``most`` bytes altogether.
+
+    The size of a weight is known before it takes memory. One that is too large raises a ValueError.
+    """
+    original, total = keras.Layer.add_weight, 0
+
+    def add_weight(self: Any, shape: Any = None, *args: Any, **kwargs: Any) -> Any:
+        nonlocal total
+        total += 4 * math.prod(shape if isinstance(shape, list | tuple) else (shape or 1,))
+        if total > most:
+            raise ValueError(
+                f"its configuration asks for weights of more than {most} bytes; its file holds "
+                "much less"
+            )
+        return original(self, shape, *args, **kwargs)
+
+    with _replaced(keras.Layer, "add_weight", add_weight):
+        yield
+
+
 def _layer_by_layer(original: Callable[..., Any]) -> Any:
     """The ``__call__`` of Sequential models, which calls the layers where the size is another."""
 

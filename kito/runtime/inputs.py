@@ -5,6 +5,7 @@ Inputs are a dict of arrays by input name, in the model's order; their first axi
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,10 +15,13 @@ import keras
 import numpy as np
 from keras import tree
 
-from kito.errors import KitoError, counted
+from kito.errors import KitoError, counted, shown
 from kito.graph.functional import as_functional
 from kito.runtime.batch import Inputs, input_tensors, optional_inputs
+from kito.runtime.bounded import open_zip
 from kito.runtime.random_inputs import random_inputs
+
+_NPY = b"\x93NUMPY"
 
 
 def resolve_inputs(
@@ -67,17 +71,35 @@ def resolve_inputs(
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise KitoError(f"{path} is a .npy file; save arrays by name with numpy.savez")
-        with file:
-            return {name: file[name] for name in file.files}
+        with path.open("rb") as file:
+            if file.read(len(_NPY)) == _NPY:
+                raise KitoError(f"{path} is a .npy file; save arrays by name with numpy.savez")
+        with open_zip(path) as archive:
+            for member in archive.infolist():
+                _check_array(archive, member)
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError:
         raise KitoError(f"there is no file {path}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except KitoError:
+        raise
+    except Exception as error:  # zipfile and NumPy raise much on broken files
         raise KitoError(
-            f"{path} is not an .npz file of plain arrays ({error}); write it with numpy.savez"
+            f"{path} is not an .npz file of plain arrays ({shown(error)}); write it with "
+            "numpy.savez"
         ) from error
+
+
+def _check_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """Refuse an array that claims another size than it has: NumPy would make room for it first."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0
+        if version != (1, 0):
+            read = np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    if not dtype.hasobject and math.prod(shape) * dtype.itemsize > member.file_size:
+        raise ValueError(f"{shown(member.filename)} claims the shape {shape}, and is smaller")
 
 
 def _check(model: Any, inputs: Any) -> Inputs:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import inspect
-import json
-import zipfile
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from kito.errors import KitoError, describe, nearest
+from kito.errors import KitoError, describe, nearest, shown
+from kito.graph.keras_patches import limited_weights
 from kito.runtime.import_path import MODEL_FILES, import_object, importable, is_import_path
+from kito.runtime.model_file import ModelFile, classes, read_model_file
 
 _FROM_KERAS_2 = (
     "save it there with model.save('model.h5') and name that file as source, or build it with "
     "'import keras' (Keras 3)"
 )
+_NAME_CLASSES = "add it to the dict that 'custom_objects' names"
+_IMPORTED = ("keras_hub", "keras_cv", "keras_nlp")
+"""The packages that Keras imports by itself where a file names one of their modules."""
+_UNSAVED = 64_000_000
+"""Bytes of weights that a model may create besides four times those that its file holds."""
+_LONGEST = 400
+"""Characters that are quoted of a message of Keras."""
 
 
 def load_model(
@@ -32,7 +42,9 @@ def load_model(
     Args:
         source: the import path of a callable that returns a model (``package.module:name`` or
             dotted), or a ``.keras`` or ``.h5`` file.
-        base: the directory that a file is relative to, and whose modules can be imported.
+        base: the directory that a file is relative to. Its modules can be imported by a callable,
+            and by the ``custom_objects`` of a file: a file alone, which may come from anywhere,
+            runs no code that lies beside it, whatever modules it names.
         kwargs: keyword arguments for the callable; ignored for a file.
         custom_objects: the import path of a dict of custom objects by name, to load a file with.
 
@@ -43,17 +55,19 @@ def load_model(
         KitoError: the source is neither a callable nor a file, is missing, cannot be imported,
             called or loaded, or gives something other than a Keras 3 model.
     """
-    # A factory may import from its own repository only when it is called.
-    with importable(base):
-        if source.endswith(MODEL_FILES):
+    if source.endswith(MODEL_FILES):
+        # The classes of a repository may import more of it only when they are used.
+        with contextlib.nullcontext() if custom_objects is None else importable(base):
             found = _load(source, base, custom_objects)
-        elif is_import_path(source):
+    elif is_import_path(source):
+        # A factory may import from its own repository only when it is called.
+        with importable(base):
             found = _call(import_object(source, base=base), source, kwargs or {})
-        else:
-            raise KitoError(
-                f"source {source!r} is neither package.module:callable nor a "
-                f"{' or '.join(MODEL_FILES)} file"
-            )
+    else:
+        raise KitoError(
+            f"source {source!r} is neither package.module:callable nor a "
+            f"{' or '.join(MODEL_FILES)} file"
+        )
     if not isinstance(found, keras.Model):
         raise KitoError(f"source {source!r} gave {_what_else(found)}")
     return found
@@ -105,29 +119,73 @@ def _load(source: str, base: Path, custom_objects: str | None) -> Any:
             f"custom_objects {custom_objects!r} is {_a(objects)}; it must be a dict of the "
             "custom classes and functions by name"
         )
+    content: ModelFile | None = None
     try:
-        return keras.saving.load_model(path, custom_objects=dict(objects))
+        with warnings.catch_warnings(record=True) as raised, safe_to_build(path) as content:
+            found = _built(path, dict(objects), content.compiled)
     except Exception as error:
+        why = _reason(error)
+        raise KitoError(
+            f"source {source!r} cannot be loaded as a Keras model: {why}; "
+            f"{_advice(content, objects, why)}"
+        ) from error
+    for one in raised:  # what warns about a file that is refused is of no interest
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return found
+
+
+@contextlib.contextmanager
+def safe_to_build(path: Path) -> Iterator[ModelFile]:
+    """Inside the ``with``, Keras may load a model file: it holds what it claims, and not much more.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is broken, or holds or asks for far more than its size allows; the latter is
+            raised where Keras creates a layer's weights.
+    """
+    content = read_model_file(path)
+    with limited_weights(_UNSAVED + 4 * content.weight_bytes):
+        yield content
+
+
+def _reason(error: Exception) -> str:
+    """What an error of Keras says, without the configuration that it quotes, in one short line."""
+    text = " ".join(str(error).split()).rpartition("Exception encountered: ")[2]
+    return shown(f"{type(error).__name__}: {text.partition(' Full object config:')[0]}", _LONGEST)
+
+
+def _built(path: Path, objects: dict[str, Any], compiled: bool) -> Any:
+    try:
+        return keras.saving.load_model(path, custom_objects=objects)
+    except Exception as error:
+        if not compiled:
+            raise
         # A missing loss or metric does not matter for inference.
         try:
-            return keras.saving.load_model(path, custom_objects=dict(objects), compile=False)
+            return keras.saving.load_model(path, custom_objects=objects, compile=False)
         except Exception:
-            raise KitoError(
-                f"source {source!r} cannot be loaded as a Keras model: {describe(error)}; "
-                f"{_advice(path)}"
-            ) from error
+            raise error from None
 
 
-def _advice(path: Path) -> str:
-    """Advice about a file that Keras 3 cannot load."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            version = str(json.loads(archive.read("metadata.json"))["keras_version"])
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError):
-        version = ""
-    if version.startswith("2."):
-        return f"it was written by Keras {version}: {_FROM_KERAS_2}"
-    return "if a class was not found, add it to the dict that 'custom_objects' names"
+def _advice(content: ModelFile | None, objects: Mapping[str, Any], why: str) -> str:
+    """Advice about a file that Keras 3 cannot load, and what Keras says about it."""
+    again = "save the model again, or get the file again"
+    if content is None:
+        return again
+    if content.keras_version.startswith("2."):
+        return f"it was written by Keras {shown(content.keras_version, 20)}: {_FROM_KERAS_2}"
+    for module, name in classes(content.config):
+        package = module.partition(".")[0]
+        if package in ("keras", "builtins") or name in objects:
+            continue
+        if package in _IMPORTED and importlib.util.find_spec(package) is None:
+            return f"it needs the package {package}, which is not installed: install it"
+        if package not in _IMPORTED and keras.saving.get_registered_object(name) is None:
+            return (
+                f"it needs '{shown(name)}' of the module '{shown(module)}', which is imported for "
+                f"no file: declare it in kito.yaml, and {_NAME_CLASSES}"
+            )
+    return f"to have the class found, {_NAME_CLASSES}" if "Could not locate" in why else again
 
 
 def existing_file(name: str, base: Path, what: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,10 +10,13 @@ import keras
 import numpy as np
 from keras import tree
 
-from kito.errors import KitoError, UnsupportedModelError
+from kito.errors import KitoError, UnsupportedModelError, shown
 from kito.graph.functional import as_functional
 from kito.graph.read import read_graph
 from kito.runtime.batch import Inputs, input_tensors
+
+_MOST_NUMBERS = 2**30
+"""The most numbers of one input; as float32 they take 4 GiB."""
 
 
 def random_inputs(
@@ -44,8 +48,8 @@ def random_inputs(
         Arrays of shape (samples, ...) by input name.
 
     Raises:
-        KitoError: an open size is not given, a given one does not fit, an input holds strings, or
-            an argument is out of its range.
+        KitoError: an open size is not given, a given one does not fit, an input holds strings or
+            takes more numbers than memory holds, or an argument is out of its range.
     """
     if samples < 1 or seed < 0 or not -np.inf < low < high < np.inf:
         raise KitoError(
@@ -66,6 +70,11 @@ def random_inputs(
         rng = np.random.default_rng([seed, index])
         dtype = keras.backend.standardize_dtype(tensor.dtype)
         full = (count, *sizes)
+        if math.prod(full) > _MOST_NUMBERS:
+            raise KitoError(
+                f"input '{shown(name)}' takes {math.prod(sizes)} numbers a sample, that is "
+                f"{math.prod(full)} for {count} samples: give fewer samples, or smaller data"
+            )
         if dtype == "string":
             raise KitoError(f"input '{name}' holds strings: give data for it (inputs.data)")
         if dtype == "bool":

@@ -8,10 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from kito.errors import KitoError, describe
+from kito.errors import KitoError, describe, shown
 from kito.graph.keras_internals import all_layers
 from kito.runtime.batch import Inputs
 from kito.runtime.load import existing_file
+from kito.runtime.model_file import check_weights
 from kito.runtime.random_weights import randomize_weights
 
 
@@ -38,10 +39,12 @@ def apply_weights(
         return
     path = existing_file(weights, base, "weights")
     try:
+        check_weights(path)
         model.load_weights(path)
     except Exception as error:
         raise KitoError(
-            f"weights {weights!r} cannot be loaded into model {model.name!r}: {describe(error)}"
+            f"weights {weights!r} cannot be loaded into model '{shown(model.name)}': "
+            f"{shown(describe(error), 400)}"
         ) from error
 
 

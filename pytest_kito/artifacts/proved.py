@@ -8,7 +8,7 @@ from typing import Any
 
 from kito.errors import KitoError, counted
 from kito.export.manifest import MANIFEST, read_manifest
-from pytest_kito.reports.merge import read_report
+from pytest_kito.reports.read import read_report
 
 _NAMED = 3
 """How many files a message names."""

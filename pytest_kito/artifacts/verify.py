@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from kito.errors import KitoError
+from kito.errors import KitoError, shown
 from kito.export.manifest import file_problems, read_manifest, verify
 from kito.export.proof import prove
 from pytest_kito.checks.model_run import ModelRun
@@ -49,7 +49,8 @@ def _run(folder: Path, entries: list[dict[str, Any]], name: str, config: Config)
     spec = next((spec for spec in config.models if spec.name == name), None)
     if spec is None:
         return [
-            f"{entry['file']}: was not run, because {config.shown} declares no model '{name}'"
+            f"{entry['file']}: was not run, because {config.shown} declares no model "
+            f"'{shown(name)}'"
             for entry in entries
         ]
     run = ModelRun(spec, config.base)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kito.errors import printable
 from kito.export.files import to_json
 
 NO, WRONG_USE = 1, 2
@@ -14,7 +15,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def answer(result: dict[str, Any], text: str, as_json: bool, yes: bool = True) -> None:
-    """Print a result, as JSON or as text for people; exit with :data:`NO` unless ``yes``."""
-    typer.echo(to_json(result) if as_json else text)
+    """Print a result, as JSON or as text for people; exit with :data:`NO` unless ``yes``.
+
+    The text may hold names from a file, of layers say: nothing in it acts on a terminal, or on a
+    CI runner that takes a line for a command.
+    """
+    from pytest_kito.reports.github import disarm
+
+    typer.echo(to_json(result) if as_json else disarm(printable(text)))
     if not yes:
         raise typer.Exit(NO)

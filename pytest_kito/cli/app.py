@@ -5,15 +5,24 @@ Exit codes: 0 yes, 1 no (a check said no), 2 wrong use.
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+import warnings
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from kito.errors import KitoError
+from kito.errors import KitoError, describe, shown
 from pytest_kito.cli import files, models, shards
 from pytest_kito.cli.answers import WRONG_USE
+from pytest_kito.config.problems import ConfigError
+
+_INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+_LONGEST = 4000
+"""The most characters of one message."""
 
 app = typer.Typer(
     name="kito",
@@ -26,12 +35,40 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line; print an error as one line on standard error."""
+    """Run the command line; print what is wrong on standard error, one line for each error.
+
+    With ``KITO_DEBUG=1`` in the environment, an error of kito itself has its traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character shows its number.
+            stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = _one_line
     try:
         app()
-    except KitoError as error:
-        print("kito:", *str(error).split(), file=sys.stderr)
-        raise SystemExit(WRONG_USE) from None
+    except ConfigError as error:
+        _fail(*error.errors)
+    except (KitoError, OSError) as error:
+        _fail(str(error))
+    except MemoryError:
+        _fail("there is not enough memory; give fewer samples, or a smaller model")
+    except KeyboardInterrupt:
+        raise SystemExit(_INTERRUPTED) from None
+    except Exception as error:
+        if os.environ.get("KITO_DEBUG") == "1":
+            raise
+        _fail(f"unexpected {describe(error)}; please report it, with what KITO_DEBUG=1 shows")
+
+
+def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
+    """A warning, such as of Keras, as a line; with where it was raised it would be two."""
+    return f"kito: warning: {shown(' '.join(str(message).split()), _LONGEST)}\n"
+
+
+def _fail(*messages: str) -> NoReturn:
+    for message in messages:
+        print("kito:", shown(" ".join(message.split()), _LONGEST), file=sys.stderr)
+    raise SystemExit(WRONG_USE)
 
 
 def _version(wanted: bool) -> None:

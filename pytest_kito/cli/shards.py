@@ -98,8 +98,10 @@ def summary(
 
     try:
         text = table(merge_reports([report]))
-    except (KeyError, TypeError) as error:
-        raise KitoError(f"{report} is not a report of pytest --kito-report: {error!r}") from error
+    except KeyError as error:
+        raise KitoError(
+            f"{report} is not a report of pytest --kito-report: it lacks {error}"
+        ) from error
     typer.echo(text, nl=False)
 
 

@@ -5,23 +5,28 @@ Importing this module does not import Keras: a file is validated before anything
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from kito.errors import counted
+from pytest_kito.config.defaults import origin, with_defaults
 from pytest_kito.config.engines import missing_artifacts
 from pytest_kito.config.names import NAME_RULE, is_safe_name
 from pytest_kito.config.problems import ConfigError, KeyPath, Problem, explain, quoted
 from pytest_kito.config.schema import KitoFile, ModelKeys, known_keys
-from pytest_kito.config.yaml_lines import read_yaml
+from pytest_kito.config.yaml_lines import YamlFile, read_yaml
 
 __all__ = ["Config", "ConfigError", "ModelSpec", "load_config"]
 
 MAX_BYTES = 1_000_000
 """Largest size of a file; a thousand models with all their keys fit."""
+
+_MOST_PROBLEMS = 100
+"""The most problems that are listed of one file."""
 
 
 class ModelSpec(ModelKeys):
@@ -65,24 +70,38 @@ def load_config(path: Path, *, root: Path | None = None, formats: bool = False) 
     if root is not None and path.is_relative_to(root):
         shown = path.relative_to(root).as_posix()
     document = read_yaml(_read(path, shown))
-    merged, inherited = _with_defaults(document.value)
+    merged, too_many = with_defaults(document.value, document.lines)
     context = {"base": path.parent, "formats": formats}
-    file, invalid = _validate(merged, inherited, document.lines, context)
-    names = merged.get("models") if isinstance(merged, dict) else None
+    file, invalid = (None, [too_many]) if too_many else _validate(merged, document, context)
+    names = document.value.get("models") if isinstance(document.value, dict) else None
     name_problems = _check_names(names, document.lines)
-    problems = _unique((*document.problems, *name_problems, *invalid))
+    models: tuple[ModelSpec, ...] = ()
+    if file is not None:
+        models = tuple(_spec(name, keys, file, document) for name, keys in file.models.items())
+    disagreeing = _disagreeing(models, document)
+    problems = _unique((*document.problems, *name_problems, *invalid, *disagreeing))
     if file is None or problems:
-        raise ConfigError(problem.shown(shown) for problem in problems)
-    # The keys are validated already: model_construct() does not validate them again.
-    models = tuple(
-        ModelSpec.model_construct(
-            **{field: getattr(keys, field) for field in ModelKeys.model_fields},
-            name=name,
-            line=document.lines["models", name],
-        )
-        for name, keys in file.models.items()
-    )
+        raise ConfigError(_listed(problems, shown))
     return Config(path, shown, models)
+
+
+def _spec(name: str, keys: ModelKeys, file: KitoFile, document: YamlFile) -> ModelSpec:
+    """A model with the sections that it does not write itself shared with all the others."""
+    values = {
+        field: getattr(
+            keys if field in keys.model_fields_set or field == "source" else file.defaults, field
+        )
+        for field in ModelKeys.model_fields
+    }
+    # The keys are validated already: model_construct() does not validate them again.
+    return ModelSpec.model_construct(**values, name=name, line=document.lines["models", name])
+
+
+def _listed(problems: Sequence[Problem], file: str) -> Iterator[str]:
+    yield from (problem.shown(file) for problem in problems[:_MOST_PROBLEMS])
+    if more := problems[_MOST_PROBLEMS:]:
+        what = f"and {counted(len(more), 'more problem')}; correct those above first"
+        yield Problem(more[0].line, (), what).shown(file)
 
 
 def _read(path: Path, shown: str) -> str:
@@ -111,25 +130,28 @@ def _read(path: Path, shown: str) -> str:
 
 
 def _validate(
-    merged: Any,
-    inherited: frozenset[KeyPath],
-    lines: Mapping[KeyPath, int],
-    context: dict[str, Any],
+    merged: Any, document: YamlFile, context: dict[str, Any]
 ) -> tuple[KitoFile | None, list[Problem]]:
     if not isinstance(merged, dict):
         what = "is empty" if merged is None else f"holds {quoted(merged)}, which is not a mapping"
         return None, [Problem(1, (), f"{what}; write 'version: 1' and 'models:'")]
     try:
-        file = KitoFile.model_validate(merged, context=context)
+        return KitoFile.model_validate(merged, context=context), []
     except ValidationError as error:
         problems = []
         for details in error.errors(include_url=False):
-            at = _origin(details["loc"], inherited)
+            at = origin(details["loc"], document.value)
             text = explain(details, known_keys(at[:-1]))
-            problems.append(Problem(_line(at, lines), at, text))
+            problems.append(Problem(_line(at, document.lines), at, text))
         return None, problems
-    apart = [(_origin(path, inherited), text) for path, text in missing_artifacts(file)]
-    return file, [Problem(_line(at, lines), at, text) for at, text in apart]
+
+
+def _disagreeing(models: Iterable[ModelSpec], document: YamlFile) -> Iterator[Problem]:
+    """What sections of a model ask of each other, each of which may come from ``defaults``."""
+    for spec in models:
+        for path, text in missing_artifacts(spec.name, spec):
+            at = origin(path, document.value)
+            yield Problem(_line(at, document.lines), at, text)
 
 
 def _unique(problems: Iterable[Problem]) -> list[Problem]:
@@ -138,36 +160,6 @@ def _unique(problems: Iterable[Problem]) -> list[Problem]:
     for problem in problems:
         first.setdefault(problem.path, problem)
     return sorted(first.values(), key=lambda problem: problem.line)
-
-
-def _with_defaults(raw: Any) -> tuple[Any, frozenset[KeyPath]]:
-    """The file with ``defaults`` merged into each model, and the paths that were inherited."""
-    match raw:
-        case {"defaults": dict(defaults), "models": dict(models)}:
-            pass
-        case _:
-            return raw, frozenset()
-    shared = {key: value for key, value in defaults.items() if key != "source"}
-    inherited: set[KeyPath] = set()
-    merged = {
-        name: _merge(shared, own, ("models", name), inherited) if isinstance(own, dict) else own
-        for name, own in models.items()
-    }
-    return {**raw, "models": merged}, frozenset(inherited)
-
-
-def _merge(
-    defaults: Mapping[str, Any], own: Mapping[str, Any], at: KeyPath, inherited: set[KeyPath]
-) -> dict[str, Any]:
-    """The model's own keys, and the defaults for the others; adds their paths to ``inherited``."""
-    merged = dict(own)
-    for key, value in defaults.items():
-        if key not in own:
-            merged[key] = value
-            inherited.add((*at, key))
-        elif isinstance(value, dict) and isinstance(own[key], dict):
-            merged[key] = _merge(value, own[key], (*at, key), inherited)
-    return merged
 
 
 def _check_names(models: Any, lines: Mapping[KeyPath, int]) -> Iterator[Problem]:
@@ -181,13 +173,6 @@ def _check_names(models: Any, lines: Mapping[KeyPath, int]) -> Iterator[Problem]
         elif first != name:
             what = f"the same file name as {quoted(first)} where case is ignored; rename one"
             yield Problem(lines[at], at, what)
-
-
-def _origin(path: KeyPath, inherited: frozenset[KeyPath]) -> KeyPath:
-    """The path in the file itself of the value at ``path`` in the merged file."""
-    if any(path[:length] in inherited for length in range(len(path) + 1)):
-        return ("defaults", *path[2:])
-    return path
 
 
 def _line(path: KeyPath, lines: Mapping[KeyPath, int]) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from kito.errors import KitoError
+from kito.errors import KitoError, shown
 from kito.export.manifest import MANIFEST
 from kito.runtime.import_path import MODEL_FILES
 from pytest_kito.config.names import avoid_reserved
@@ -51,12 +50,21 @@ def write_starter(directory: Path) -> tuple[Path, int]:
     for source in sources:
         name = _name(source.stem, names)
         text += _MODEL.format(name=name, source=_quoted(source.relative_to(directory).as_posix()))
+    _write_new(path, text.encode())
+    return path, len(sources)
+
+
+def _write_new(path: Path, data: bytes) -> None:
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        file = path.open("xb")
     except FileExistsError:
         raise KitoError(f"{path} exists already; it is not overwritten") from None
-    return path, len(sources)
+    try:
+        with file:
+            file.write(data)
+    except BaseException:
+        path.unlink(missing_ok=True)  # half of a file would declare half of the models
+        raise
 
 
 def _model_files(directory: Path) -> Iterable[Path]:
@@ -82,5 +90,23 @@ def _name(stem: str, names: set[str]) -> str:
 
 
 def _quoted(source: str) -> str:
-    # A JSON string is also a YAML string, with line breaks escaped.
-    return source if re.fullmatch(r"[\w./-]+", source) else json.dumps(source, ensure_ascii=False)
+    """A path as a YAML string.
+
+    Raises:
+        KitoError: it is not UTF-8, as a kito.yaml is.
+    """
+    if re.fullmatch(r"[\w./-]+", source, re.ASCII):
+        return source
+    try:
+        source.encode()
+    except UnicodeEncodeError:
+        raise KitoError(
+            f"the file name '{shown(source)}' is not UTF-8, so no kito.yaml can hold it; rename it"
+        ) from None
+    return '"' + "".join(map(_in_quotes, source)) + '"'
+
+
+def _in_quotes(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    return char if char.isprintable() else f"\\U{ord(char):08x}"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kito.errors import KitoError
+from kito.errors import KitoError, shown
 from pytest_kito.config.names import is_safe_name
+from pytest_kito.reports.read import read_report
 
 
 def merge_reports(
@@ -41,8 +40,8 @@ def merge_reports(
         for model in report["models"]:
             if model["name"] in path_of:
                 raise KitoError(
-                    f"model '{model['name']}' is in {path_of[model['name']]} and in {path}: merge "
-                    "reports of different shards"
+                    f"model '{shown(model['name'])}' is in {path_of[model['name']]} and in {path}: "
+                    "merge reports of different shards"
                 )
             path_of[model["name"]] = path
     reports.sort(key=_first_line)
@@ -79,28 +78,6 @@ def merge_reports(
     return merged
 
 
-def read_report(path: Path) -> dict[str, Any]:
-    """Read a JSON report, and check the parts that merging and planning use.
-
-    Raises:
-        KitoError: the file cannot be read, or is not a report of schema version 1.
-    """
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-        version = report["schema_version"]
-        kinds = {"created": str, "environment": dict | None, "passed": bool, "models": list}
-        complete = all(isinstance(report[key], kind) for key, kind in kinds.items())
-        named = complete and all(isinstance(model["name"], str) for model in report["models"])
-        valid = named and all(map(_seconds_are_numbers, [report, *report["models"]]))
-    except FileNotFoundError:
-        raise KitoError(f"there is no file {path}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise KitoError(f"{path} is not a report of pytest --kito-report: {error}") from error
-    if version != 1 or not valid:
-        raise KitoError(f"{path} is not a report of schema_version 1")
-    return dict(report)
-
-
 def _lets_pass(report: dict[str, Any]) -> bool:
     """Whether the merged report can pass in spite of this one: it passed, or checked no model."""
     return bool(report["passed"] or (not report["models"] and not report.get("interrupted")))
@@ -131,8 +108,3 @@ def _line(model: dict[str, Any]) -> int:
 def _first_line(report: dict[str, Any]) -> tuple[bool, int]:
     """The sort key of a report: by its first model, and last without models."""
     return not report["models"], min(map(_line, report["models"]), default=0)
-
-
-def _seconds_are_numbers(part: dict[str, Any]) -> bool:
-    seconds = part.get("seconds") or {}
-    return all(type(value) in (int, float) and 0 <= value < math.inf for value in seconds.values())

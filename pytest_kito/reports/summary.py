@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kito.errors import counted
+from kito.errors import counted, shown
 from pytest_kito.reports.metrics import metric_lines
 
 _COLUMNS = "model", "layers", "norms", "parameters", "difference / scale", "speed-up", "result"
 _NAMED = 5
 """How many models that were not checked the first line names."""
-_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|~#@:"} | {"\n": " ", "\r": " "})
+_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|~#@:"})
+_LONGEST = 300
+"""The most characters of a cell."""
 
 
 def summary(report: Mapping[str, Any]) -> str:
@@ -99,5 +101,5 @@ def _reduction(data: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """The text escaped for Markdown, on one line."""
-    return text.translate(_SPECIAL)
+    """The text escaped for Markdown, on one line; a long one is cut."""
+    return shown(" ".join(text.split()), _LONGEST).translate(_SPECIAL)

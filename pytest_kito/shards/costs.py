@@ -14,20 +14,19 @@ are rough measurements on two CPU cores; only their proportions matter.
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kito.runtime.import_path import MODEL_FILES
+from kito.runtime.model_file import read_model_file
 from pytest_kito.checks.time_limit import timing_plan
 from pytest_kito.config.load import ModelSpec
 from pytest_kito.config.schema import SpeedupSpec
-from pytest_kito.reports.merge import read_report
+from pytest_kito.reports.read import read_report
 
 SETUP = 5.0
 """Seconds that every model takes."""
@@ -125,39 +124,28 @@ def _numbers(spec: ModelSpec, facts: _FileFacts) -> float:
     """How many numbers one sample has, over all inputs."""
     shapes = {**(facts.inputs or {}), **spec.inputs.shape}
     given = spec.kwargs.get("input_shape")
-    if not shapes and isinstance(given, list) and all(isinstance(x, int | None) for x in given):
+    if not shapes and isinstance(given, list) and _is_shape(given):
         shapes = {"": given}
     if not shapes:
         return SIDE * SIDE * 3
+    # Floats: a product of whole numbers may have millions of digits.
     return sum(
-        math.prod(SIDE if size is None else size for size in shape) for shape in shapes.values()
+        math.prod(float(SIDE if size is None else size) for size in shape)
+        for shape in shapes.values()
     )
+
+
+def _is_shape(sizes: Sequence[Any]) -> bool:
+    return all(size is None or (type(size) is int and size > 0) for size in sizes)
 
 
 def _read_file(path: Path) -> _FileFacts:
     """The facts in a model file. An unreadable file is no error here: its checks will fail."""
-    parameters = _size(path) / 4
     try:
-        if path.suffix == ".h5":
-            return _FileFacts(parameters, _h5_inputs(path))
-        with zipfile.ZipFile(path) as archive:
-            parameters = (
-                sum(member.file_size for member in archive.infolist() if _is_weights(member)) / 4
-            )
-            return _FileFacts(parameters, _inputs(json.loads(archive.read("config.json"))))
-    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile):
-        return _FileFacts(parameters)
-
-
-def _is_weights(member: zipfile.ZipInfo) -> bool:
-    return member.filename.endswith(".weights.h5")
-
-
-def _h5_inputs(path: Path) -> dict[str, list[int | None]]:
-    import h5py  # a dependency of Keras; it does not import Keras
-
-    with h5py.File(path) as file:
-        return _inputs(json.loads(file.attrs["model_config"]))
+        content = read_model_file(path, arrays=False)
+    except (OSError, ValueError):
+        return _FileFacts(_size(path) / 4)
+    return _FileFacts((content.weight_bytes or _size(path)) / 4, _inputs(content.config))
 
 
 def _inputs(config: Any) -> dict[str, list[int | None]]:
@@ -177,8 +165,7 @@ def _inputs(config: Any) -> dict[str, list[int | None]]:
     match config:
         case {"build_config": {"input_shape": [_, *shape]}} if not shapes:
             shapes = {"": shape}
-    valid = all(type(size) is int or size is None for shape in shapes.values() for size in shape)
-    return shapes if valid else {}
+    return shapes if all(map(_is_shape, shapes.values())) else {}
 
 
 def _size(path: Path) -> int:

@@ -19,6 +19,7 @@ import keras
 
 from kito.export.formats.base import LoadedArtifact
 from kito.export.formats.interface import Interface
+from kito.runtime.load import safe_to_build
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip archive can hold."""
@@ -68,5 +69,6 @@ def load(
     path: Path, scratch: Path, interface: Interface, custom_objects: Mapping[str, Any] | None
 ) -> LoadedArtifact:
     """See :class:`kito.export.formats.base.Format`."""
-    loaded = keras.models.load_model(path, custom_objects=custom_objects, compile=False)
+    with safe_to_build(path):
+        loaded = keras.models.load_model(path, custom_objects=custom_objects, compile=False)
     return LoadedArtifact(loaded, str(keras.__version__))

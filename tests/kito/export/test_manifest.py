@@ -118,7 +118,14 @@ def test_verify_sees_sums_that_say_something_else(folder: Path) -> None:
         ('{"schema_version": 1, "files": {}}', "files is not a list"),
         ('{"schema_version": 1, "files": [{"file": "x"}]}', "lacks bytes, format, model, sha256"),
         (
-            '{"schema_version": 1, "files": [{"file": "x"}, {"file": "x"}]}',
+            '{"schema_version": 1, "files": [%s, %s]}'
+            % (
+                2
+                * (
+                    '{"file": "m.keras", "model": "m", '
+                    '"format": "keras", "bytes": 1, "sha256": ""}',
+                )
+            ),
             "the manifest .* is invalid: it lists a file twice",
         ),
         (

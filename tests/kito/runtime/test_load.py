@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 from pathlib import Path
 
@@ -129,6 +130,60 @@ def test_a_file_with_custom_objects(base: Path) -> None:
     np.testing.assert_array_equal(model(np.ones((1, 4), "float32")), np.full((1, 4), 2.0))
     with pytest.raises(KitoError, match="'custom_objects' names"):
         load_model("custom.keras", base=base)
+
+
+@pytest.mark.parametrize("package", ["keras_hub", "keras_cv", "kito_sources_beside"])
+def test_a_file_runs_no_module_that_lies_beside_it(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    load_model("kito_sources_zoo:with_custom_layer", base=base).save(tmp_path / "plain.keras")
+    with zipfile.ZipFile(tmp_path / "plain.keras") as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    config = content["config.json"].replace(b"kito_sources_zoo", package.encode())
+    with zipfile.ZipFile(tmp_path / "named.keras", "w") as archive:
+        for name, data in {**content, "config.json": config}.items():
+            archive.writestr(name, data)
+    (tmp_path / f"{package}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n")
+    monkeypatch.delitem(sys.modules, package, raising=False)  # as where it is not installed
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KitoError) as raised:
+        load_model("named.keras", base=tmp_path)
+    assert not (tmp_path / "ran").exists()
+    assert package in str(raised.value)
+
+
+def test_custom_classes_may_import_their_repository_when_used(base: Path) -> None:
+    (base / "kito_sources_lazy.py").write_text(
+        "import keras\n"
+        "class Lazy(keras.layers.Layer):\n"
+        "    def build(self, shape):\n"
+        "        import kito_sources_at_last\n"
+        "    def call(self, x):\n"
+        "        return x\n"
+        "def build():\n"
+        "    x = keras.Input((4,))\n"
+        "    return keras.Model(x, Lazy()(x))\n"
+        "OBJECTS = {'Lazy': Lazy}\n"
+    )
+    (base / "kito_sources_at_last.py").write_text("")
+    load_model("kito_sources_lazy:build", base=base).save(base / "lazy.keras")
+    del sys.modules["kito_sources_at_last"]
+    objects = "kito_sources_lazy:OBJECTS"
+    assert load_model("lazy.keras", base=base, custom_objects=objects).count_params() == 0
+
+
+def test_a_file_builds_no_more_than_it_holds(base: Path) -> None:
+    load_model("kito_sources_zoo:build", base=base).save(base / "small.keras")
+    with zipfile.ZipFile(base / "small.keras") as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    config = content["config.json"].replace(b'"units": 3', b'"units": 1000000000')
+    with zipfile.ZipFile(base / "large.keras", "w") as archive:
+        for name, data in {**content, "config.json": config}.items():
+            archive.writestr(name, data)
+    with pytest.raises(KitoError, match=r"asks for weights of more than .* bytes"):
+        load_model("large.keras", base=base)
+    # What was patched meanwhile is as it was.
+    assert keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]).count_params() == 15
 
 
 def test_a_training_loss_that_is_not_found_is_of_no_matter(base: Path) -> None:

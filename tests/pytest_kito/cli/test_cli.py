@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -228,6 +229,79 @@ def test_init_declares_the_models_that_are_there(
     assert run("init") == 2
     assert "exists already" in capsys.readouterr().err
     assert (folder / "kito.yaml").read_text() == before
+
+
+def test_init_leaves_nothing_where_a_file_cannot_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / os.fsdecode(b"\xff.keras")).touch()
+    assert run("init") == 2
+    assert "the file name '\\udcff.keras' is not UTF-8" in capsys.readouterr().err
+    assert not (tmp_path / "kito.yaml").exists()
+
+
+class TestWhatIsNotForeseen:
+    @pytest.fixture
+    def broken(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """Makes ``kito init`` raise an error."""
+
+        def broken(error: BaseException) -> None:
+            def raises(*_: Any) -> None:
+                raise error
+
+            monkeypatch.setattr("pytest_kito.config.starter.write_starter", raises)
+
+        return broken
+
+    def test_is_one_line_and_shows_its_traceback_on_demand(
+        self, broken: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broken(ZeroDivisionError("two\nlines \x1b[31m"))
+        assert run("init") == 2
+        assert capsys.readouterr().err == (
+            "kito: unexpected ZeroDivisionError: two lines \\x1b[31m; please report it, with what "
+            "KITO_DEBUG=1 shows\n"
+        )
+        monkeypatch.setenv("KITO_DEBUG", "1")
+        sys.argv = ["kito", "init"]
+        with pytest.raises(ZeroDivisionError):
+            main()
+
+    @pytest.mark.parametrize(
+        "error, code, says",
+        [
+            (MemoryError(), 2, "kito: there is not enough memory"),
+            (RecursionError("too deep"), 2, "kito: unexpected RecursionError: too deep"),
+            (PermissionError(13, "Permission denied", "x"), 2, "kito: [Errno 13] Permission"),
+            (KeyboardInterrupt(), 130, ""),
+        ],
+        ids=lambda x: type(x).__name__,
+    )
+    def test_has_its_exit_code(
+        self,
+        broken: Any,
+        capsys: pytest.CaptureFixture[str],
+        error: BaseException,
+        code: int,
+        says: str,
+    ) -> None:
+        broken(error)
+        assert run("init") == code
+        assert capsys.readouterr().err.startswith(says)
+
+
+def test_a_reader_that_is_gone_and_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
+    path = tmp_path / "1.json"
+    model = {"passed": True, "reduction": None, "equivalence": None, "speedup": [], "checks": []}
+    content = report("\N{PILE OF POO}")
+    content |= {"environment": None, "models": [{**content["models"][0], **model}]}
+    path.write_text(json.dumps(content))
+    kito_main = f"{sys.executable} -c 'from pytest_kito.cli.app import main; main()'"
+    for command in (f"{kito_main} summary {path}", f"{kito_main} schema | head -c 10"):
+        environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        made = subprocess.run(command, shell=True, capture_output=True, text=True, env=environ)
+        assert (made.returncode, made.stderr) == (0, "")
 
 
 def report(name: str, passed: bool = True, device: str = "a") -> dict[str, Any]:

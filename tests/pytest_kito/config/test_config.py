@@ -529,6 +529,35 @@ def test_all_problems_at_once_and_by_line(tmp_path: Path) -> None:
     ]
 
 
+def test_a_default_that_no_model_writes_is_one_object_for_all(tmp_path: Path) -> None:
+    defaults = "{kwargs: {a: 1}, inputs: {seed: 3}, tolerance: {rtol: 1.0e-3}}"
+    models = "{one: {source: a.b}, two: {source: a.b}, three: {source: a.b, inputs: {samples: 8}}}"
+    text = f"version: 1\ndefaults: {defaults}\nmodels: {models}\n"
+    one, two, three = load(tmp_path, text).models
+    assert one.kwargs is two.kwargs is three.kwargs
+    assert one.inputs is two.inputs is not three.inputs
+    assert (three.inputs.samples, three.inputs.seed) == (8, 3)
+
+
+def test_defaults_cannot_make_a_small_file_a_large_one(tmp_path: Path) -> None:
+    keys = ", ".join(f"k{i}: 1" for i in range(4800))
+    text = f"version: 1\ndefaults: {{kwargs: {{{keys}}}}}\nmodels:\n"
+    shared = "".join(f"  m{i}: {{source: a.b}}\n" for i in range(1200))
+    assert len(load(tmp_path, text + shared).models) == 1200
+    (error,) = errors(tmp_path, text + shared.replace("a.b", "a.b, kwargs: {own: 1}"))
+    assert error == (
+        "kito.yaml:108: models.m104: with the values of 'defaults', the models have more than "
+        "500000; write fewer in 'defaults'"
+    )
+
+
+def test_of_very_many_problems_the_first_are_listed(tmp_path: Path) -> None:
+    text = "version: 1\nmodels:\n" + "".join(f"  m{i}: {{}}\n" for i in range(150))
+    found = errors(tmp_path, text)
+    assert len(found) == 101
+    assert found[-1] == "kito.yaml:103: and 50 more problems; correct those above first"
+
+
 def test_defaults_are_checked_where_no_model_inherits_them(tmp_path: Path) -> None:
     text = "version: 1\ndefaults: {weights: no.h5}\nmodels: {a: {source: b.c, weights: random}}"
     (error,) = errors(tmp_path, text)
