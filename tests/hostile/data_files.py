@@ -147,7 +147,7 @@ def each_value(content: Any, each: bool) -> Iterator[tuple[str, Any]]:
 
     Args:
         content: the plain data.
-        each: whether to try all wrong values at each place, or a single one.
+        each: whether to try several wrong values at each place, or a single one.
     """
     waiting: list[tuple[Any, ...]] = [(key,) for key in content]
     place = 0
@@ -161,7 +161,7 @@ def each_value(content: Any, each: bool) -> Iterator[tuple[str, Any]]:
         waiting += [(*path, key) for key in keys]
         place += 1
         for number, wrong in enumerate(_WRONG):
-            if each or number == place % len(_WRONG):
+            if number == place % len(_WRONG) or (each and number % 3 == place % 3):
                 copy = json.loads(json.dumps(content))
                 inner = copy
                 for key in path[:-1]:
