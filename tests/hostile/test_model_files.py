@@ -34,13 +34,11 @@ def check(
 
 
 @pytest.mark.parametrize("suffix, name", FILES)
-def test_explain_refuses_it(commands: Commands, folder: Path, suffix: str, name: str) -> None:
+def test_explain_refuses_it_and_plan_needs_no_valid_file(
+    commands: Commands, folder: Path, suffix: str, name: str
+) -> None:
     codes = (0,) if name in HARMLESS else (1, 2)
     check(commands, folder, "kito", "explain", f"model{suffix}", codes=codes)
-
-
-@pytest.mark.parametrize("suffix, name", FILES)
-def test_plan_needs_no_valid_file(commands: Commands, folder: Path, suffix: str, name: str) -> None:
     check(commands, folder, "kito", "plan", codes=(0,), lines=0)
 
 
