@@ -58,7 +58,7 @@ def members(valid: Path) -> dict[str, bytes]:
 def write(path: Path, content: dict[str, bytes], packed: bool = False) -> None:
     """Write a zip archive of these members."""
     kind = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
-    with zipfile.ZipFile(path, "w", kind) as archive:
+    with zipfile.ZipFile(path, "w", kind, compresslevel=1) as archive:
         for name, data in content.items():
             archive.writestr(name, data)
 

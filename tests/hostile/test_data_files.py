@@ -78,13 +78,14 @@ def test_a_report_with_any_value_of_another_type(
 ) -> None:
     config, report = str(valid / "kito.yaml"), tmp_path / "report.json"
     faults = {}
+    readers = [
+        ("summary", "report.json"),
+        ("merge", "report.json"),
+        ("plan", "--config", config, "--timings", "report.json"),
+    ]
     for name, content in each_value(json.loads((valid / "report.json").read_text()), each):
         report.write_text(json.dumps(content))
-        for argv in (
-            ("merge", "report.json"),
-            ("summary", "report.json"),
-            ("plan", "--config", config, "--timings", "report.json"),
-        ):
+        for argv in readers if each else readers[:1]:
             # Many values are of no meaning to the command: then it does its work.
             found = commands.run("kito", *argv, folder=tmp_path).faults((0, 1, 2))
             faults |= {f"{argv[0]} {name}": found} if found else {}
