@@ -12,7 +12,8 @@ from hostile.commands import Commands
 from hostile.data_files import ARCHIVES, CONFIGS, DATA, FOLDERS, ODD_NAMES, TEXTS, each_value
 from hostile.valid import YAML, entry
 
-from kito.export.manifest import MANIFEST, SUMS, update_manifest
+from kito.export.manifest import MANIFEST, SUMS
+from kito.export.publishing import update_manifest
 
 EACH = pytest.mark.parametrize("each", [False, pytest.param(True, marks=pytest.mark.slow)])
 QUIET = ("-p", "no:cacheprovider", "-q")

@@ -18,7 +18,8 @@ from hostile.valid import YAML, entry, pack_saved_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kito.export.manifest import MANIFEST, update_manifest
+from kito.export.manifest import MANIFEST
+from kito.export.publishing import update_manifest
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 Mutate = Callable[[Draw, Path, Path], list[str]]

@@ -13,7 +13,7 @@ from kito_results import ENVIRONMENT, plain_pass, results
 
 from kito.export.files import sha256
 from kito.export.formats import archives
-from kito.export.manifest import update_manifest
+from kito.export.publishing import update_manifest
 from pytest_kito.reports.json import report
 
 YAML = """\
