@@ -55,6 +55,20 @@ class _Check(_Part):
     outcome: str = ""
 
 
+class _Metric(_Part):
+    name: str
+    format: str | None
+    original: float | None
+    value: float | None
+    passed: bool | None
+    skipped: str | None
+
+
+class _Artifact(_Part):
+    file: str
+    sha256: str
+
+
 class _Model(_Part):
     name: str
     passed: bool = False
@@ -62,7 +76,10 @@ class _Model(_Part):
     reduction: _Reduction | None = None
     equivalence: _Equivalence | None = None
     speedup: list[_Speedup] = Field(default_factory=list)
+    artifacts: list[_Artifact] = Field(default_factory=list)
+    metrics: list[_Metric] = Field(default_factory=list)
     checks: list[_Check] = Field(default_factory=list)
+    not_run: list[str] = Field(default_factory=list)
 
 
 class _Report(_Part):
@@ -71,6 +88,8 @@ class _Report(_Part):
     environment: dict[str, Any] | None
     environments: list[dict[str, Any] | None] | None = None
     passed: bool
+    interrupted: bool = False
+    missing: list[str] = Field(default_factory=list)
     seconds: _Seconds = None
     models: list[_Model]
 

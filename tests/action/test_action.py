@@ -98,6 +98,7 @@ def test_a_variable_that_code_of_the_models_sets_runs_nothing_in_the_step_with_t
     assert "GH_TOKEN" not in seen
 
 
+@pytest.mark.slow
 def test_an_artifact_that_changes_after_its_check_is_not_published(
     act: Act, model_repository: Path
 ) -> None:

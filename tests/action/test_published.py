@@ -63,7 +63,13 @@ def entries(folder: Path) -> Any:
     return json.loads((folder / "kito-manifest.json").read_text())["files"]
 
 
-@pytest.mark.parametrize("spoilt", ["a.keras", "kito-manifest.json", "SHA256SUMS"])
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        "a.keras",
+        *(pytest.param(x, marks=pytest.mark.slow) for x in ("kito-manifest.json", "SHA256SUMS")),
+    ],
+)
 def test_a_file_of_other_bytes_fails_before_anything_is_uploaded(
     release: Release, state: Path, folder: Path, spoilt: str
 ) -> None:
@@ -142,6 +148,7 @@ def test_a_file_that_another_run_adds_at_the_same_time_is_read_back(
     assert list(race.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_other_bytes_that_another_run_adds_at_the_same_time_are_an_error(
     release: Release, folder: Path, state: Path
 ) -> None:
@@ -236,7 +243,7 @@ def test_files_of_the_same_commit_that_differ_by_their_format_are_complete(
     assert set(verbs(run)) == {"api", "view", "download"}
 
 
-@pytest.mark.parametrize("lacking", ["SHA256SUMS", "b.keras"])
+@pytest.mark.parametrize("lacking", ["SHA256SUMS", pytest.param("b.keras", marks=pytest.mark.slow)])
 def test_files_that_differ_by_their_format_are_an_error_on_an_incomplete_release(
     release: Release, folder: Path, state: Path, lacking: str
 ) -> None:

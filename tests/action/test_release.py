@@ -67,6 +67,7 @@ def test_a_draft_with_other_files_is_refused(release: Release, state: Path) -> N
     assert found(run)["files"].keys() == {"notes.pdf"}
 
 
+@pytest.mark.slow
 def test_failed_calls_are_retried_after_doubling_pauses(
     release: Release, state: Path, tmp_path: Path
 ) -> None:
@@ -84,7 +85,10 @@ def test_failed_calls_are_retried_after_doubling_pauses(
     assert pauses == ["2", "4", "8", "16"] * len(verbs)
 
 
-@pytest.mark.parametrize("verb", ["git/ref", "create", "upload", "edit"])
+@pytest.mark.parametrize(
+    "verb",
+    ["git/ref", *(pytest.param(x, marks=pytest.mark.slow) for x in ("create", "upload", "edit"))],
+)
 def test_a_permanent_failure_publishes_nothing(release: Release, state: Path, verb: str) -> None:
     (state / "gh.fail").write_text(json.dumps([[[verb], 5]]))
     run = release()
@@ -214,6 +218,7 @@ def test_the_notes_tell_the_digest_of_the_manifest_and_how_to_check(
     assert [check.split()[0] for check in checks] == ["sha256sum", "echo", "kito"]
 
 
+@pytest.mark.slow
 def test_without_any_room_the_notes_stay_as_they_are(release: Release, state: Path) -> None:
     words = "y" * 124_990
     put_release(state, draft=True, body=words)
@@ -307,6 +312,7 @@ def test_nothing_is_published_from_a_run_that_failed(release: Release) -> None:
     assert run.asked == []
 
 
+@pytest.mark.slow
 def test_a_tag_can_be_named(release: Release, state: Path) -> None:
     put_tags(state, **{"models/v2+1": ("commit", COMMIT)})
     run = release(INPUT_RELEASE_TAG="models/v2+1")

@@ -84,7 +84,9 @@ def mobilenet() -> Reduction:
     return reduce(model)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(x, marks=pytest.mark.slow if x != "onnx" else ()) for x in FORMATS]
+)
 def test_mobilenet_in_every_format(tmp_path: Path, mobilenet: Reduction, name: str) -> None:
     baseline = Baseline(mobilenet.original, random_inputs(mobilenet.original, samples=8))
     written = write_artifact(mobilenet.model, baseline, tmp_path, "mobilenet", name)

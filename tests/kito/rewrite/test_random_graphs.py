@@ -81,7 +81,7 @@ def small() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=30, **RELAXED)
+@settings(max_examples=20, **RELAXED)
 @given(plans())
 def test_random_graphs(plan: Plan) -> None:
     check(build(plan))
@@ -94,7 +94,7 @@ def test_many_random_graphs(plan: Plan) -> None:
     check(build(plan))
 
 
-@settings(max_examples=12, **RELAXED)
+@settings(max_examples=6, **RELAXED)
 @given(blocks())
 def test_random_subclassed_models(block: Block) -> None:
     check_whole(block)

@@ -347,7 +347,7 @@ def test_merge_says_which_models_were_not_checked(
     assert captured.err == "kito: not checked: y, z\n"
     assert json.loads(captured.out)["missing"] == ["y", "z"]
     # Text that cannot be a name makes no line of its own.
-    path.write_text(json.dumps({**report("x"), "missing": ["\n::error::a", 7, "v"]}))
+    path.write_text(json.dumps({**report("x"), "missing": ["\n::error::a", "v"]}))
     assert run("merge", str(path), "--models", "w,\n::error::b\x1b[2J") == 1
     assert capsys.readouterr().err == "kito: not checked: w, ::error::b\\x1b[2J, v\n"
 

@@ -27,7 +27,7 @@ def pytest_runtest_logreport(report):
 """
 
 
-@pytest.mark.parametrize("more", [(), ("-n1",)])
+@pytest.mark.parametrize("more", [(), pytest.param(("-n1",), marks=pytest.mark.slow)])
 def test_a_test_that_changes_a_proved_file_fails_the_session(
     repository: Repository, more: tuple[str, ...]
 ) -> None:
