@@ -40,9 +40,21 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.* doesn't have pretrained weights:UserWarning"),
 ]
 
-# The layers of the last two are those of keras-hub and of tests/zoo, in other networks.
-AT_NIGHT = tuple(replace(model, nightly=True) for model in (*KIMM, *APPLICATIONS))
-MODELS = (*KERAS_HUB, *AT_NIGHT)
+# A task is a backbone, which is tried too, and a head: of each kind of head a few are enough by day.
+_TASKS = ("_classifier", "_masked_lm", "_causal_lm", "_seq_2_seq_lm", "_to_image", "sam_segmenter")
+_BY_DAY = {"resnet_classifier", "bert_classifier", "bert_masked_lm"}
+_BY_DAY |= {"gpt2_causal_lm", "t5_seq_2_seq_lm", "flux_text_to_image"}
+
+
+def _at_night(model: Foreign) -> bool:
+    if model in KERAS_HUB:
+        return model.nightly or (model.name.endswith(_TASKS) and model.name not in _BY_DAY)
+    return True  # the layers are those of keras-hub and of tests/zoo, in other networks
+
+
+MODELS = tuple(
+    replace(model, nightly=_at_night(model)) for model in (*KERAS_HUB, *KIMM, *APPLICATIONS)
+)
 TABLE = "KITO_FOREIGN_TABLE"
 
 
