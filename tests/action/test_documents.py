@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from action.acting import ROOT
+from kito.export.formats.names import FORMAT_NAMES
 
 ACTION = yaml.safe_load((ROOT / "action" / "action.yml").read_text(encoding="utf-8"))
 PUBLISH = yaml.safe_load((ROOT / "action" / "publish" / "action.yml").read_text(encoding="utf-8"))
@@ -182,3 +183,19 @@ def test_no_job_that_may_write_runs_the_gate() -> None:
         used = [step.get("uses", "") for step in job["steps"]]
         assert not [x for x in used if re.search(r"/action(@|$)", x)], name
         assert not [step["run"] for step in job["steps"] if "run" in step], name
+
+
+def test_every_gate_on_our_own_models_installs_what_their_formats_need() -> None:
+    models = load(ROOT / "kito.yaml")["models"].values()
+    formats = {name for model in models for name in model.get("artifacts", ["keras"])}
+    needed = {FORMAT_NAMES[name].extra for name in formats} - {None, ""}
+    gates = [
+        (path.name, step.get("with", {}))
+        for path in WORKFLOWS
+        for job in load(path)["jobs"].values()
+        for step in job.get("steps", ())
+        if step.get("uses") == "./action"
+    ]
+    assert len(gates) >= 3
+    for name, given in gates:
+        assert needed <= set(re.split(r"[ ,]+", given.get("extras", ""))), name

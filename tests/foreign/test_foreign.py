@@ -40,7 +40,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.* doesn't have pretrained weights:UserWarning"),
 ]
 
-# A task is a backbone, which is tried too, and a head: of each kind of head a few are enough by day.
+# A task is a backbone, which is tried too, and a head: a few of each kind are enough by day.
 _TASKS = ("_classifier", "_masked_lm", "_causal_lm", "_seq_2_seq_lm", "_to_image", "sam_segmenter")
 _BY_DAY = {"resnet_classifier", "bert_classifier", "bert_masked_lm"}
 _BY_DAY |= {"gpt2_causal_lm", "t5_seq_2_seq_lm", "flux_text_to_image"}
