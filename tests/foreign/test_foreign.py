@@ -48,7 +48,8 @@ _BY_DAY |= {"gpt2_causal_lm", "t5_seq_2_seq_lm", "flux_text_to_image"}
 
 def _at_night(model: Foreign) -> bool:
     if model in KERAS_HUB:
-        return model.nightly or (model.name.endswith(_TASKS) and model.name not in _BY_DAY)
+        task = model.name.endswith(_TASKS) and model.name not in _BY_DAY
+        return model.nightly or task or model.name == "d_fine"  # it is in d_fine_detector
     return True  # the layers are those of keras-hub and of tests/zoo, in other networks
 
 

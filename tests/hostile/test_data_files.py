@@ -15,7 +15,9 @@ from hostile.valid import YAML, entry
 from kito.export.manifest import MANIFEST, SUMS
 from kito.export.publishing import update_manifest
 
-EACH = pytest.mark.parametrize("each", [False, pytest.param(True, marks=pytest.mark.slow)])
+EACH = pytest.mark.parametrize(
+    "each", [False, pytest.param(True, marks=[pytest.mark.slow, pytest.mark.nightly])]
+)
 QUIET = ("-p", "no:cacheprovider", "-q")
 
 

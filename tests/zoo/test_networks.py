@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import keras
 import numpy as np
@@ -24,11 +24,18 @@ SLOW = {"resnet50_v2_positive", "efficientnet_b0", "efficientnet_v2_b0", "mobile
 BATCH = 8  # bounds the memory of the float64 runs
 
 
-def each_network(slow: set[str]) -> pytest.MarkDecorator:
-    """A test for each network; those that take ten seconds and more are in the slow set."""
-    marks = {x.name: pytest.mark.slow if x.name in slow else () for x in NETWORKS}
+def each_network(slow: set[str], nightly: Collection[str] = ()) -> pytest.MarkDecorator:
+    """A test for each network; those that take ten seconds and more are in the slow set.
+
+    At night, those that only have more of the same layers than another one.
+    """
+
+    def marks(name: str) -> list[pytest.MarkDecorator]:
+        found = [pytest.mark.slow] if name in slow else []
+        return [*found, pytest.mark.nightly] if name in nightly else found
+
     return pytest.mark.parametrize(
-        "network", [pytest.param(x, marks=marks[x.name], id=x.name) for x in NETWORKS]
+        "network", [pytest.param(x, marks=marks(x.name), id=x.name) for x in NETWORKS]
     )
 
 
@@ -54,7 +61,8 @@ def test_folds_as_in_the_table(network: Network) -> None:
         *("densenet121", "densenet169", "densenet201", "inception_resnet_v2", "inception_v3"),
         *("resnet50", "resnet152", "nasnet_large", "nasnet_mobile", "deeplab_xception"),
         *("zf_unet_224", "xception", "deeplab_mobile", "mobilenet"),
-    }
+    },
+    nightly={"densenet169", "densenet201", "resnet152", "nasnet_large"},
 )
 def test_computes_the_same(network: Network) -> None:
     model = network.build(network.numeric_size)
