@@ -67,7 +67,7 @@ FORMAT_NAMES: dict[str, FormatInfo] = {
         FormatInfo("keras", ".keras", "Keras"),
         FormatInfo("saved_model", ".saved_model.tar.gz", "TensorFlow", deterministic=False),
         FormatInfo("onnx", ".onnx", "ONNX Runtime", ("onnx", "onnxruntime", "tf2onnx")),
-        FormatInfo("openvino", ".openvino.tar.gz", "OpenVINO", ("openvino",)),
+        FormatInfo("openvino", ".openvino.tar.gz", "OpenVINO", ("openvino", "scipy")),
         FormatInfo("litert", ".tflite", "LiteRT", ("ai_edge_litert",)),
     )
 }
