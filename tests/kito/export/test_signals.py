@@ -45,6 +45,15 @@ def test_a_signal_during_the_change_waits_for_its_end(seen: list[int]) -> None:
     assert seen == [signal.SIGTERM]
 
 
+@pytest.fixture
+def keyboard() -> Iterator[None]:
+    """Python's own handler: a shell that runs the tests in the background has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("keyboard")
 def test_an_interrupt_from_the_keyboard_is_one_afterwards() -> None:
     done = []
     with pytest.raises(KeyboardInterrupt) as caught, OrderlyEnd() as end:  # noqa: PT012
