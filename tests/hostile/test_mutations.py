@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import shutil
@@ -67,12 +68,12 @@ def changed_values(draw: Draw, content: Any) -> Any:
         outer, key = draw(st.sampled_from(_places(content) or [([content], 0)]))
         kind = draw(st.sampled_from(["odd", "odd", "drop", "other", "rename"]))
         if kind == "odd":
-            outer[key] = draw(_ODD)
+            outer[key] = copy.deepcopy(draw(_ODD))  # the next change may be inside of it
         elif kind == "drop":
             del outer[key]
         elif kind == "other":
-            other, place = draw(st.sampled_from(_places(content)))
-            outer[key] = json.loads(json.dumps(other[place]))
+            other, place = draw(st.sampled_from(_places(content) or [([content], 0)]))
+            outer[key] = copy.deepcopy(other[place])
         elif isinstance(outer, dict):
             outer[draw(st.sampled_from(ODD_NAMES[:8]))] = outer.pop(key)
     return content
