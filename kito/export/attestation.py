@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from kito.errors import KitoError
+from kito.errors import KitoError, shown
 from kito.export.files import sha256
 from kito.export.manifest import MANIFEST
 
@@ -187,4 +187,4 @@ def _last(text: str) -> str:
     """The last line that a command printed, at most 300 characters of it, as plain text."""
     lines = [line for line in text.splitlines() if line.strip()]
     line = " ".join(lines[-1].split()) if lines else "gh gives no reason"
-    return ascii(line[:300])[1:-1].removeprefix("Error: ")
+    return shown(line.removeprefix("Error: "), 300)
