@@ -62,6 +62,7 @@ def write_artifact(
     name: str,
     artifact_format: str = "keras",
     load: Load | None = None,
+    rewrite: bool = True,
 ) -> ArtifactFile:
     """Write ``model`` as ``folder/name`` with the suffix of its format, and prove the file.
 
@@ -73,6 +74,8 @@ def write_artifact(
         name: file name without suffix.
         artifact_format: one of :data:`kito.export.formats.names.FORMATS`.
         load: loads the file; None for the format's own, which runs the engine in this process.
+        rewrite: whether an exported graph is rewritten for its engine; False for the graph as
+            Keras exports it.
 
     Raises:
         ArtifactDiffersError: the file, loaded again, gives other outputs than the original.
@@ -86,7 +89,7 @@ def write_artifact(
         path = scratch / target.name
         try:
             interface = Interface.of(as_functional(baseline.original))
-            info.implementation().write(model, path, name, interface)
+            info.implementation().write(model, path, name, interface, rewrite)
         except Exception as error:
             what = f"'{model.name}' cannot be written as {info.name}"
             why = advice(info, baseline.original, baseline.custom_objects)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from kito.graph.keras_internals import PRODUCT, RESHAPE
 from kito.graph.stock import is_stock
@@ -188,3 +189,27 @@ def with_unknown_size(
         known = math.prod(n for n in shape[1:] if n not in (None, -1))
         shape[shape.index(-1)] = math.prod(n for n in rest if n is not None) // max(known, 1)
     return tuple(-1 if n is None else n for n in shape)
+
+
+@contextlib.contextmanager
+def plain_constants(layers: Sequence[Any]) -> Iterator[None]:
+    """Within this context, the statistics of ``Normalization`` layers are NumPy arrays.
+
+    Keras holds them as tensors of its backend. A traced function takes such a tensor as one more
+    input, which tf2onnx leaves in its file as an input that nobody can feed; an array becomes a
+    constant.
+    """
+    held = [
+        (vars(layer), name, vars(layer)[name])
+        for layer in layers
+        if isinstance(layer, keras.layers.Normalization)
+        for name in ("mean", "variance")
+        if vars(layer).get(name) is not None
+    ]
+    try:
+        for values, name, value in held:
+            values[name] = np.asarray(keras.ops.convert_to_numpy(value))
+        yield
+    finally:
+        for values, name, value in held:
+            values[name] = value

@@ -20,7 +20,10 @@ class TimedFiles:
         self.remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     def write(self, model: Any, baseline: Baseline, name: str, artifact_format: str) -> Path:
-        """Write a model as an artifact is written, and prove the file in a process of its own.
+        """Write a model, and prove the file in a process of its own.
+
+        The reduced model is written as an artifact is, the original (``baseline.original``) as
+        Keras exports it.
 
         Raises:
             KitoError: the format cannot hold the model, its engine fails, or the outputs differ.
@@ -32,5 +35,6 @@ class TimedFiles:
         info = available_format(artifact_format)
         with engine_process(info, "cpu") as process:
             load = loader(process, info)
-            written = write_artifact(model, baseline, self._folder, name, info.name, load)
+            rewrite = model is not baseline.original
+            written = write_artifact(model, baseline, self._folder, name, info.name, load, rewrite)
         return self._folder / written.file

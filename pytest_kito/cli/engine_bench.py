@@ -36,6 +36,8 @@ def bench_in_engine(
 ) -> SpeedupEstimate:
     """Export both models, prove that each file computes what its model does, and time the files.
 
+    The first is written as Keras exports it, the second as an artifact is.
+
     Args:
         models: the original, and what may be faster.
         data: inputs of the original; None for random ones.
@@ -74,7 +76,8 @@ def _export(model: Any, inputs: Inputs, info: FormatInfo, folder: Path, name: st
     own.mkdir()
     path = own / f"{name}{info.suffix}"
     try:
-        info.implementation().write(model, path, name, Interface.of(model))
+        rewrite = name == "reduced"
+        info.implementation().write(model, path, name, Interface.of(model), rewrite)
     except Exception as error:  # whatever an exporter raises
         what = f"'{model.name}' cannot be written as {info.name}"
         raise failure(what, error, "Try another engine, or none", own) from error

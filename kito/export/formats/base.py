@@ -37,7 +37,9 @@ class Format(Protocol):
     They may raise any exception; :mod:`kito.export` turns it into an error with advice.
     """
 
-    def write(self, model: Any, path: Path, name: str, interface: Interface) -> None:
+    def write(
+        self, model: Any, path: Path, name: str, interface: Interface, rewrite: bool = True
+    ) -> None:
         """Write ``model`` into the file ``path``.
 
         Args:
@@ -45,6 +47,8 @@ class Format(Protocol):
             path: the file, in a temporary folder: other files there are removed afterwards.
             name: the artifact's name, for names inside the file.
             interface: the inputs and outputs of the original.
+            rewrite: whether the exported graph is rewritten for its engine, where the format has
+                such rewrites; False for the graph as Keras exports it.
         """
 
     def native(self, path: Path, scratch: Path) -> Path:

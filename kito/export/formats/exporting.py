@@ -11,6 +11,7 @@ from keras import tree
 
 from kito.errors import KitoError
 from kito.graph.keras_internals import all_layers, input_names
+from kito.graph.keras_patches import plain_constants
 
 
 def export(model: Any, path: Path, keras_format: str) -> None:
@@ -33,7 +34,7 @@ def export(model: Any, path: Path, keras_format: str) -> None:
     layers = [model, *all_layers(model)]
     before = [set(vars(layer)) for layer in layers]
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), plain_constants(layers):
             # Keras tests for an alias that NumPy has removed, to set it for tf2onnx.
             warnings.filterwarnings("ignore", r"In the future `np\.object`", FutureWarning)
             # TensorFlow's converters use deprecated features of Python and Protobuf.

@@ -27,7 +27,7 @@ _METADATA, _DATE = "metadata.json", "1980-01-01@00:00:00"
 _CONFIG, _SHARED_ID = "config.json", "shared_object_id"
 
 
-def write(model: Any, path: Path, name: str, interface: Interface) -> None:
+def write(model: Any, path: Path, name: str, interface: Interface, rewrite: bool = True) -> None:
     """See :class:`kito.export.formats.base.Format`."""
     dated = path.with_name(f"dated-{path.name}.keras")
     model.save(dated)

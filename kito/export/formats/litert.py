@@ -11,7 +11,7 @@ from kito.export.formats.exporting import export
 from kito.export.formats.interface import Interface
 
 
-def write(model: Any, path: Path, name: str, interface: Interface) -> None:
+def write(model: Any, path: Path, name: str, interface: Interface, rewrite: bool = True) -> None:
     """See :class:`kito.export.formats.base.Format`."""
     export(interface.with_named_outputs(model), path, "litert")
 

@@ -19,7 +19,7 @@ _COUNTER = r"_\d+$"
 """What OpenVINO appends to the type of an operation to make its name."""
 
 
-def write(model: Any, path: Path, name: str, interface: Interface) -> None:
+def write(model: Any, path: Path, name: str, interface: Interface, rewrite: bool = True) -> None:
     """See :class:`kito.export.formats.base.Format`."""
     import openvino
 

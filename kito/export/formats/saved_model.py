@@ -18,7 +18,7 @@ from kito.export.formats.interface import Interface
 from kito.graph.functional import as_functional
 
 
-def write(model: Any, path: Path, name: str, interface: Interface) -> None:
+def write(model: Any, path: Path, name: str, interface: Interface, rewrite: bool = True) -> None:
     """See :class:`kito.export.formats.base.Format`."""
     folder = path.with_name("exported")
     export(as_functional(model), folder, "tf_saved_model")

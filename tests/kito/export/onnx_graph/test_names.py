@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from kito.export.formats.onnx_names import make_canonical
+from kito.export.onnx_graph.names import make_canonical
 
 FLOAT, BOOL = TensorProto.FLOAT, TensorProto.BOOL
 

@@ -51,7 +51,7 @@ def _order_and_name(graph: Any, prefix: str, new_names: MutableMapping[str, str]
     for node in nodes:
         node.name = f"{prefix}{node.op_type}_{counts[node.op_type]}"
         counts[node.op_type] += 1
-        for index, name in enumerate(_uses(node)):
+        for index, name in enumerate(uses(node)):
             if name in constants:
                 kept.append(constants.pop(name))
                 new_names.setdefault(name, f"{node.name}.{index}")
@@ -102,16 +102,16 @@ def _ordered(graph: Any) -> Iterator[Any]:
             yield node
         else:
             waiting.append((name, True))
-            waiting += [(x, False) for x in reversed(_uses(node))]
+            waiting += [(x, False) for x in reversed(uses(node))]
 
 
-def _uses(node: Any) -> list[str]:
+def uses(node: Any) -> list[str]:
     """The inputs of a node, and what the graphs inside it read from outside."""
     names = list(node.input)
     for inner in _bodies(node):
         own = {x.name for x in (*inner.input, *inner.initializer)}
         own |= {name for x in inner.node for name in x.output}
-        read = [name for x in inner.node for name in _uses(x)] + [x.name for x in inner.output]
+        read = [name for x in inner.node for name in uses(x)] + [x.name for x in inner.output]
         names += [name for name in read if name not in own]
     return names
 
