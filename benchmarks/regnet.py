@@ -39,7 +39,5 @@ def _block(x: Any, channels: int, stride: int) -> Any:
 
 
 def _normalized(x: Any, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> Any:
-    convolution = L.Conv2D(
-        channels, kernel, stride, padding="same", groups=groups, use_bias=False
-    )
+    convolution = L.Conv2D(channels, kernel, stride, padding="same", groups=groups, use_bias=False)
     return L.BatchNormalization()(convolution(x))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from math import exp, log
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -17,15 +16,14 @@ import numpy as np
 
 from benchmarks import networks
 from benchmarks.engine_files import Files, export_forms, forms_of
-from benchmarks.rounds import Ratio, Times, milliseconds, quick, ratio, take_rounds
-from benchmarks.topic import Row, Rows, markdown, measured
+from benchmarks.engine_report import BATCHES, ENGINES, NETWORKS, plot, table
+from benchmarks.rounds import Times, milliseconds, quick, ratio, take_rounds
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from kito.export.engines.process import EngineProcess
     from kito.export.engines.protocol import Batch
 
+__all__ = ["ABOUT", "LIMIT_S", "TITLE", "cells", "measure", "plot", "table"]
 TITLE = "Speed in the engines of production"
 ABOUT = """\
 Each network in three forms: the original, KITO's passes (`passes=("fold_batchnorm",)`), and kito
@@ -35,32 +33,6 @@ files run side by side in one process of the engine, on two threads in float32, 
 own optimizer. Ratios are times of the original over times of the form, within rounds: above 1 is
 faster. Outputs were compared with those of the original Keras model first: a file that computes
 something else is an error, not a figure."""
-NETWORKS = (
-    "MobileNet",
-    "MobileNetV2",
-    "MobileNetV3Small",
-    "EfficientNetB0",
-    "EfficientNetV2B0",
-    "ResNet50",
-    "ResNet50V2",
-    "InceptionV3",
-    "InceptionResNetV2",
-    "DenseNet121",
-    "Xception",
-    "NASNetMobile",
-    "ConvNeXtTiny",
-    "zf_unet_224",
-    "RepVGG",
-    "RegNetX002",
-)
-ENGINES = {
-    "tensorflow": "TensorFlow",
-    "onnx": "ONNX Runtime",
-    "openvino": "OpenVINO",
-    "litert": "LiteRT",
-}
-"""Their titles by the name of the format; TensorFlow runs the Keras model itself."""
-BATCHES = (1, 8)
 THREADS = 2
 ROUNDS, BUDGET_S = 200, 12.0
 """Of each engine and batch size, at most."""
@@ -68,7 +40,6 @@ TOLERANCE = 1e-3
 """The largest difference between outputs, relative to the largest of the original's, at which
 files count as computing the same. Random weights amplify rounding more than trained ones."""
 LIMIT_S = 1200.0
-
 
 
 class EngineCellError(Exception):
@@ -213,5 +184,3 @@ def _figures(times: Times) -> dict[str, Any]:
         for form in times.keys() - {"original"}:
             figures[form] = ratio(times["original"], times[form])
     return figures
-
-
