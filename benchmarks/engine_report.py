@@ -128,7 +128,7 @@ def _remarks(rows: Rows) -> list[str]:
             f"- {network} in {ENGINES[engine]}, {names[form]}: {' '.join(reason.split())}"
             for form, reason in reasons.items()
         ]
-    return ["Not measured (milliseconds of the others instead):", "\n".join(lines)] if lines else []
+    return ["Not measured, and so in no mean (milliseconds instead, where there are some):", "\n".join(lines)] if lines else []
 
 
 def plot(rows: Rows) -> Figure:

@@ -181,6 +181,6 @@ def _figures(times: Times) -> dict[str, Any]:
         "ms": {form: milliseconds(x) for form, x in times.items()},
     }
     if "original" in times:
-        for form in times.keys() - {"original"}:
-            figures[form] = ratio(times["original"], times[form])
+        others = [form for form in times if form != "original"]
+        figures |= {form: ratio(times["original"], times[form]) for form in others}
     return figures
