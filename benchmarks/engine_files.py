@@ -15,8 +15,6 @@ from typing import Any
 
 FORMS = ("original", "fold", "ours")
 """The original, what ``passes=("fold_batchnorm",)`` makes of it, and what ``kito.reduce`` makes."""
-_LONGEST = 300
-"""The most characters of a reason that are kept."""
 
 
 @dataclass
@@ -26,25 +24,31 @@ class Files:
     Attributes:
         paths: what the engine reads, by form.
         bytes: the size of it.
-        missing: why a form could not be exported, by form.
+        missing: why a form has no file that can be timed, by form.
         seconds: what each export took, for ours with its proof.
+        folder: where the files are; reasons do not name it.
     """
 
+    folder: Path
     paths: dict[str, Path] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def export(self, form: str) -> Iterator[None]:
-        """Take the time of an export; an error in the block is the reason why there is no file."""
-        start = perf_counter()
+    def attempt(self, form: str) -> Iterator[None]:
+        """An error in the block is the reason why there is no file of a form."""
+        from kito.export.failure import one_line
+
         try:
             yield
-        except Exception as error:  # whatever the exporter raises
-            line = " ".join(f"{type(error).__name__}: {error}".split())
-            self.missing[form] = line[:_LONGEST]
-        self.seconds[form] = round(perf_counter() - start, 1)
+        except Exception as error:  # whatever an exporter or an engine raises
+            self.leave_out(form, one_line(error, self.folder))
+
+    def leave_out(self, form: str, reason: str) -> None:
+        """There is no file of this form that can be timed."""
+        self.paths.pop(form, None)
+        self.missing[form] = reason
 
     def add(self, form: str, path: Path) -> None:
         """A file of a form, alone in its folder with what belongs to it."""
@@ -72,15 +76,16 @@ def export_forms(models: Mapping[str, Any], inputs: Any, engine: str, folder: Pa
         engine: the name of a format, such as ``onnx``.
         folder: where the files are written.
     """
-    files = Files()
+    files = Files(folder)
     for form in FORMS:
-        own = folder / form
+        own, start = folder / form, perf_counter()
         own.mkdir()
-        with files.export(form):
+        with files.attempt(form):
             if form == "ours":
                 files.add(form, _artifact(models, inputs, engine, own))
             else:
                 files.add(form, _as_keras_does(models, form, engine, own))
+        files.seconds[form] = round(perf_counter() - start, 1)
     return files
 
 

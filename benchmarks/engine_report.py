@@ -56,6 +56,12 @@ def table(rows: Rows) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def readme(rows: Rows) -> str:
+    """The first of the tables, for the README."""
+    good = measured(rows)
+    return _ratios(good, "ours") if good else "Nothing is measured yet."
+
+
 def _ratios(rows: Rows, form: str) -> str:
     lines = [
         [network, *(_pair(rows.get(f"{network}/{engine}"), form) for engine in ENGINES)]
@@ -124,7 +130,7 @@ def _remarks(rows: Rows) -> list[str]:
         reasons = {"all": row["error"]} if "error" in row else row["missing"]
         names = {"original": "the original", "fold": "KITO's passes", "all": "nothing measured"}
         lines += [
-            f"- {network} in {ENGINES[engine]}, {names[form]}: {' '.join(reason.split())}"
+            f"- {network} in {ENGINES[engine]}, {names[form]}: {reason}"
             for form, reason in reasons.items()
         ]
     return (

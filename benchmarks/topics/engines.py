@@ -16,14 +16,14 @@ import numpy as np
 
 from benchmarks import networks
 from benchmarks.engine_files import Files, export_forms, forms_of
-from benchmarks.engine_report import BATCHES, ENGINES, NETWORKS, plot, table
+from benchmarks.engine_report import BATCHES, ENGINES, NETWORKS, plot, readme, table
 from benchmarks.rounds import Times, milliseconds, quick, ratio, take_rounds
 
 if TYPE_CHECKING:
     from kito.export.engines.process import EngineProcess
     from kito.export.engines.protocol import Batch
 
-__all__ = ["ABOUT", "LIMIT_S", "TITLE", "cells", "measure", "plot", "table"]
+__all__ = ["ABOUT", "LIMIT_S", "TITLE", "cells", "measure", "plot", "readme", "table"]
 TITLE = "Speed in the engines of production"
 ABOUT = """\
 Each network in three forms: the original, KITO's passes (`passes=("fold_batchnorm",)`), and kito
@@ -104,18 +104,12 @@ def _in_tensorflow(models: Mapping[str, Any], inputs: Batch) -> dict[str, Any]:
 def _in_engine(
     models: Mapping[str, Any], inputs: Batch, expected: np.ndarray, engine: str
 ) -> dict[str, Any]:
-    from kito.export.engines.process import EngineProcess
-    from kito.export.engines.protocol import Settings
-
     with tempfile.TemporaryDirectory(prefix="kito-") as folder:
         files = export_forms(models, inputs, engine, Path(folder))
         start = perf_counter()
-        with EngineProcess(engine, ENGINES[engine], Settings("cpu", THREADS)) as process:
+        differences = _leave_out_wrong(files, inputs, expected, engine)
+        with _process(engine) as process:
             facts = {form: process.load(form, path, form) for form, path in files.paths.items()}
-            differences = {
-                form: _difference(process.run(form, inputs)[0], expected) for form in files.paths
-            }
-            _leave_out_wrong(files, differences)
             loaded = perf_counter()
             batches = {str(batch): _rounds(process, files, inputs, batch) for batch in BATCHES}
             ended = perf_counter()
@@ -135,6 +129,13 @@ def _in_engine(
     }
 
 
+def _process(engine: str) -> EngineProcess:
+    from kito.export.engines.process import EngineProcess
+    from kito.export.engines.protocol import Settings
+
+    return EngineProcess(engine, ENGINES[engine], Settings("cpu", THREADS))
+
+
 def _difference(values: np.ndarray, expected: np.ndarray) -> float:
     """The largest difference, relative to the largest expected value; infinite for other shapes."""
     if values.shape != expected.shape:
@@ -142,18 +143,31 @@ def _difference(values: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(values - expected).max() / np.abs(expected).max())
 
 
-def _leave_out_wrong(files: Files, differences: Mapping[str, float]) -> None:
-    """Time no file that computes something else.
+def _leave_out_wrong(
+    files: Files, inputs: Batch, expected: np.ndarray, engine: str
+) -> dict[str, float]:
+    """Leave out files that their engine cannot run, or that compute something else.
+
+    Each has a process of its own, for an engine may crash.
+
+    Returns:
+        The difference of each form that ran, relative to the largest expected value.
 
     Raises:
-        EngineCellError: it is ours, or ours is missing.
+        EngineCellError: it is ours that is left out.
     """
-    for form, value in differences.items():
-        if not value <= TOLERANCE:  # NaN is wrong, too
-            del files.paths[form]
-            files.missing[form] = f"the file computes something else: it is off by {value:.2g}"
+    differences = {}
+    for form, path in list(files.paths.items()):
+        with files.attempt(form), _process(engine) as process:
+            process.load(form, path, f"the file of form {form}")
+            differences[form] = _difference(process.run(form, inputs)[0], expected)
+            if not differences[form] <= TOLERANCE:  # NaN is wrong, too
+                files.leave_out(
+                    form, f"the outputs are off by {differences[form]:.2g} of the scale"
+                )
     if "ours" in files.missing:
         raise EngineCellError(f"ours cannot be timed: {files.missing['ours']}")
+    return differences
 
 
 def _rounds(process: EngineProcess, files: Files, inputs: Batch, batch: int) -> dict[str, Any]:
