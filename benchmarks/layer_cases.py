@@ -1,4 +1,4 @@
-"""The cases of :mod:`benchmarks.topics.layers`: small models of stock layers, and others that compute the same."""
+"""Small models of stock layers, and others that compute the same, for the topic ``layers``."""
 
 from __future__ import annotations
 

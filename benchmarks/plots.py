@@ -62,7 +62,8 @@ def svg(topic: ModuleType, rows: Rows) -> str:
     from cycler import cycler
 
     text = io.StringIO()
-    with matplotlib.rc_context({**STYLE, "axes.prop_cycle": cycler(color=COLORS)}):
+    style: Any = {**STYLE, "axes.prop_cycle": cycler(color=COLORS)}
+    with matplotlib.rc_context(style):
         figure = topic.plot(rows)
         metadata = {"Date": None, "Creator": None, "Description": _mark(rows)}
         figure.savefig(text, format="svg", metadata=metadata)

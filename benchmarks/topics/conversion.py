@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -149,8 +150,6 @@ def _clone(model: Any) -> Any:
 
 def _seconds(function: Callable[[Any], Any], model: Any) -> float:
     """The time of one call; what it returns is freed afterwards, outside the measurement."""
-    import time
-
     gc.collect()
     start = time.perf_counter()
     result = function(model)
@@ -171,4 +170,4 @@ def _growth(model: Any) -> float:
     reduction = kito.reduce(model)
     peak = memory.peak()
     del reduction
-    return (peak - before) / size
+    return float((peak - before) / size)
