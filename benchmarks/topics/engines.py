@@ -159,14 +159,18 @@ def _leave_out_wrong(
     differences = {}
     for form, path in list(files.paths.items()):
         with files.attempt(form), _process(engine) as process:
-            process.load(form, path, f"the file of form {form}")
+            facts = process.load(form, path, f"the file of form {form}")
+            if unknown := set(facts.takes) - set(inputs):
+                raise EngineCellError(f"the file takes inputs that the model has not: {unknown}")
             differences[form] = _difference(process.run(form, inputs)[0], expected)
             if not differences[form] <= TOLERANCE:  # NaN is wrong, too
                 files.leave_out(
                     form, f"the outputs are off by {differences[form]:.2g} of the scale"
                 )
     if "ours" in files.missing:
-        raise EngineCellError(f"ours cannot be timed: {files.missing['ours']}")
+        also = ", ".join(sorted(files.missing.keys() - {"ours"}))
+        others = f" (and neither can {also})" if also else ""
+        raise EngineCellError(f"ours cannot be timed{others}: {files.missing['ours']}")
     return differences
 
 

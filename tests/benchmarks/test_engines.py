@@ -13,6 +13,7 @@ from kito_models import randomize
 from benchmarks import networks, rounds
 from benchmarks.engine_files import FORMS, Files
 from benchmarks.topics import engines
+from kito.export.engines.protocol import Facts
 from kito.export.formats import exporting
 
 L = keras.layers
@@ -132,12 +133,20 @@ def test_a_file_that_computes_something_else_gives_no_ratio(
     monkeypatch.setattr(engines, "_process", lambda engine: FakeProcess({form: right + 2}, right))
     if form == "ours":
         with pytest.raises(engines.EngineCellError, match=r"ours cannot .* off by 0\.5"):
-            engines._leave_out_wrong(files, {}, right, "onnx")
+            engines._leave_out_wrong(files, {"image": right}, right, "onnx")
     else:
-        differences = engines._leave_out_wrong(files, {}, right, "onnx")
+        differences = engines._leave_out_wrong(files, {"image": right}, right, "onnx")
         assert differences == {"original": 0.5, "fold": 0.0, "ours": 0.0}
         assert set(files.paths) == {"fold", "ours"}
         assert "off by 0.5" in files.missing["original"]
+
+
+def test_a_file_that_takes_another_input_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = Files(Path(), {form: Path("model.onnx") for form in FORMS})
+    right = np.ones((2, 3))
+    monkeypatch.setattr(engines, "_process", lambda engine: FakeProcess({}, right))
+    with pytest.raises(engines.EngineCellError, match=r"neither can fold, original\): .*'image'"):
+        engines._leave_out_wrong(files, {"photo": right}, right, "onnx")
 
 
 class FakeProcess:
@@ -152,8 +161,8 @@ class FakeProcess:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def load(self, form: str, path: Path, name: str) -> None:
-        pass
+    def load(self, form: str, path: Path, name: str) -> Facts:
+        return Facts(("image",), (frozenset({"y"}),), "1.0", "CPU")
 
     def run(self, form: str, batch: Any) -> list[np.ndarray]:
         return [self._wrong.get(form, self._right)]
