@@ -6,7 +6,8 @@ Names are those of three families:
   ``mobilenet_v2``, at the image size of that table;
 - ``retinanet_resnet50``, which needs keras-hub;
 - the classes of ``keras.applications``, such as ``MobileNetV2``, at their default image size;
-- ``RepVGG``: a network of parallel convolutions, as in Ding et al. 2021 (arXiv:2101.03697).
+- ``RepVGG``: a network of parallel convolutions, as in Ding et al. 2021 (arXiv:2101.03697);
+- ``RegNetX002``: a network of grouped convolutions, from :mod:`benchmarks.regnet`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ KITO = (
 )
 """``tests/zoo/networks.py`` builds them; here are only the names, which need no Keras."""
 RETINANET = "retinanet_resnet50"
-REPVGG = "RepVGG"
+REPVGG, REGNET = "RepVGG", "RegNetX002"
 
 
 def build(network: str, size: int | None = None) -> Any:
@@ -48,6 +49,8 @@ def build(network: str, size: int | None = None) -> Any:
     """
     import keras
 
+    from benchmarks import regnet
+
     if network in KITO:
         from zoo.networks import NETWORKS
 
@@ -57,6 +60,8 @@ def build(network: str, size: int | None = None) -> Any:
         return _retinanet(size or 512)
     if network == REPVGG:
         return _repvgg(size or 224)
+    if network == REGNET:
+        return regnet.build(size or 224)
     factory = getattr(keras.applications, network, None)
     if factory is None:
         raise KeyError(f"there is no network {network}")

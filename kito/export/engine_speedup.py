@@ -143,7 +143,7 @@ def measure_in_engine(  # noqa: PLR0913 - as measure_speedup()
     size = sample_count(reduced.batch)
     check_arguments(size, question, "auto")
     info = available_format(artifact_format)
-    clock, watch = _Clock(), GpuWatch()
+    clock, watch = RemoteClock(), GpuWatch()
 
     def between(pairs: int) -> None:
         if device.kind == "gpu":
@@ -192,8 +192,12 @@ def measure_in_engine(  # noqa: PLR0913 - as measure_speedup()
     )
 
 
-class _Clock:
-    """Seconds for one reader; what ran in another process takes as long as it took there."""
+class RemoteClock:
+    """Seconds for one reader; what ran in another process takes as long as it took there.
+
+    The reading before a call starts it, the one after it ends it; the call reports its seconds with
+    :meth:`took`.
+    """
 
     def __init__(self) -> None:
         self._now = perf_counter()
@@ -217,7 +221,7 @@ def _load(process: EngineProcess, info: FormatInfo, key: str, side: FileSide) ->
     return facts
 
 
-def _remote(process: EngineProcess, key: str, clock: _Clock) -> Callable[[], None]:
+def _remote(process: EngineProcess, key: str, clock: RemoteClock) -> Callable[[], None]:
     return lambda: clock.took(process.call(key))
 
 
