@@ -213,3 +213,23 @@ def plain_constants(layers: Sequence[Any]) -> Iterator[None]:
     finally:
         for values, name, value in held:
             values[name] = value
+
+
+@contextlib.contextmanager
+def inlined_xla_functions() -> Iterator[None]:
+    """Within this context, what TensorFlow would compile by XLA becomes part of the traced graph.
+
+    Keras has XLA compile each grouped convolution, as TensorFlow itself has none on the CPU. Other
+    engines have, but no converter can look into what is compiled.
+    """
+    import tensorflow as tf
+
+    original = tf.function
+
+    def function(func: Any = None, **options: Any) -> Any:
+        if not options.get("jit_compile"):
+            return original(func, **options)
+        return (lambda x: x) if func is None else func
+
+    with _replaced(tf, "function", function):
+        yield

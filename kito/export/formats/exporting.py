@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from keras import tree
 
 from kito.errors import KitoError
 from kito.graph.keras_internals import all_layers, input_names
-from kito.graph.keras_patches import plain_constants
+from kito.graph.keras_patches import inlined_xla_functions, plain_constants
 
 
 def export(model: Any, path: Path, keras_format: str) -> None:
@@ -34,7 +35,7 @@ def export(model: Any, path: Path, keras_format: str) -> None:
     layers = [model, *all_layers(model)]
     before = [set(vars(layer)) for layer in layers]
     try:
-        with warnings.catch_warnings(), plain_constants(layers):
+        with warnings.catch_warnings(), plain_constants(layers), _scope(keras_format):
             # Keras tests for an alias that NumPy has removed, to set it for tf2onnx.
             warnings.filterwarnings("ignore", r"In the future `np\.object`", FutureWarning)
             # TensorFlow's converters use deprecated features of Python and Protobuf.
@@ -48,6 +49,11 @@ def export(model: Any, path: Path, keras_format: str) -> None:
             for name in ("train_function", "test_function", "predict_function"):
                 if name not in known:
                     vars(layer).pop(name, None)
+
+
+def _scope(keras_format: str) -> AbstractContextManager[None]:
+    """tf2onnx stops at a compiled function; OpenVINO and LiteRT look into it."""
+    return inlined_xla_functions() if keras_format == "onnx" else nullcontext()
 
 
 def _signature(model: Any) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kito.export.onnx_graph.view import GraphView
+from kito.export.onnx_graph.view import GraphView, by_axis
 
 _IMAGES = 4
 """Axes of a batch of images: (samples, channels, height, width)."""
@@ -28,7 +28,10 @@ def batch_normalization(view: GraphView, node: Any) -> bool:
             shape = view.shape(x)
             if shape is None or len(shape) != _IMAGES or shape[1] is None:
                 continue
-            scale, shift = (_by_channel(view, name, shape[1]) for name in (factor, addend))
+            values = [view.constant(name) for name in (factor, addend)]
+            if values[0] is None or values[1] is None or values[0].size == 1:
+                continue
+            scale, shift = (by_axis(v, 1, _IMAGES, shape[1]) for v in values if v is not None)
             if scale is None or shift is None:
                 continue
             ones, zeros = np.ones(shape[1], np.float32), np.zeros(shape[1], np.float32)
@@ -36,14 +39,3 @@ def batch_normalization(view: GraphView, node: Any) -> bool:
             view.become(node, "BatchNormalization", [x, *constants], epsilon=0.0)
             return True
     return False
-
-
-def _by_channel(view: GraphView, name: str, channels: int) -> np.ndarray | None:
-    """A float32 constant as one value for each channel; None where it is no such constant."""
-    value = view.constant(name)
-    if value is None or value.dtype != np.float32:
-        return None
-    shape = (1,) * (_IMAGES - value.ndim) + value.shape
-    if shape != (1, channels, 1, 1):
-        return None
-    return value.reshape(channels)

@@ -36,6 +36,13 @@ def make_canonical(graph: Any, outputs: Sequence[str]) -> None:
     _order_and_name(graph, "/", {x.name: x.name for x in (*graph.input, *graph.output)})
 
 
+def sort_nodes(graph: Any) -> None:
+    """Put each node after those that compute its inputs; leave out what no output needs."""
+    nodes = list(_ordered(graph))
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
 def _order_and_name(graph: Any, prefix: str, new_names: MutableMapping[str, str]) -> None:
     """Order and name one graph and the graphs inside it.
 
@@ -114,6 +121,14 @@ def uses(node: Any) -> list[str]:
         read = [name for x in inner.node for name in uses(x)] + [x.name for x in inner.output]
         names += [name for name in read if name not in own]
     return names
+
+
+def every_node(graph: Any) -> Iterator[Any]:
+    """The nodes of a graph, and of the graphs inside them."""
+    for node in graph.node:
+        yield node
+        for inner in _bodies(node):
+            yield from every_node(inner)
 
 
 def _bodies(node: Any) -> list[Any]:

@@ -7,20 +7,29 @@ from typing import Any
 
 from kito.export.onnx_graph.activations import gelu, hard_sigmoid
 from kito.export.onnx_graph.affines import batch_normalization
+from kito.export.onnx_graph.normalization import layer_normalization
 from kito.export.onnx_graph.pooling import padded_max_pool
-from kito.export.onnx_graph.shapes import redundant_reshape
+from kito.export.onnx_graph.products import dense_product
+from kito.export.onnx_graph.shapes import redundant_reshape, redundant_transpose
 from kito.export.onnx_graph.view import GraphView
 
 Rewrite = Callable[[GraphView, Any], bool]
 """Changes a node if it and what computes its inputs match; returns whether they did."""
 
-REWRITES: tuple[Rewrite, ...] = (
-    redundant_reshape,
-    hard_sigmoid,
-    gelu,
-    batch_normalization,
-    padded_max_pool,
+REWRITES: tuple[tuple[Rewrite, ...], ...] = (
+    # Where a product takes any rank, more shapes are known before the graph runs.
+    (redundant_reshape, dense_product),
+    (
+        hard_sigmoid,
+        gelu,
+        layer_normalization,
+        batch_normalization,
+        padded_max_pool,
+        redundant_reshape,
+        redundant_transpose,
+    ),
 )
+"""In the order in which they are made; each group knows the shapes that the groups before leave."""
 
 
 def rewrite_graph(model: Any) -> int:
@@ -29,5 +38,8 @@ def rewrite_graph(model: Any) -> int:
     Returns:
         How many rewrites were made.
     """
-    view = GraphView(model)
-    return sum(change(view, node) for change in REWRITES for node in view.nodes())
+    total = 0
+    for group in REWRITES:
+        view = GraphView(model)
+        total += sum(change(view, node) for change in group for node in view.nodes())
+    return total

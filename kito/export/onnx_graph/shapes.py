@@ -1,4 +1,4 @@
-"""Reshapes that change nothing, or that undo each other."""
+"""Reshapes and transposes that change nothing, or that undo each other."""
 
 from __future__ import annotations
 
@@ -27,6 +27,20 @@ def redundant_reshape(view: GraphView, node: Any) -> bool:
         before = view.producer(source, "Reshape", "Squeeze", "Unsqueeze", "Flatten")
         source = before.input[0] if before is not None else ""
     return False
+
+
+def redundant_transpose(view: GraphView, node: Any) -> bool:
+    """Two transposes of which the second undoes the first."""
+    if node.op_type != "Transpose" or view.is_output(node.output[0]):
+        return False
+    first = view.producer(node.input[0], "Transpose")
+    if first is None or not (first.attribute and node.attribute):
+        return False
+    before, after = (list(x.attribute[0].ints) for x in (first, node))
+    if [before[axis] for axis in after] != list(range(len(before))):
+        return False
+    view.replace(node.output[0], first.input[0])
+    return True
 
 
 def _is_shape(shape: Shape | None, wanted: tuple[int, ...]) -> bool:

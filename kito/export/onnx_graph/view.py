@@ -7,20 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from kito.export.onnx_graph.names import uses
+from kito.export.onnx_graph.names import every_node, sort_nodes, uses
 
 Shape = tuple[int | None, ...]
 """Sizes by axis; None where a size is not known before the graph runs."""
 
 
 class GraphView:
-    """The nodes of a ``ModelProto``, indexed. Rewrites change the proto through it, in place."""
+    """The nodes of a ``ModelProto``, indexed. Rewrites change the proto through it, in place.
+
+    A view does not learn the shapes that follow from a rewrite; a new one does.
+    """
 
     def __init__(self, model: Any) -> None:
         import onnx
 
+        sort_nodes(model.graph)
         self._graph = model.graph
-        self.opset = next(x.version for x in model.opset_import if x.domain in ("", "ai.onnx"))
+        self._opset = next(x for x in model.opset_import if x.domain in ("", "ai.onnx"))
         self._constants = {x.name: x for x in self._graph.initializer}
         self._given = {x.name for x in self._graph.input}
         self._outputs = {x.name for x in self._graph.output}
@@ -82,12 +86,25 @@ class GraphView:
         yield first, second
         yield second, first
 
+    def raise_opset(self, version: int) -> bool:
+        """Use the operators of a version of ONNX, if those in the graph are the same there."""
+        from onnx import defs
+
+        if self._opset.version >= version:
+            return True
+        for name in {node.op_type for node in every_node(self._graph) if not node.domain}:
+            old, new = (defs.get_schema(name, v) for v in (self._opset.version, version))
+            if old.since_version != new.since_version:
+                return False
+        self._opset.version = version
+        return True
+
     def add_constant(self, value: np.ndarray) -> str:
         """Put a constant into the file and return its name."""
         from onnx import numpy_helper
 
         name = self._free_name()
-        tensor = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        tensor = numpy_helper.from_array(np.array(value, order="C"), name)
         self._graph.initializer.append(tensor)
         self._constants[name] = self._graph.initializer[-1]
         self._shapes[name] = value.shape
@@ -152,3 +169,24 @@ class GraphView:
     def _free_name(self) -> str:
         self._new += 1
         return f"kito:{self._new}"
+
+
+def by_axis(value: np.ndarray, axis: int, rank: int, size: int) -> np.ndarray | None:
+    """A float32 constant as one value for each element of an axis, ``size`` of them.
+
+    Args:
+        value: what is combined with a tensor of ``rank`` axes, by the rules of broadcasting.
+        axis: the axis, not negative.
+        rank: of the tensor.
+        size: of the axis.
+
+    Returns:
+        The values; None where they differ along another axis, or are not float32.
+    """
+    if value.dtype != np.float32 or value.ndim > rank:
+        return None
+    if value.size == 1:
+        return np.full(size, value.reshape(()), np.float32)
+    shape = (1,) * (rank - value.ndim) + value.shape
+    wanted = tuple(size if i == axis else 1 for i in range(rank))
+    return value.reshape(size) if shape == wanted else None

@@ -141,12 +141,85 @@ def test_a_scale_and_a_shift_by_channel_are_one_operator() -> None:
     [
         affine(random(3, 8, 8), random(3, 1, 1)),
         affine(random(3, 1, 1), random(8)),
-        affine(random(2, 3, 1, 1)[:1], random(1, 1, 1, 1)),
+        affine(random(1, 1, 1, 1), random(1, 1, 1, 1)),  # as of a Rescaling, before a transpose
         affine(random(3, 1, 1), random(3, 1, 1), "m y"),
     ],
 )
 def test_other_products_and_sums_stay(model: Any) -> None:
     assert rewritten(model) == {"Mul": 1, "Add": 1}
+
+
+def normalized(axis: int = 1, other: str = "x", before: str = "Relu") -> Any:
+    nodes = [
+        node(before, "x", "r"),
+        node("ReduceMean", "x", "mean", axes=[axis]),
+        node("Sub", f"{other} mean", "d"),
+        node("Mul", "d d", "dd"),
+        node("ReduceMean", "dd", "var", axes=[axis]),
+        node("Add", "var epsilon", "v"),
+        node("Sqrt", "v", "root"),
+        node("Reciprocal", "root", "inverse"),
+        node("Mul", "inverse gamma", "s"),
+        node("Mul", "x s", "xs"),
+        node("Neg", "mean", "n"),
+        node("Mul", "n s", "ns"),
+        node("Add", "beta ns", "shift"),
+        node("Add", "xs shift", "z"),
+        node("Add", "z r", "y"),
+    ]
+    vector = (8, 1, 1) if axis == 1 else (8,)
+    return graph(nodes, shape=(8, 8, 8), epsilon=0.01, gamma=random(*vector), beta=random(*vector))
+
+
+def test_a_layer_normalization_is_one_operator() -> None:
+    channels_last = rewritten(normalized(axis=3))
+    assert channels_last == {"Relu": 1, "LayerNormalization": 1, "Add": 1}
+    model = normalized(axis=1)
+    assert rewritten(model) == {"Relu": 1, "LayerNormalization": 1, "Add": 1, "Transpose": 2}
+    assert model.opset_import[0].version == 17
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        normalized(axis=2),
+        normalized(other="r"),
+        normalized(before="LeakyRelu"),  # another operator since opset 16
+    ],
+)
+def test_what_only_looks_like_a_layer_normalization_stays(model: Any) -> None:
+    assert rewritten(model)["Sqrt"] == 1
+
+
+def dense(sizes: list[int], measured: str = "x", last: int = 5) -> Any:
+    nodes = [
+        node("Relu", "x", "r"),
+        node("Shape", measured, "s0"),
+        node("Cast", "s0", "s", to=TensorProto.INT32),
+        node("Gather", "s sizes", "s1", axis=0),
+        node("Concat", "s1 n", "s2", axis=0),
+        node("Cast", "s2", "s3", to=TensorProto.INT64),
+        node("Transpose", "x", "t", perm=[0, 2, 3, 1]),
+        node("Reshape", "t flat", "f"),
+        node("MatMul", "f kernel", "m"),
+        node("Reshape", "m s3", "z"),
+        node("ReduceSum", "r", "q", keepdims=0),
+        node("Add", "z q", "y"),
+    ]
+    model = graph(nodes, flat=[-1, 3], kernel=random(3, 5), sizes=sizes, n=[last])
+    [n] = [x for x in model.graph.initializer if x.name == "n"]
+    n.CopyFrom(numpy_helper.from_array(np.asarray([last], np.int32), "n"))
+    return model
+
+
+def test_a_product_of_images_needs_no_reshapes() -> None:
+    model = dense([0, 2, 3])
+    assert rewritten(model) == {"Relu": 1, "Transpose": 1, "MatMul": 1, "ReduceSum": 1, "Add": 1}
+
+
+def test_a_product_that_is_reshaped_otherwise_stays() -> None:
+    assert rewritten(dense([0, 3, 2]))["Reshape"] == 2
+    assert rewritten(dense([0, 2, 3], "r"))["Reshape"] == 2  # not seen to have the same shape
 
 
 def pooled(before: str = "Relu", value: float = 0.0, **attributes: Any) -> Any:
@@ -228,7 +301,9 @@ def network() -> keras.Model:
     gate = layers.Conv2D(16, 1, activation="hard_sigmoid")(gate)
     x = layers.Concatenate()([x, layers.Multiply()([y, gate])])
     x = layers.ReLU()(layers.BatchNormalization()(x))
-    x = layers.Conv2D(16, 1, activation="gelu")(x)
+    x = layers.Conv2D(16, 3, groups=4, activation="gelu")(x)
+    x = layers.LayerNormalization()(x)
+    x = layers.Dense(16, activation="gelu")(x)
     model = keras.Model(image, layers.Flatten()(x))
     for weight in model.weights:
         value = random(*weight.shape) / np.sqrt(np.prod(weight.shape[:-1]))
@@ -250,9 +325,10 @@ def test_an_exported_model_is_rewritten_and_its_original_is_not(tmp_path: Path) 
         [actual] = session.run(None, {taken.name: images})
         np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
         found[rewrite] = operators(onnx.load(str(path)))
-    before = {"Pad": 1, "Reshape": 2, "Clip": 2, "Erf": 1, "Neg": 1}
+    before = {"Pad": 1, "Clip": 2, "Erf": 2, "Neg": 3, "Shape": 1, "ReduceMean": 2}
     assert {name: found[False][name] for name in before} == before
-    after = {"HardSigmoid": 2, "BatchNormalization": 1, "Erf": 1, "Reshape": 1}
+    after = {"HardSigmoid": 2, "BatchNormalization": 1, "Erf": 2, "LayerNormalization": 1}
+    after |= {"Reshape": 1, "MatMul": 1}
     assert {name: found[True][name] for name in {**before, **after}} == {
         **dict.fromkeys(before, 0),
         **after,
