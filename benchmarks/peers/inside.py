@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib
 import importlib.metadata
 import json
 import os
@@ -33,17 +34,16 @@ SAMPLES = 4
 
 def kito_fold() -> Callable[[Any], Any]:
     """KITO's function."""
-    from kito import reduce_keras_model
-
-    return reduce_keras_model
+    fold: Callable[[Any], Any] = importlib.import_module("kito").reduce_keras_model
+    return fold
 
 
 def folding_fold() -> Callable[[Any], Any]:
     """The function of tensorflow-batchnorm-folding; it tells of a failure by a word."""
-    from batch_normalization_folding.folder import fold_batchnormalization_layers
+    folder = importlib.import_module("batch_normalization_folding.folder")
 
     def fold(model: Any) -> Any:
-        folded, told = fold_batchnormalization_layers(model)
+        folded, told = folder.fold_batchnormalization_layers(model)
         if told == "failed":
             raise RuntimeError("it answers 'failed'")
         return folded
@@ -145,7 +145,7 @@ def calibrate(model: Any) -> None:
         layer.momentum = momentum
 
 
-def drawn(name: str, shape: Any, rng: np.random.Generator) -> np.ndarray:
+def drawn(name: str, shape: Any, rng: np.random.Generator) -> Any:
     """Random values for a variable of that name."""
     if "variance" in name:
         return np.ones(shape)

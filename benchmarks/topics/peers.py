@@ -1,23 +1,30 @@
-"""Other tools that fold BatchNormalization: what they convert, how long it takes, whether it is right.
+"""Other tools that fold BatchNormalization: does it work, is it right, how long does it take?
 
-Each peer runs in an environment of its own (Keras 2.15, TensorFlow 2.15), made when it is missing,
-and ``kito.reduce`` in this one. Both convert the same network of ``keras.applications`` in turns, on
-the same machine. Outputs are compared with those of the network that the peer was given, with random
-weights and statistics.
+About a minute a cell, and up to 15 minutes; an hour in all on two cores. Before the first cell, pip
+makes the environments of the tools, of 1.5 GB each, where they are missing.
 """
 
 from __future__ import annotations
 
-import gc
+import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from benchmarks.peers.environments import PEERS, Peer
+from benchmarks.peers.environments import PEERS, Peer, python_of
 from benchmarks.peers.session import PeerSession
+from benchmarks.rounds import quick
+from benchmarks.topic import Row, Rows, markdown, measured
 
 TITLE = "Other tools: KITO 1.0.5 and tensorflow-batchnorm-folding"
+ABOUT = """\
+Each tool in an environment of its own, with the last Keras and TensorFlow it works with (2.15),
+beside `kito.reduce` in this one: both convert the same network of `keras.applications` in turns, on
+the same machine, three times. Times are medians, and the ratio is the median of the rounds' ratios.
+Weights and statistics are random and calibrated. The outputs of the converted network are compared
+with those of the network that the tool was given; their largest difference is relative to the
+largest output. It is a class's probability, so what looks small need not be."""
 NETWORKS = (
     "MobileNet",
     "MobileNetV2",
@@ -42,9 +49,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "MobileNetV3Small": {"input_shape": [224, 224, 3]},
 }
 ROUNDS = 3
-LIMIT_S = 900.0
+PEER_S = 900.0
 """Seconds a cell: a peer that has not answered by then is stopped, and no round starts that would
 not end by then."""
+LIMIT_S = PEER_S + 600.0
+"""Of the whole cell: our own side and the building of networks come on top."""
 WRONG = 1e-2
 """A larger difference, relative to the largest output, is no rounding: rounding of float32 stays
 below 1e-3 on these networks."""
@@ -55,6 +64,12 @@ def cells() -> tuple[str, ...]:
     return tuple(f"{peer}/{network}" for peer in PEERS for network in NETWORKS)
 
 
+def prepare() -> None:
+    """Make the environments that are missing."""
+    for peer in PEERS.values():
+        python_of(peer)
+
+
 def measure(cell: str) -> dict[str, Any]:
     """One peer on one network: see ``in_turns`` for the figures."""
     from benchmarks.peers.ours import Ours
@@ -63,7 +78,7 @@ def measure(cell: str) -> dict[str, Any]:
     options = OPTIONS.get(network, {})
     ours = Ours(network, options)
     with PeerSession(PEERS[peer]) as session:
-        return in_turns(session, ours, network, options)
+        return in_turns(session, ours, network, options, rounds=1 if quick() else ROUNDS)
 
 
 def in_turns(
@@ -72,7 +87,7 @@ def in_turns(
     network: str,
     options: dict[str, Any],
     rounds: int = ROUNDS,
-    limit_s: float = LIMIT_S,
+    limit_s: float = PEER_S,
 ) -> dict[str, Any]:
     """Conversion by the peer and by us in turns, then the outputs of the peer's model.
 
@@ -115,7 +130,7 @@ def in_turns(
         after = ask("compare")
         for name in ("layers", "batchnorms"):
             row[name] = [built[name], after[name]]
-        row["difference"] = {name: after[name] for name in ("max", "mean", "scale")}
+        row["difference"] = {name: _finite(after[name]) for name in ("max", "mean", "scale")}
     except TimeoutError:
         row["failure"] = f"not done in {limit_s / 60:.0f} minutes"
     except RuntimeError as error:
@@ -125,62 +140,72 @@ def in_turns(
     paired = list(zip(row["peer_s"], row["ours_s"], strict=False))
     row["ratio"] = statistics.median(peer / our for peer, our in paired) if paired else None
     row["ours"] = ours.compare()
-    gc.collect()
     return row
 
 
-def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """One table a peer, under its name, and a sentence that counts."""
+def _finite(value: float) -> float | None:
+    """JSON holds no NaN and no infinity."""
+    return value if math.isfinite(value) else None
+
+
+def table(rows: Rows) -> str:
+    """One table a peer, and a sentence that counts."""
     parts = [_of_peer(peer, rows) for peer in PEERS.values()]
-    return "\n\n".join(part for part in parts if part)
+    return "\n\n".join(part for part in parts if part) or "Nothing is measured yet."
 
 
-def _of_peer(peer: Peer, rows: Mapping[str, Mapping[str, Any]]) -> str:
-    found = {
-        network: rows[f"{peer.name}/{network}"]
-        for network in NETWORKS
-        if f"{peer.name}/{network}" in rows
-    }
-    if not found:
+def _of_peer(peer: Peer, rows: Rows) -> str:
+    cells = {name: f"{peer.name}/{name}" for name in NETWORKS}
+    found = {name: rows[cell] for name, cell in cells.items() if cell in rows}
+    good = measured(found)
+    if not good:
         return ""
-    right = [row for row in found.values() if _verdict(row) == "right"]
-    lines = [
-        f"**{peer.title}** converts {len(right)} of {len(found)} networks rightly.",
-        "",
-        "| network | result | BatchNormalization, before → peer / ours | peer, s | `kito.reduce`, s "
-        "| times as fast | largest difference, peer / ours |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
-        *(_line(network, row) for network, row in found.items()),
+    right = sum(_result(row) == "right" for row in good.values())
+    header = (
+        f"network | {peer.title} | BatchNormalization: | left, peer / kito: "
+        "| conversion by the peer, s: | by kito, s: | kito is faster by: "
+        "| largest difference, peer / kito:"
+    )
+    failed = [
+        f"{name}: not measured, {row['error']}." for name, row in found.items() if name not in good
     ]
-    return "\n".join(lines)
-
-
-def _line(network: str, row: Mapping[str, Any]) -> str:
-    if "error" in row:  # the cell itself failed, so nothing is known of the peer
-        return f"| {network} | not measured: {_short(row['error'])} | - | - | - | - | - |"
-    ours = row["ours"]
-    before, after = row.get("batchnorms") or (ours["batchnorms"][0], "-")
-    seconds = [_median(row[name]) for name in ("peer_s", "ours_s")]
-    ratio = f"{row['ratio']:.0f}x" if row["ratio"] else "-"
-    differences = [_relative(x) for x in (row.get("difference"), ours["difference"])]
-    return (
-        f"| {network} | {_verdict(row)} | {before} → {after} / {ours['batchnorms'][1]} "
-        f"| {seconds[0]} | {seconds[1]} | {ratio} | {differences[0]} / {differences[1]} |"
+    return "\n\n".join(
+        [
+            markdown(header, [_line(name, row) for name, row in good.items()]),
+            f"{peer.title} converts {right} of {len(good)} networks rightly.",
+            *failed,
+        ]
     )
 
 
-def _verdict(row: Mapping[str, Any]) -> str:
-    if "error" in row:
-        return "not measured"
+def _line(network: str, row: Row) -> list[str]:
+    ours = row["ours"]
+    before, after = row.get("batchnorms") or (ours["batchnorms"][0], "-")
+    return [
+        network,
+        _result(row),
+        str(before),
+        f"{after} / {ours['batchnorms'][1]}",
+        *(_median(row[name]) for name in ("peer_s", "ours_s")),
+        f"{row['ratio']:.1f}x" if row["ratio"] else "-",
+        " / ".join(_relative(x) for x in (row.get("difference"), ours["difference"])),
+    ]
+
+
+def _result(row: Row) -> str:
     if row["failure"]:
         return f"fails: `{_short(row['failure'])}`"
     difference = row["difference"]
-    # "not less": a NaN is wrong, too.
-    return "right" if difference["max"] < WRONG * difference["scale"] else "**wrong outputs**"
+    # No number: an output was NaN or infinite.
+    if difference["max"] is None or difference["max"] > WRONG * difference["scale"]:
+        return "**wrong outputs**"
+    return "right"
 
 
-def _relative(difference: Mapping[str, float] | None) -> str:
-    return "-" if difference is None else f"{difference['max'] / difference['scale']:.1e}"
+def _relative(difference: dict[str, Any] | None) -> str:
+    if difference is None or difference["max"] is None:
+        return "-"
+    return f"{difference['max'] / difference['scale']:.1e}"
 
 
 def _median(seconds: list[float]) -> str:
