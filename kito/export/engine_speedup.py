@@ -25,8 +25,9 @@ from kito.export.formats.names import FormatInfo, available_format
 from kito.export.opened import Load
 from kito.runtime.backends import Jit
 from kito.runtime.batch import Inputs, sample_count
-from kito.runtime.devices import Device, Kind, compiled_call, cpu_name, threads, uses_jit
+from kito.runtime.devices import Device, Kind, compiled_call, threads, uses_jit
 from kito.runtime.nvml import GpuWatch
+from kito.runtime.processor import cpu_name
 from kito.timing.paired import measure_pairs
 from kito.timing.protocol import Calls, Question
 from kito.timing.result import SpeedupEstimate, milliseconds

@@ -5,11 +5,9 @@ What is specific to a GPU is tested with a simulated GPU only.
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import keras
@@ -18,6 +16,7 @@ from kito.errors import KitoError
 from kito.runtime import backends, nvml
 from kito.runtime.backends import Jit
 from kito.runtime.batch import Inputs, call_arguments
+from kito.runtime.processor import cpu_name, processors
 
 Kind = Literal["cpu", "gpu"]
 
@@ -115,7 +114,7 @@ def transfer_call(model: keras.Model, batch: Inputs, device: Device) -> Callable
 
 def threads() -> int:
     """How many threads one operation may use."""
-    return backends.current().threads() or _processors()
+    return backends.current().threads() or processors()
 
 
 def environment(device: Device) -> dict[str, Any]:
@@ -149,20 +148,3 @@ def environment(device: Device) -> dict[str, Any]:
             "throttled": list(state.throttled),
         }
     return values
-
-
-def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's model where the system names it, else its architecture."""
-    try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine() or "unknown"
-
-
-def _processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -61,7 +61,7 @@ def measure_pairs(
     schedule = plan(question.budget_s, judged=minimum is not None)
     limit = schedule.most_s
     three = (calls.original, calls.reduced, calls.control)
-    with _garbage_collection_off():
+    with garbage_collection_off():
         for call in three:
             warm_up(call, clock, schedule.usual_s / 30)
     times: tuple[list[float], ...] = [], [], []
@@ -90,7 +90,7 @@ def measure_pairs(
             )
 
 
-def warm_up(call: Callable[[], None], clock: Callable[[], float], limit: float) -> int:
+def warm_up(call: Callable[[], object], clock: Callable[[], float], limit: float) -> int:
     """Call until five calls are no longer faster than the five before; return how many calls.
 
     At least once, at most 50 times, and for about ``limit`` seconds.
@@ -116,7 +116,7 @@ def _take_rounds(
     between: Callable[[int], None] | None,
 ) -> bool:
     """Add rounds up to ``goal``; return False where one more would end after the deadline."""
-    with _garbage_collection_off():
+    with garbage_collection_off():
         while len(times[0]) < goal:
             last_round = sum(of_call[-1] for of_call in times if of_call)
             if len(times[0]) >= LEAST_PAIRS and clock() + last_round > deadline:
@@ -128,14 +128,14 @@ def _take_rounds(
     return True
 
 
-def _seconds(call: Callable[[], None], clock: Callable[[], float]) -> float:
+def _seconds(call: Callable[[], object], clock: Callable[[], float]) -> float:
     start = clock()
     call()
     return clock() - start
 
 
 @contextmanager
-def _garbage_collection_off() -> Iterator[None]:
+def garbage_collection_off() -> Iterator[None]:
     """Keep a garbage collection from being counted as the time of the call that triggered it."""
     enabled = gc.isenabled()
     gc.disable()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,13 +11,13 @@ from kito.runtime import backends
 from kito.runtime.devices import (
     Device,
     compiled_call,
-    cpu_name,
     detect,
     environment,
     prepare,
     transfer_call,
     uses_jit,
 )
+from kito.runtime.processor import cpu_name
 from kito.runtime.random_inputs import random_inputs
 
 
@@ -71,15 +70,6 @@ class TestEnvironment:
         assert found["clocks_mhz"] == {"sm": [1000, 1500], "memory": [5000, 6000]}
         assert (found["power_w"], found["temperature_c"], found["throttled"]) == (70.0, 55, [])
         assert found["backend_version"] == "9.9"
-
-
-def test_the_cpu_has_a_name_on_any_system(tmp_path: Path) -> None:
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text("processor\t: 0\nmodel name\t: Imaginary: 64 cores\nflags\t: fpu\n")
-    assert cpu_name(cpuinfo) == "Imaginary: 64 cores"
-    cpuinfo.write_text("processor\t: 0\n")
-    assert cpu_name(cpuinfo)
-    assert cpu_name(tmp_path / "missing")
 
 
 def test_a_call_gets_its_batch_in_the_model_s_structure(two_gpus: ImaginaryBackend) -> None:
