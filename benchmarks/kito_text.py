@@ -6,6 +6,7 @@ from math import exp, log
 from typing import Any
 
 from benchmarks import published
+from benchmarks.plots import GREY
 from benchmarks.topic import Row, Rows, markdown, measured
 
 FORMS = ("fold", "ours", "frozen", "bare")
@@ -20,19 +21,19 @@ def table(rows: Rows) -> str:
     return "\n\n".join(
         [
             markdown(
-                "network | layers, original / fold / kito: | *published:* "
-                "| parameters, original / fold / kito: | *published:*",
+                "network | layers, original / fold / kito: | *published*: "
+                "| parameters, original / fold / kito: | *published*:",
                 [_size(cell, row) for cell, row in good.items()],
             ),
             markdown(
                 f"{published.IMAGES:,} images, s | original: | fold: | kito: | frozen: "
-                "| without BN: | kito / fold: | *published, s:* | *published:*",
+                "| without BN: | kito / fold: | *published, s*: | *published*:",
                 [_speed(cell, row) for cell, row in good.items()],
             ),
             _means(good),
             markdown(
-                "network | conversion, s: | of Keras' copy: | *published, s:* "
-                "| final layer, max / mean: | *published:* | before softmax, max / mean, relative:",
+                "network | conversion, s: | of Keras' copy: | *published, s*: "
+                "| final layer, max / mean: | *published*: | before softmax, max / mean, relative:",
                 [_faithful(cell, row) for cell, row in good.items()],
             ),
             *failed,
@@ -62,7 +63,7 @@ def readme(rows: Rows) -> str:
         )
     header = (
         f"network | layers: | {published.IMAGES:,} images, s: | kito: | KITO's fold: "
-        "| *published by KITO:* | conversion, s: | *published by KITO:*"
+        "| *published by KITO*: | conversion, s: | *published by KITO*:"
     )
     return f"{markdown(header, lines)}\n\n{_means(good)}"
 
@@ -73,34 +74,23 @@ def plot(rows: Rows) -> Any:
 
     good = measured(rows)
     names = list(good)[::-1]
-    figure = Figure(figsize=(8, 0.35 * len(names) + 1.2), layout="constrained")
+    figure = Figure(figsize=(8, 0.3 * len(names) + 1.4))
     axes = figure.add_subplot()
-    grey = "#808080"  # shows on white and on black, as the other colours do
-    for form, label, colour in (("fold", "KITO's fold", "#d9822b"), ("ours", "kito", "#2b8fd9")):
+    for form, label in (("ours", "kito"), ("fold", "KITO's fold")):
         values = [good[name]["speedup"][form] for name in names]
         middle = [x["median"] for x in values]
         errors = [
             [m - x["low"] for m, x in zip(middle, values, strict=True)],
             [x["high"] - m for m, x in zip(middle, values, strict=True)],
         ]
-        axes.errorbar(middle, names, xerr=errors, fmt="o", color=colour, label=label)
+        axes.errorbar(middle, names, xerr=errors, fmt="o", label=label)
     known = {name: published.KITO[name].seconds for name in names if name in published.KITO}
-    axes.plot(
-        [before / after for before, after in known.values()],
-        list(known),
-        "D",
-        color=grey,
-        fillstyle="none",
-        label="published by KITO (GTX 1080, TensorFlow 1.4)",
-    )
-    axes.axvline(1, color=grey, linewidth=1)
-    axes.set_xlabel("times as fast as the original, batch 8", color=grey)
-    axes.tick_params(colors=grey)
-    for spine in axes.spines.values():
-        spine.set_color(grey)
-    axes.legend(labelcolor=grey, framealpha=0, loc="upper center", bbox_to_anchor=(0.5, 1.15))
-    figure.patch.set_alpha(0)
-    axes.patch.set_alpha(0)
+    ratios = [before / after for before, after in known.values()]
+    hollow = {"fillstyle": "none", "label": "published by KITO: GTX 1080, TensorFlow 1.4"}
+    axes.plot(ratios, list(known), "D", color=GREY, **hollow)
+    axes.axvline(1, color=GREY)
+    axes.set_xlabel("times as fast as the original, batch 8")
+    figure.legend(loc="outside upper center", ncols=3)
     return figure
 
 
@@ -134,7 +124,7 @@ def _faithful(cell: str, row: Row) -> list[str]:
     known = published.KITO.get(cell)
     conversion, difference = row["conversion"], row["difference"]["ours"]
     final, before = difference["final"], difference["before"]
-    scale = before and before["scale"]
+    scale = before["scale"]
     return [
         cell,
         f"{conversion['ours_s']:.2f}",
@@ -142,7 +132,7 @@ def _faithful(cell: str, row: Row) -> list[str]:
         f"*{known.conversion_s:.0f}*" if known else "-",
         f"{final['max']:.1e} / {final['mean']:.1e}",
         f"*{known.max_difference:.1e} / {known.mean_difference:.1e}*" if known else "-",
-        f"{before['max'] / scale:.1e} / {before['mean'] / scale:.1e}" if before else "-",
+        f"{before['max'] / scale:.1e} / {before['mean'] / scale:.1e}",
     ]
 
 

@@ -68,7 +68,7 @@ def python_of(peer: Peer) -> Path:
 
 
 def _interpreter() -> str:
-    if sys.version_info < (3, 12):
+    if (sys.version_info.major, sys.version_info.minor) < (3, 12):
         return sys.executable
     for name in PYTHONS:
         if path := shutil.which(name):

@@ -30,8 +30,8 @@ All five run as one compiled call on a batch of 8 images, once in every round, i
 ratios are medians of the ratios within a round. The time for {published.IMAGES:,} images is
 computed from the median of a batch. Conversion is the median of 5; its ratio is that to Keras' own
 copy, `clone_model` and `set_weights`. Differences are those of the outputs of 8 images, largest and
-mean, on the final layer and before its softmax or sigmoid, there relative to the largest value. A
-softmax over 1000 classes makes every difference look small.
+mean, on the final layer, and before its softmax or sigmoid (where it has one) relative to the
+largest value there. A softmax over 1000 classes makes every difference look small.
 
 Columns in *italics* are published by KITO, another machine and time: an NVIDIA GTX 1080 with
 TensorFlow 1.4 ([README of KITO 1.0.5]({published.SOURCE})). Compare their ratios, not their
@@ -121,25 +121,24 @@ def _conversion(model: Any) -> dict[str, Any]:
 def _differences(models: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
     """By form: largest and mean difference, and the largest output, of ``final`` and ``before``.
 
-    ``before`` is None where no output has a softmax or a sigmoid.
+    ``before`` is before softmax or sigmoid, and the same as ``final`` where there is neither.
     """
     final = {name: _outputs(model, inputs) for name, model in models.items()}
-    before, bounded = {}, False
+    before = {}
     for name, model in models.items():
-        with _unbounded(model) as changed:
+        with _unbounded(model):
             before[name] = _outputs(model, inputs)
-            bounded = bounded or changed
     return {
         name: {
             "final": _difference(final["original"], final[name]),
-            "before": _difference(before["original"], before[name]) if bounded else None,
+            "before": _difference(before["original"], before[name]),
         }
         for name in ("fold", "ours")
     }
 
 
 @contextlib.contextmanager
-def _unbounded(model: Any) -> Iterator[bool]:
+def _unbounded(model: Any) -> Iterator[None]:
     """Inside the ``with``, the model's outputs are those before softmax or sigmoid."""
     import keras
 
@@ -150,7 +149,7 @@ def _unbounded(model: Any) -> Iterator[bool]:
     for layer in bounded:
         layer.activation = keras.activations.linear
     try:
-        yield bool(bounded)
+        yield
     finally:
         for layer, activation in zip(bounded, activations, strict=True):
             layer.activation = activation
