@@ -112,6 +112,23 @@ def _measure(name: str, module: ModuleType, cells: list[str], store: Store, quic
     return failed
 
 
+@app.command()
+def pages(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail where a file is out of step.")
+    ] = False,
+) -> None:
+    """Write docs/benchmarks.md, the plots and the marked blocks from the stored results."""
+    from benchmarks.pages import Pages
+
+    files = Pages().stale() if check else Pages().write()
+    for path in files:
+        _say(f"{path.relative_to(ROOT)}: {'out of step with the results' if check else 'written'}")
+    if check and files:
+        _say("benchmarks: run python -m benchmarks pages, and commit what it writes")
+        raise typer.Exit(1)
+
+
 @app.command(hidden=True)
 def cell(name: str, key: str) -> None:
     """Measure one cell in this process, and print it as JSON on the last line."""

@@ -1,4 +1,4 @@
-"""The cases of ``layers.py``: small models of stock layers, and others that compute the same."""
+"""Small models of stock layers, and others that compute the same, for the topic ``layers``."""
 
 from __future__ import annotations
 
@@ -255,28 +255,45 @@ def others() -> Iterator[Case]:
     )
 
 
-def cases() -> Iterator[Callable[[], Iterator[Case]]]:
-    """All cases, in groups: each group is built when it is called."""
-    yield lambda: iter(
-        [
-            depthwise(56, 96, 7),
-            depthwise(7, 768, 7),
-            depthwise(28, 32, 3, strides=2),
-            depthwise(28, 32, 3, dilation_rate=2),
-            depthwise(28, 32, 3, multiplier=2),
-            depthwise(28, 32, 1),
-            depthwise_1d(256, 96, 7),
-        ]
-    )
-    yield lambda: iter([bare((56, 56, 96), 384), bare((197, 384), 384), bare((64, 128), 16)])
-    yield lambda: iter([bare_attention(197, 192, 3)])
-    yield lambda: (bare_alone((56, 56, 96), kept) for kept in ("nothing", "beta", "gamma"))
+def _depthwise() -> Iterator[Case]:
+    yield depthwise(56, 96, 7)
+    yield depthwise(7, 768, 7)
+    yield depthwise(28, 32, 3, strides=2)
+    yield depthwise(28, 32, 3, dilation_rate=2)
+    yield depthwise(28, 32, 3, multiplier=2)
+    yield depthwise(28, 32, 1)
+    yield depthwise_1d(256, 96, 7)
+
+
+def _normalization() -> Iterator[Case]:
+    yield bare((56, 56, 96), 384)
+    yield bare((197, 384), 384)
+    yield bare((64, 128), 16)
+    yield bare_attention(197, 192, 3)
+    for kept in ("nothing", "beta", "gamma"):
+        yield bare_alone((56, 56, 96), kept)
+
+
+def _groups(whole: bool) -> Iterator[Case]:
     sizes = [(56, 48, 2, 3), (28, 120, 5, 3), (7, 888, 37, 3), (56, 128, 32, 3), (7, 64, 8, 1)]
-    yield lambda: (split(*x) for x in sizes)
-    yield lambda: (split(*x, whole=True) for x in sizes)
-    yield lambda: iter([resizing(56, 64, 2), resizing(28, 256, 2), resizing(14, 64, 4)])
-    yield lambda: iter([resizing(32, 64, 2), resizing(28, 32, 2), resizing(14, 8, 2)])
-    yield others
+    for size in sizes:
+        yield split(*size, whole=whole)
+
+
+def _resizing() -> Iterator[Case]:
+    for size in ((56, 64, 2), (28, 256, 2), (14, 64, 4), (32, 64, 2), (28, 32, 2), (14, 8, 2)):
+        yield resizing(*size)
+
+
+GROUPS: dict[str, Callable[[], Iterator[Case]]] = {
+    "depthwise": _depthwise,
+    "normalization": _normalization,
+    "groups apart": lambda: _groups(whole=False),
+    "groups with zeros": lambda: _groups(whole=True),
+    "resizing": _resizing,
+    "others": others,
+}
+"""All cases, by the cells of the topic; each is built when it is asked for."""
 
 
 def _listed(**settings: Any) -> str:

@@ -81,7 +81,7 @@ class TestVerdict:
     @pytest.mark.slow
     @pytest.mark.parametrize("noise", NOISES)
     def test_error_rates_over_a_thousand_runs(self, noise: str) -> None:
-        # benchmarks/verdicts.py counts them for more ratios and with the default budget.
+        # python -m benchmarks verdicts counts them for more ratios and with the default budget.
         verdicts = [
             simulated_check(noise, (1.1, 1.1), call_s=0.1, budget_s=20, seed=seed).verdict
             for seed in range(1000)
@@ -200,7 +200,7 @@ class TestAuto:
     @pytest.mark.parametrize("call_s", [pytest.param(0.01, marks=pytest.mark.nightly), 0.1, 1.0])
     @pytest.mark.parametrize("noise", NOISES)
     def test_decides_clear_cases_and_errs_rarely(self, noise: str, call_s: float) -> None:
-        # The figures of docs/timing.md, counted by benchmarks/verdicts.py with more runs.
+        # The figures of docs/timing.md, counted by benchmarks.topics.verdicts with more runs.
         def verdicts(ratio: float, runs: int) -> list[Verdict | None]:
             return [
                 simulated_check(

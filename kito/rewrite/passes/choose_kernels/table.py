@@ -3,8 +3,8 @@
 Identity: another stock layer computes the same function with a faster kernel. The other modules of
 this package hold the rewrites and their formulas; the table says where each is used. An entry is
 used for the backends and targets for which it was measured to be faster, or is known to do no harm;
-``benchmarks/layers.py`` measures. All measurements were made on CPUs, with TensorFlow and JAX; none
-on a GPU or with PyTorch.
+``python -m benchmarks layers`` measures. All measurements were made on CPUs, with TensorFlow and
+JAX; none on a GPU or with PyTorch.
 """
 
 from __future__ import annotations
