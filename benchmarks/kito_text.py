@@ -86,7 +86,10 @@ def plot(rows: Rows) -> Any:
         axes.errorbar(middle, names, xerr=errors, fmt="o", label=label)
     known = {name: published.KITO[name].seconds for name in names if name in published.KITO}
     ratios = [before / after for before, after in known.values()]
-    hollow = {"fillstyle": "none", "label": "published by KITO: GTX 1080, TensorFlow 1.4"}
+    hollow: dict[str, Any] = {
+        "fillstyle": "none",
+        "label": "published by KITO: GTX 1080, TensorFlow 1.4",
+    }
     axes.plot(ratios, list(known), "D", color=GREY, **hollow)
     axes.axvline(1, color=GREY)
     axes.set_xlabel("times as fast as the original, batch 8")
