@@ -23,38 +23,35 @@ class Ours:
         self.model = getattr(keras.applications, network)(weights=None, **options)
         images = random_inputs(self.model, samples=SAMPLES, seed=1, high=255.0)
         randomize_weights(self.model, images, seed=2)
-        self.reduced: Any = None
+        self.reduction: kito.Reduction | None = None
         kito.reduce(_small())  # the first call pays for imports
 
     def convert(self) -> float:
         """Seconds of one ``kito.reduce``."""
-        self.reduced = None
+        self.reduction = None
         gc.collect()
         start = time.perf_counter()
-        self.reduced = kito.reduce(self.model).model
+        self.reduction = kito.reduce(self.model)
         return time.perf_counter() - start
 
     def compare(self) -> dict[str, Any]:
         """``layers`` and ``batchnorms`` before and after, and the ``difference`` of outputs."""
+        assert self.reduction is not None
         (images,) = random_inputs(self.model, samples=SAMPLES, seed=3, high=255.0).values()
         right, result = (
             keras.ops.convert_to_numpy(model(images, training=False))
-            for model in (self.model, self.reduced)
+            for model in (self.model, self.reduction.model)
         )
         difference = np.abs(result.astype("float64") - right)
         return {
-            "layers": [len(self.model.layers), len(self.reduced.layers)],
-            "batchnorms": [_norms(self.model), _norms(self.reduced)],
+            "layers": list(self.reduction.layers),
+            "batchnorms": list(self.reduction.batchnorms),
             "difference": {
                 "max": float(difference.max()),
                 "mean": float(difference.mean()),
                 "scale": float(np.abs(right).max()),
             },
         }
-
-
-def _norms(model: keras.Model) -> int:
-    return sum(isinstance(x, keras.layers.BatchNormalization) for x in model.layers)
 
 
 def _small() -> keras.Model:

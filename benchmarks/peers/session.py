@@ -38,7 +38,8 @@ class PeerSession:
             text=True,
             env={name: value for name, value in os.environ.items() if name not in hidden},
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         return self
 
     def __exit__(
@@ -49,9 +50,12 @@ class PeerSession:
     ) -> None:
         self._process.kill()
         self._process.wait()
-        with contextlib.suppress(BrokenPipeError):
-            assert self._process.stdin is not None
+        self._reader.join()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):  # of a command that it did not read any more
             self._process.stdin.close()
+        self._process.stdout.close()
         self._errors.close()
 
     def ask(self, do: str, seconds: float, **values: Any) -> dict[str, Any]:

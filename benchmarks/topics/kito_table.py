@@ -54,16 +54,13 @@ def measure(cell: str) -> dict[str, Any]:
     from kito.runtime.batch import call_arguments
 
     model = networks.build_random(cell, QUICK_SIZE if quick() else None)
-    models = {
-        "original": model,
-        "fold": kito.reduce(model, passes=("fold_batchnorm",)).model,
-        "ours": kito.reduce(model).model,
-    }
+    fold, ours = kito.reduce(model, passes=("fold_batchnorm",)), kito.reduce(model)
+    models = {"original": model, "fold": fold.model, "ours": ours.model}
     inputs = networks.images(model, BATCH)
     result = {
         "image": list(next(iter(inputs.values())).shape[1:]),
         "batch": BATCH,
-        "layers": {name: len(x.layers) for name, x in models.items()},
+        "layers": {"original": ours.layers[0], "fold": fold.layers[1], "ours": ours.layers[1]},
         "parameters": {name: x.count_params() for name, x in models.items()},
         "difference": _differences(models, inputs),
         "conversion": _conversion(model),

@@ -16,6 +16,7 @@ from benchmarks.peers.environments import PEERS, Peer, python_of
 from benchmarks.peers.session import PeerSession
 from benchmarks.rounds import quick
 from benchmarks.topic import Row, Rows, markdown, measured
+from kito.errors import KitoError
 
 TITLE = "Other tools: KITO 1.0.5 and tensorflow-batchnorm-folding"
 ABOUT = """\
@@ -24,7 +25,7 @@ beside `kito.reduce` in this one: both convert the same network of `keras.applic
 the same machine, three times. Times are medians, and the ratio is the median of the rounds' ratios.
 Weights and statistics are random and calibrated. The outputs of the converted network are compared
 with those of the network that the tool was given; their largest difference is relative to the
-largest output. It is a class's probability, so what looks small need not be."""
+largest output, a class's probability. **left** is how many BatchNormalization stay."""
 NETWORKS = (
     "MobileNet",
     "MobileNetV2",
@@ -133,7 +134,7 @@ def in_turns(
         row["difference"] = {name: _finite(after[name]) for name in ("max", "mean", "scale")}
     except TimeoutError:
         row["failure"] = f"not done in {limit_s / 60:.0f} minutes"
-    except RuntimeError as error:
+    except (RuntimeError, KitoError) as error:
         row["failure"] = str(error)
     if not row["ours_s"]:
         row["ours_s"].append(ours.convert())
