@@ -51,6 +51,8 @@ def test_published_figures_stand_beside_ours_in_italics() -> None:
     assert speed.endswith("| *32 → 22* | *1.46x* |")
     assert "| 0.28 | 0.47 | *12* |" in faithful
     assert faithful.endswith("| 1.0e-05 / 5.0e-07 |")
+    short = kito_table.readme({"mobilenet": row()}).splitlines()[2]
+    assert short.endswith("| 100 → 80 | **1.25x** | 1.25x | *1.46x* | 0.28 | *12* |")
 
 
 def test_a_network_that_kito_did_not_publish_has_no_published_figures() -> None:
