@@ -81,7 +81,7 @@ class Pages:
         return {
             self._plot(name, machine): (module, rows)
             for name, module, machine, rows in self._measured()
-            if hasattr(module, "plot")
+            if _has_plot(module, rows)
         }
 
     def stale(self) -> list[Path]:
@@ -129,7 +129,7 @@ class Pages:
                 continue
             for _, _, machine, rows in group:
                 parts += ["", f"**{self._environment(name, machine)}**", "", module.table(rows)]
-                if hasattr(module, "plot"):
+                if _has_plot(module, rows):
                     plot = self._plot(name, machine).relative_to(self._root / "docs").as_posix()
                     parts += ["", f"![{module.TITLE}]({plot})"]
                 if failed := [
@@ -164,6 +164,10 @@ class Pages:
 
     def _orphans(self, drawn: Mapping[Path, Any]) -> list[Path]:
         return [x for x in sorted((self._root / PLOTS).glob("*.svg")) if x not in drawn]
+
+
+def _has_plot(module: ModuleType, rows: Rows) -> bool:
+    return hasattr(module, "plot") and bool(topic.measured(rows))
 
 
 def _read(path: Path) -> str:

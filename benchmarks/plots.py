@@ -98,7 +98,10 @@ def loglog(axes: Any, points: Points, label: str, others: Points = ()) -> None:
     """
     axes.set_xscale("log")
     axes.set_yscale("log")
-    (drawn,) = axes.plot(*_columns(points), "o")
+    axes.xaxis.set_minor_formatter("")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    (drawn,) = axes.plot(*_columns(points), "o", label=label if len(points) < 2 else None)
     color = drawn.get_color()
     axes.plot(*_columns(others), "x", color=color)
     if len(points) > 1:

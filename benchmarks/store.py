@@ -74,9 +74,9 @@ class Store:
         """The stored results of these cells, in this order; a failed one is ``{"error": text}``."""
         records = self.records(topic)
         return {
-            cell: records[cell].get("result") or {"error": records[cell]["error"]}
+            cell: {"error": one["error"]} if "error" in one else one["result"]
             for cell in cells
-            if cell in records
+            if (one := records.get(cell))
         }
 
     def save(self, topic: str, cell: str, record: Record) -> None:

@@ -15,7 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rounds import milliseconds, ratio, take_rounds, times
+from benchmarks.rounds import milliseconds, ratio, take_rounds
 from benchmarks.topic import Rows, markdown, measured
 
 TITLE = "Start-up of pytest with the plugin installed and unused"
@@ -50,7 +50,11 @@ def measure(cell: str) -> dict[str, Any]:
 
 def table(rows: Rows) -> str:
     lines = [
-        [f"{row['with_ms']:.0f}", f"{row['without_ms']:.0f}", times(row["ratio"])]
+        [
+            f"{row['with_ms']:.0f}",
+            f"{row['without_ms']:.0f}",
+            "{median:.3f} [{low:.3f}, {high:.3f}]".format(**row["ratio"]),
+        ]
         for row in measured(rows).values()
     ]
     return markdown("plugin installed, unused, ms: | -p no:kito, ms: | ratio:", lines)
