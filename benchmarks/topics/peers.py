@@ -1,7 +1,7 @@
 """Other tools that fold BatchNormalization: does it work, is it right, how long does it take?
 
 About a minute a cell, and up to 15 minutes; an hour in all on two cores. Before the first cell, pip
-makes the environments of the tools, of 1.5 GB each, where they are missing.
+makes the environments of the tools, of 2 GB each, where they are missing.
 """
 
 from __future__ import annotations
@@ -158,25 +158,25 @@ def table(rows: Rows) -> str:
 def _of_peer(peer: Peer, rows: Rows) -> str:
     cells = {name: f"{peer.name}/{name}" for name in NETWORKS}
     found = {name: rows[cell] for name, cell in cells.items() if cell in rows}
-    good = measured(found)
-    if not good:
+    if not found:
         return ""
+    good = measured(found)
     right = sum(_result(row) == "right" for row in good.values())
     header = (
         f"network | {peer.title} | BatchNormalization: | left, peer / kito: "
         "| conversion by the peer, s: | by kito, s: | kito is faster by: "
         "| largest difference, peer / kito:"
     )
-    failed = [
-        f"{name}: not measured, {row['error']}." for name, row in found.items() if name not in good
+    whole = [
+        markdown(header, [_line(name, row) for name, row in good.items()]),
+        f"{peer.title} converts {right} of {len(good)} networks rightly.",
     ]
-    return "\n\n".join(
-        [
-            markdown(header, [_line(name, row) for name, row in good.items()]),
-            f"{peer.title} converts {right} of {len(good)} networks rightly.",
-            *failed,
-        ]
-    )
+    failed = [
+        f"{peer.title}, {name}: not measured, {row['error']}."
+        for name, row in found.items()
+        if name not in good
+    ]
+    return "\n\n".join([*(whole if good else []), *failed])
 
 
 def _line(network: str, row: Row) -> list[str]:

@@ -92,7 +92,7 @@ def test_a_cell_that_was_not_measured_counts_for_nothing() -> None:
     rows = {"kito/MobileNet": row(1.0, 1.0, 1.0), "kito/ResNet50": {"error": "no memory"}}
     text = peers.table(rows)
     assert "converts 1 of 1" in text
-    assert "ResNet50: not measured, no memory." in text
+    assert "KITO 1.0.5, ResNet50: not measured, no memory." in text
 
 
 def test_a_peer_that_exits_fails() -> None:
