@@ -127,13 +127,6 @@ def _retinanet(size: int) -> Any:
         backbone,
         num_classes=80,
         bounding_box_format="xyxy",
-        label_encoder=keras_hub.layers.RetinaNetLabelEncoder(
-            bounding_box_format="xyxy",
-            min_level=3,
-            max_level=7,
-            num_scales=3,
-            aspect_ratios=[0.5, 1.0, 2.0],
-        ),
     )
 
 

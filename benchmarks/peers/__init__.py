@@ -1,0 +1,1 @@
+"""Other tools that fold BatchNormalization, run in environments of their own."""
