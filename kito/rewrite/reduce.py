@@ -18,7 +18,13 @@ from kito.rewrite.inline.reasons import CannotOpen
 from kito.rewrite.inline.sweep import read_inlined
 from kito.rewrite.outcome import Kept, KeptAffine, Outcome, Rewrite
 from kito.rewrite.parts import reduce_parts
-from kito.rewrite.passes import absorb_padding, collapse_linear, drop_identity, fold_batchnorm
+from kito.rewrite.passes import (
+    absorb_padding,
+    collapse_linear,
+    drop_identity,
+    fold_batchnorm,
+    move_pointwise,
+)
 from kito.rewrite.passes.choose_kernels import table as choose_kernels
 from kito.rewrite.passes.fold_affine import fold as fold_affine
 from kito.rewrite.passes.merge_branches import merge as merge_branches
@@ -38,6 +44,7 @@ _RUN: dict[str, _Run] = {
     "fold_affine": _for_any(fold_affine.run),
     "absorb_padding": _for_any(absorb_padding.run),
     "merge_branches": _for_any(merge_branches.run),
+    "move_pointwise": _for_any(move_pointwise.run),
     "collapse_linear": _for_any(collapse_linear.run),
     "choose_kernels": choose_kernels.run,
     "fold_batchnorm": _for_any(fold_batchnorm.run),

@@ -7,6 +7,7 @@ DEFAULT_PASSES: tuple[str, ...] = (
     "fold_affine",
     "absorb_padding",
     "merge_branches",
+    "move_pointwise",
     "collapse_linear",
     "choose_kernels",
 )
