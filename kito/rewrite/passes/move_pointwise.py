@@ -1,4 +1,4 @@
-"""Pointwise convolutions move to where there are fewer positions.
+"""Pointwise convolutions move to where there are fewer positions, or leave fewer channels.
 
 Identities, for a convolution ``M x + b`` with a window of one element, or a ``Dense`` layer:
 
@@ -9,7 +9,10 @@ Identities, for a convolution ``M x + b`` with a window of one element, or a ``D
 
 A mean over a window of k elements, of which every r-th position is wanted, goes from the output
 channels to the input channels. So the first is done where it saves more multiplications than it
-costs additions: ``(r - 1) * in * out > k * (in - out)``. DenseNet halves its sizes this way.
+costs additions: ``(r - 1) * in * out > k * (in - out)``. DenseNet halves its sizes this way. Where
+the positions are the same ones before and after the mean, it goes to where there are fewer
+channels, if that saves more than the activation behind it, which no convolution can apply then:
+``k * (in - out) > out``. The pooling branches of Inception do that.
 """
 
 from __future__ import annotations
@@ -54,6 +57,9 @@ def _move(graph: Graph, second: Node) -> Rewrite | None:
         elif type(first.op.layer) in _UP_SAMPLINGS and _is_pointwise(second):
             check_linear(second, but_activation=_copies(first.op.layer))
             pointwise, other, worth = second, first, _saves_before_copies(first, second)
+        elif type(first.op.layer) in _POOLINGS and _is_pointwise(second):
+            check_linear(second)
+            pointwise, other, worth = second, first, _saves_before_pooling(first, second)
         else:
             return None
         if not worth or not _fit(pointwise, other):
@@ -88,6 +94,14 @@ def _saves_by_pooling(pointwise: Node, pooling: Node) -> bool:
     fewer, taps = math.prod(x.stride for x in along), math.prod(x.size for x in along)
     inputs, outputs, products = _channels(pointwise)
     return (fewer - 1) * products > taps * (inputs - outputs)
+
+
+def _saves_before_pooling(pooling: Node, pointwise: Node) -> bool:
+    along = windows(pooling.op.layer)
+    if pooling.op.setting("padding") != "same" or any(x.stride != 1 for x in along):
+        return False
+    inputs, outputs, _ = _channels(pointwise)
+    return math.prod(x.size for x in along) * (inputs - outputs) > outputs
 
 
 def _saves_before_copies(up: Node, pointwise: Node) -> bool:

@@ -45,6 +45,14 @@ MOVED: dict[str, tuple[tuple[int | None, ...], Rest]] = {
     "sequence": ((9, 4), lambda x: L.AveragePooling1D(3)(L.Conv1D(5, 1)(x))),
     "volume": ((4, 4, 4, 3), lambda x: L.AveragePooling3D(2)(L.Conv3D(5, 1)(x))),
     "open sizes": ((None, None, 4), lambda x: L.AveragePooling2D(2)(L.Conv2D(5, 1)(x))),
+    "before a pooling that keeps the size": (
+        IMAGE,
+        lambda x: L.Conv2D(3, 1)(L.AveragePooling2D(3, 1, padding="same")(x)),
+    ),
+    "after a pooling that keeps the size": (
+        IMAGE,
+        lambda x: L.AveragePooling2D(3, 1, padding="same")(L.Conv2D(9, 1)(x)),
+    ),
     "up-sampling": (IMAGE, lambda x: L.Conv2D(8, 1, activation="relu")(L.UpSampling2D(2)(x))),
     "bilinear": (
         IMAGE,
@@ -62,7 +70,8 @@ def test_moves(case: str) -> None:
     reduction = reduce(model)
 
     assert order(reduction.model) == order(model)[::-1]
-    pointwise, other = names if "ooling" in type(model.layers[2]).__name__ else names[::-1]
+    first = type(model.layers[1]).__name__
+    pointwise, other = names if first.startswith(("Conv", "Dense")) else names[::-1]
     assert reduction.rewrites == (kito.Rewrite("move_pointwise", (pointwise,), other),)
     assert_same(model, reduction.model)
 
@@ -74,6 +83,11 @@ def shared(x: Any) -> Any:
 
 STAYED: dict[str, Rest] = {
     "no fewer positions": lambda x: L.AveragePooling2D(3, 1)(L.Conv2D(3, 1)(x)),
+    "more positions": lambda x: L.Conv2D(3, 1)(L.AveragePooling2D(3, 1)(x)),
+    "no fewer channels": lambda x: L.Conv2D(6, 1)(L.AveragePooling2D(3, 1, padding="same")(x)),
+    "before a pooling, activation": lambda x: L.Conv2D(3, 1, activation="relu")(
+        L.AveragePooling2D(3, 1, padding="same")(x)
+    ),
     "more additions than it saves": lambda x: L.AveragePooling2D(4, (1, 2))(L.Conv2D(1, 1)(x)),
     "activation": lambda x: L.AveragePooling2D(2)(L.Conv2D(3, 1, activation="relu")(x)),
     "maximum": lambda x: L.MaxPooling2D(2)(L.Conv2D(3, 1)(x)),
