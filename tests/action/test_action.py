@@ -52,6 +52,46 @@ def test_a_failing_gate_fails_the_job_and_publishes_nothing(
     assert run.asked == []
 
 
+IN_THE_ENGINE = """
+version: 1
+models:
+  small:
+    source: "nets:net"
+    speedup: {device: cpu, batch_size: 8, budget_s: 3, on_inconclusive: warn, engines: {onnx: {}}}
+    artifacts: [keras, onnx]
+    metrics: {mean: {source: "nets:mean", data: "nets:images", max_drop: 0.001}}
+"""
+METRIC = """
+
+def images():
+    return {"image": np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype("float32")}
+
+
+def mean(predict, data):
+    return float(np.mean(predict({"image": data["image"]})))
+"""
+
+
+@pytest.mark.slow
+def test_speed_and_metric_in_an_engine(act: Act, model_repository: Path) -> None:
+    (model_repository / "kito.yaml").write_text(IN_THE_ENGINE)
+    with (model_repository / "nets.py").open("a") as nets:
+        nets.write(METRIC)
+    keep = '- run: cp kito-report.json "$STAND_IN_STATE"'
+    run = act(model_repository, gate({"install": "pytest-kito[onnx]"}, after=keep))
+    assert run.passed, run.log
+    [model] = json.loads((run.state / "kito-report.json").read_text())["models"]
+    assert [(x["engine"], x["batch_size"]) for x in model["speedup"]] == [("keras", 8), ("onnx", 8)]
+    assert all(x["ratio"] > 0 for x in model["speedup"])
+    judged = {x["engine"]: x["passed"] for x in model["metrics"]}
+    assert {"keras", "onnx"} <= judged.keys()
+    assert all(judged.values())
+    assert run.uploaded["kito-artifacts"] == {
+        *("small.keras", "small.onnx"),
+        *("kito-manifest.json", "SHA256SUMS"),
+    }
+
+
 @pytest.mark.slow
 def test_an_interrupted_release_is_a_draft_and_the_next_run_completes_it(
     act: Act, model_repository: Path, state: Path
