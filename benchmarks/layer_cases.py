@@ -2,53 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers as L  # noqa: N812
 
-Weights = list[Any]
-Layers = Sequence[Any]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A model and its equal.
-
-    Attributes:
-        name: which layer becomes which, and the sizes.
-        original: the model.
-        equal: another one of the same function.
-        convert: the weights of the equal from those of the original.
-        taken: for which targets ``choose_kernels`` makes this replacement, where running the pass
-            cannot answer that; else None.
-    """
-
-    name: str
-    original: keras.Model
-    equal: keras.Model
-    convert: Callable[[Weights], Weights]
-    taken: str | None = None
-
-
-def chain(shape: tuple[int, ...], *layers: Any) -> keras.Model:
-    x = start = keras.Input(shape)
-    for layer in layers:
-        x = layer(x)
-    return keras.Model(start, x)
-
-
-def case(
-    name: str,
-    shape: tuple[int, ...],
-    original: Layers,
-    equal: Layers,
-    convert: Callable[[Weights], Weights] = list,
-) -> Case:
-    return Case(name, chain(shape, *original), chain(shape, *equal), convert)
+from benchmarks.layer_case import Case, Weights, case, chain, listed, times
 
 
 def depthwise(size: int, channels: int, kernel: int, multiplier: int = 1, **more: Any) -> Case:
@@ -56,7 +17,7 @@ def depthwise(size: int, channels: int, kernel: int, multiplier: int = 1, **more
     more = {"padding": "same", **more}
     return case(
         f"Conv2D {kernel} x {kernel}, groups == channels -> DepthwiseConv2D, "
-        f"{size} x {size} x {channels}, {_listed(multiplier=multiplier, **more)}",
+        f"{size} x {size} x {channels}, {listed(multiplier=multiplier, **more)}",
         (size, size, channels),
         [L.Conv2D(filters, kernel, groups=channels, **more)],
         [L.DepthwiseConv2D(kernel, depth_multiplier=multiplier, **more)],
@@ -115,7 +76,7 @@ def resizing(size: int, channels: int, factor: int) -> Case:
 
 def bare(shape: tuple[int, ...], units: int) -> Case:
     return case(
-        f"LayerNormalization, Dense({units}) -> no gamma and beta, {_times(shape)}",
+        f"LayerNormalization, Dense({units}) -> no gamma and beta, {times(shape)}",
         shape,
         [L.LayerNormalization(), L.Dense(units)],
         [L.LayerNormalization(center=False, scale=False), L.Dense(units)],
@@ -129,7 +90,7 @@ def bare_alone(shape: tuple[int, ...], kept: str) -> Case:
     config = {"scale": kept == "gamma", "center": kept == "beta"}
     keep = {"gamma": slice(0, 1), "beta": slice(1, 2), "nothing": slice(0)}[kept]
     return Case(
-        f"LayerNormalization alone -> with {kept}, {_times(shape)}",
+        f"LayerNormalization alone -> with {kept}, {times(shape)}",
         original,
         chain(shape, L.LayerNormalization(**config)),
         lambda w: w[keep],
@@ -294,13 +255,3 @@ GROUPS: dict[str, Callable[[], Iterator[Case]]] = {
     "others": others,
 }
 """All cases, by the cells of the topic; each is built when it is asked for."""
-
-
-def _listed(**settings: Any) -> str:
-    plain = {"multiplier": 1, "padding": "same"}
-    named = {k: v for k, v in settings.items() if plain.get(k) != v}
-    return ", ".join(f"{k} {v}" for k, v in named.items()) or "strides 1"
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(n) for n in shape)

@@ -19,7 +19,7 @@ from benchmarks.rounds import milliseconds, ratio, take_rounds, times
 from benchmarks.topic import Rows, markdown, measured
 
 if TYPE_CHECKING:
-    from benchmarks.layer_cases import Case
+    from benchmarks.layer_case import Case
 
 TITLE = "Layers and their equals"
 ABOUT = """\
