@@ -1,0 +1,1 @@
+"""The code of this model repository: data, networks, a layer of its own, and metrics."""
