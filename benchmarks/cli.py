@@ -15,8 +15,10 @@ import typer
 from typer.core import TyperGroup
 
 from benchmarks import ROOT, runner, topic
-from benchmarks.store import RESULTS, Store, machine_name
+from benchmarks.store import RESULTS, Store, load_average, machine_name
 
+BUSY = 0.5
+"""A load average that says that something else runs on the machine."""
 QUICK_RESULTS = ROOT / "build" / "benchmarks"
 """Where ``--quick`` stores its results, which nobody should publish."""
 
@@ -98,6 +100,9 @@ def _measure(name: str, module: ModuleType, cells: list[str], store: Store, quic
     """Measure and store these cells; return how many failed."""
     if cells and hasattr(module, "prepare"):
         module.prepare()
+    load = load_average()
+    if cells and load is not None and load > BUSY and not quick:
+        _say(f"benchmarks: the machine is busy (load {load}), so intervals will be wide")
     failed, start = 0, time.perf_counter()
     for number, cell in enumerate(cells, start=1):
         limit = getattr(module, "LIMIT_S", topic.LIMIT_S)

@@ -71,7 +71,7 @@ def measure(cell: str) -> dict[str, Any]:
         for name, x in models.items()
     }
     calls["frozen"] = frozen_call(model, call_arguments(model, inputs))
-    seconds = take_rounds(calls, budget_s=240)
+    seconds = take_rounds(calls, budget_s=60)
     original = seconds["original"]
     return {
         **result,
