@@ -60,11 +60,11 @@ def spatial_sizes(layer: Any, tensor: Tensor) -> tuple[int | None, ...]:
     return tensor.shape[2:] if is_channels_first(layer) else tensor.shape[1:-1]
 
 
-def windows(layer: Any) -> tuple[Window, ...]:
-    """The window of a convolution, or of a pooling, along each spatial axis."""
-    size = getattr(layer, "kernel_size", None) or layer.pool_size
+def windows(op: Op) -> tuple[Window, ...]:
+    """The window of a convolution, or of a pooling, along each spatial axis, as it is now."""
+    size = getattr(op.layer, "kernel_size", None) or op.layer.pool_size
     count = 1 if isinstance(size, int) else len(size)
-    parts = (size, layer.strides, getattr(layer, "dilation_rate", 1))
+    parts = (size, op.setting("strides"), getattr(op.layer, "dilation_rate", 1))
     return tuple(Window(*along) for along in zip(*(as_tuple(x, count) for x in parts), strict=True))
 
 
@@ -79,8 +79,8 @@ def offsets(op: Op, tensor: Tensor) -> tuple[int, ...]:
     if padding == "valid":
         return (0,) * len(sizes)
     if padding == "causal":
-        return tuple(-(x.size - 1) * x.dilation for x in windows(op.layer))
-    return tuple(-x.same(n)[0] for x, n in zip(windows(op.layer), sizes, strict=True))
+        return tuple(-(x.size - 1) * x.dilation for x in windows(op))
+    return tuple(-x.same(n)[0] for x, n in zip(windows(op), sizes, strict=True))
 
 
 def padded_zeros(layer: Any) -> list[tuple[int, int]]:

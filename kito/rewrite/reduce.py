@@ -24,6 +24,7 @@ from kito.rewrite.passes import (
     drop_identity,
     fold_batchnorm,
     move_pointwise,
+    move_strides,
 )
 from kito.rewrite.passes.choose_kernels import table as choose_kernels
 from kito.rewrite.passes.fold_affine import fold as fold_affine
@@ -45,6 +46,7 @@ _RUN: dict[str, _Run] = {
     "absorb_padding": _for_any(absorb_padding.run),
     "merge_branches": _for_any(merge_branches.run),
     "move_pointwise": _for_any(move_pointwise.run),
+    "move_strides": _for_any(move_strides.run),
     "collapse_linear": _for_any(collapse_linear.run),
     "choose_kernels": choose_kernels.run,
     "fold_batchnorm": _for_any(fold_batchnorm.run),

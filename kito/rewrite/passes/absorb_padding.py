@@ -85,5 +85,5 @@ def _pads_alike(node: Node, user: Node) -> bool:
     if is_channels_first(layer) is not is_channels_first(node.op.layer):
         return False
     sizes = spatial_sizes(layer, source)
-    zeros = [window.same(n) for window, n in zip(windows(layer), sizes, strict=True)]
+    zeros = [window.same(n) for window, n in zip(windows(user.op), sizes, strict=True)]
     return zeros == padded_zeros(node.op.layer)

@@ -138,7 +138,7 @@ def _pointwise(op: Op) -> Array | None:
     if kernel is None:
         return None
     if type(op.layer) is not layers.Dense and any(
-        (x.size, x.stride) != (1, 1) for x in windows(op.layer)
+        (x.size, x.stride) != (1, 1) for x in windows(op)
     ):
         return None
     return kernel.astype(np.float64).reshape(kernel.shape[-2:])

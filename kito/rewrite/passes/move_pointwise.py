@@ -75,7 +75,7 @@ def _is_pointwise(node: Node) -> bool:
     layer = node.op.layer
     if type(layer) is layers.Dense:
         return True
-    return type(layer) in DENSE and all((x.size, x.stride) == (1, 1) for x in windows(layer))
+    return type(layer) in DENSE and all((x.size, x.stride) == (1, 1) for x in windows(node.op))
 
 
 def _fit(pointwise: Node, other: Node) -> bool:
@@ -90,14 +90,14 @@ def _fit(pointwise: Node, other: Node) -> bool:
 
 
 def _saves_by_pooling(pointwise: Node, pooling: Node) -> bool:
-    along = windows(pooling.op.layer)
+    along = windows(pooling.op)
     fewer, taps = math.prod(x.stride for x in along), math.prod(x.size for x in along)
     inputs, outputs, products = _channels(pointwise)
     return (fewer - 1) * products > taps * (inputs - outputs)
 
 
 def _saves_before_pooling(pooling: Node, pointwise: Node) -> bool:
-    along = windows(pooling.op.layer)
+    along = windows(pooling.op)
     if pooling.op.setting("padding") != "same" or any(x.stride != 1 for x in along):
         return False
     inputs, outputs, _ = _channels(pointwise)

@@ -8,6 +8,7 @@ DEFAULT_PASSES: tuple[str, ...] = (
     "absorb_padding",
     "merge_branches",
     "move_pointwise",
+    "move_strides",
     "collapse_linear",
     "choose_kernels",
 )

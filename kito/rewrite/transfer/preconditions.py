@@ -16,6 +16,15 @@ from kito.rewrite.transfer.protocol import Shape
 HOMOGENEOUS = (keras.activations.relu, keras.activations.leaky_relu)
 """Activations with ``f(s * x) = s * f(x)`` for s > 0, called with their default arguments."""
 
+ELEMENTWISE = tuple(
+    getattr(keras.activations, name)
+    for name in (
+        *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid"),
+        *("hard_sigmoid", "hard_silu", "tanh", "softplus", "softsign", "exponential", "mish"),
+    )
+)
+"""Activations that look at one element at a time; softmax does not."""
+
 
 def check_plain(op: Op) -> None:
     """Raise Refused where the layer computes with other weights than its variables hold."""

@@ -14,7 +14,7 @@ import math
 from typing import Any
 
 import keras
-from keras import activations, layers
+from keras import layers
 
 from kito.graph.ir import Node, Op
 from kito.graph.keras_internals import split_operation
@@ -22,7 +22,7 @@ from kito.rewrite.affine import Refused
 from kito.rewrite.channels import is_channels_first
 from kito.rewrite.convolution import check_linear, windows
 from kito.rewrite.outcome import Rewrite
-from kito.rewrite.transfer.preconditions import check_plain
+from kito.rewrite.transfer.preconditions import ELEMENTWISE, check_plain
 
 _DEPTHWISE: dict[type, Any] = {
     layers.Conv1D: layers.DepthwiseConv1D,
@@ -30,15 +30,6 @@ _DEPTHWISE: dict[type, Any] = {
 }
 _MOST_GROUPS = 64
 """The largest number of groups that was measured; each group becomes a layer."""
-
-_ELEMENTWISE = tuple(
-    getattr(activations, name)
-    for name in (
-        *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid"),
-        *("hard_sigmoid", "hard_silu", "tanh", "softplus", "softsign", "exponential", "mish"),
-    )
-)
-"""Activations that look at one element at a time; softmax does not."""
 
 
 def as_depthwise(node: Node) -> Rewrite | None:
@@ -53,7 +44,7 @@ def as_depthwise(node: Node) -> Rewrite | None:
     groups = layer.groups
     depthwise = _DEPTHWISE[type(layer)](
         kernel_size=tuple(window),
-        strides=layer.strides,
+        strides=op.setting("strides"),
         padding=op.setting("padding"),
         depth_multiplier=filters // groups,
         data_format=layer.data_format,
@@ -77,7 +68,7 @@ def as_depthwise(node: Node) -> Rewrite | None:
 
 def _is_depthwise(op: Op, shape: tuple[int, ...]) -> bool:
     """Whether a depthwise layer can replace the layer, and runs another kernel."""
-    along = windows(op.layer)
+    along = windows(op)
     strides, dilations = {x.stride for x in along}, {x.dilation for x in along}
     try:
         check_plain(op)
@@ -130,7 +121,7 @@ def _can_be_split(node: Node) -> bool:
         return False
     activation = node.op.setting("activation")
     return (
-        (activation is None or activation in _ELEMENTWISE)
+        (activation is None or activation in ELEMENTWISE)
         and not is_channels_first(node.op.layer)
         # A Sequential model is a list of layers, and a slice is not a layer.
         and not node.graph.sequential

@@ -45,7 +45,7 @@ def as_one_depthwise(pooling: Node) -> Rewrite | None:
     graph, layer = pooling.graph, pooling.op.layer
     if type(layer) not in _POOLINGS or not _is_plain(pooling):
         return None
-    along = windows(layer)
+    along = windows(pooling.op)
     stride = along[0].stride
     if any(x.size != 1 or x.stride != stride for x in along) or stride == 1:
         return None

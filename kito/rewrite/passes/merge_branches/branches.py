@@ -139,7 +139,7 @@ def average_pooling(maker: Node, base: Base) -> Branch | None:
         return None
     if layer.padding != "valid":
         return None
-    along, channels = windows(layer), base.branch.inputs
+    along, channels = windows(maker.op), base.branch.inputs
     sizes = tuple(x.size for x in along)
     kernel = np.full((*sizes, 1, channels), 1.0 / math.prod(sizes))
     strides = tuple(x.stride for x in along)
@@ -168,8 +168,8 @@ def convolution(total: Sum, operand: Tensor) -> Branch | None:
         groups,
         None if bias is None else bias.astype(np.float64),
         first,
-        tuple(x.stride for x in windows(op.layer)),
-        tuple(x.dilation for x in windows(op.layer)),
+        tuple(x.stride for x in windows(op)),
+        tuple(x.dilation for x in windows(op)),
     )
 
 
