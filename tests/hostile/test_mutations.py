@@ -143,6 +143,7 @@ def report_values(draw: Draw, folder: Path, valid: Path) -> list[str]:
             [
                 ["merge", "report.json"],
                 ["summary", "report.json"],
+                ["diff", str(valid / "report.json"), "report.json"],
                 ["plan", "--config", config, "--timings", "report.json"],
             ]
         )

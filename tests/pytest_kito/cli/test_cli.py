@@ -438,7 +438,7 @@ def test_standard_error_holds_nothing_but_what_is_wrong(
 
 
 def test_every_command_has_help() -> None:
-    assert len(app.registered_commands) == 11
+    assert len(app.registered_commands) == 12
     assert all(command.callback and command.callback.__doc__ for command in app.registered_commands)
 
 
