@@ -37,6 +37,9 @@ def test_data_is_refused(commands: Commands, tmp_path: Path, valid: Path, name: 
     DATA[name](tmp_path / "data.npz")
     model = str(valid / "model.keras")
     refused(commands, tmp_path, "kito", "compare", model, model, "--data", "data.npz")
+    shutil.copy(model, tmp_path)
+    refused(commands, tmp_path, "kito", "init", codes=(0,))
+    refused(commands, tmp_path, "kito", "plan", codes=(0,))
 
 
 @pytest.mark.slow

@@ -247,10 +247,10 @@ class TestWhatIsNotForeseen:
         """Makes ``kito init`` raise an error."""
 
         def broken(error: BaseException) -> None:
-            def raises(*_: Any) -> None:
+            def raises(*_: Any, **__: Any) -> None:
                 raise error
 
-            monkeypatch.setattr("pytest_kito.config.starter.write_starter", raises)
+            monkeypatch.setattr("pytest_kito.config.starter.write.write_starter", raises)
 
         return broken
 
