@@ -100,7 +100,7 @@ def test_models_in_folders_are_compared_on_the_data_beside_them(tmp_path: Path) 
     folders_with_data(tmp_path)
     with h5py.File(tmp_path / "models" / "arrays.h5", "w") as file:
         file["x"] = np.zeros(3)
-    (tmp_path / "models" / "pointer.keras").write_text("version https://git-lfs.github.com/spec")
+    (tmp_path / "models" / "no.keras").write_text("version https://git-lfs.github.com/spec")
     _, _, models = written(tmp_path)
     text = (tmp_path / "kito.yaml").read_text()
     assert "# It cannot be read here: it is not a zip archive" in text
@@ -110,7 +110,7 @@ def test_models_in_folders_are_compared_on_the_data_beside_them(tmp_path: Path) 
             "source": "models/open/open.keras",
             "inputs": {"shape": {"image": [96, 96, 3]}},
         },
-        "pointer": {"source": "models/pointer.keras"},
+        "no": {"source": "models/no.keras"},
         "small": {
             "source": "models/small/small.keras",
             "inputs": {"data": "models/small/data.npz"},
@@ -268,6 +268,13 @@ def test_nothing_is_overwritten_and_nothing_half_written(tmp_path: Path, present
         write_starter(tmp_path, with_workflow=True, with_test=True)
     assert files(tmp_path) == before
     assert (tmp_path / present).read_text() == "mine"
+
+
+def test_all_files_that_are_there_are_named_at_once(tmp_path: Path) -> None:
+    one_file(tmp_path)
+    write_starter(tmp_path, with_test=True)
+    with pytest.raises(KitoError, match=r"/kito.yaml, .*/tests/test_kito.py exist already"):
+        write_starter(tmp_path, with_workflow=True, with_test=True)
 
 
 def test_a_file_that_cannot_be_written_takes_the_others_with_it(tmp_path: Path) -> None:
