@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -90,6 +90,52 @@ def classes(config: Any) -> Iterator[tuple[str, str]]:
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
+
+
+@dataclass(frozen=True)
+class FileInput:
+    """An input of a model, as its file states it.
+
+    Attributes:
+        shape: the sizes without the batch; None is an open one.
+        dtype: the name of its dtype; empty if unknown.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str = ""
+
+
+def file_inputs(config: Any) -> dict[str, FileInput]:
+    """The inputs by name that a model's configuration states; empty if unknown.
+
+    The one input of a Sequential without an input layer has an empty name.
+    """
+    match config:
+        case {"config": {"layers": [*layers]}}:
+            pass
+        case _:
+            layers = []
+    shapes: dict[str, tuple[Any, Any]] = {}
+    for layer in layers:
+        match layer:
+            case {"class_name": "InputLayer", "config": {"batch_shape": [_, *shape], **inner}}:
+                shapes[str(inner.get("name", len(shapes)))] = shape, inner.get("dtype")
+            case {"class_name": "InputLayer", "config": {"batch_input_shape": [_, *shape], **rest}}:
+                shapes[str(rest.get("name", len(shapes)))] = shape, rest.get("dtype")
+    match config:
+        case {"build_config": {"input_shape": [_, *shape]}} if not shapes:
+            shapes = {"": (shape, None)}
+    if not all(is_shape(shape) for shape, _ in shapes.values()):
+        return {}
+    return {
+        name: FileInput(tuple(shape), dtype if isinstance(dtype, str) else "")
+        for name, (shape, dtype) in shapes.items()
+    }
+
+
+def is_shape(sizes: Sequence[Any]) -> bool:
+    """Whether these are sizes of a shape, 1 or more, or None for an open one."""
+    return all(size is None or (type(size) is int and size > 0) for size in sizes)
 
 
 def check_weights(path: Path) -> None:

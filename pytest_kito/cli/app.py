@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from kito.errors import KitoError, describe, shown
-from pytest_kito.cli import files, models, shards
+from pytest_kito.cli import diff, files, models, shards
 from pytest_kito.cli.answers import WRONG_USE
 from pytest_kito.config.problems import ConfigError
 
@@ -97,6 +97,7 @@ for _command in (
     shards.merge,
     shards.merge_artifacts,
     shards.summary,
+    diff.diff,
     files.verify,
 ):
     app.command()(_command)

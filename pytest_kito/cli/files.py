@@ -26,12 +26,33 @@ def schema(
     typer.echo(files("pytest_kito").joinpath(schema_file).read_text("utf-8"))
 
 
-def init() -> None:
-    """Write a kito.yaml that declares the .keras and .h5 files of this directory."""
-    from pytest_kito.config.starter import write_starter
+def init(
+    workflow: Annotated[
+        bool, typer.Option("--workflow", help="Also write .github/workflows/kito.yml.")
+    ] = False,
+    test: Annotated[bool, typer.Option("--test", help="Also write tests/test_kito.py.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a kito.yaml that declares the models of this directory; overwrite nothing.
 
-    path, count = write_starter(Path.cwd())
-    typer.echo(f"wrote {path.name} with {counted(count, 'model')}; now run: pytest --kito-check")
+    It declares the .keras and .h5 files below, and offers functions that seem to build a model as
+    comments; where there are no files, those that need no arguments are declared. No code is run.
+    """
+    from pytest_kito.config.starter.write import write_starter
+
+    written = write_starter(Path.cwd(), with_workflow=workflow, with_test=test)
+    result = {
+        "files": [path.as_posix() for path in written.files],
+        "models": list(written.models),
+        "offered": list(written.offered),
+    }
+    text = f"wrote {', '.join(result['files'])} with {counted(len(written.models), 'model')}"
+    if written.offered:
+        count = counted(len(written.offered), "function")
+        text += f"\n{count} that may build a model: uncomment in kito.yaml what is to be checked"
+    if workflow:
+        text += f"\nreplace OWNER and COMMIT in {result['files'][1]}, as its first lines say"
+    answer(result, f"{text}\nnow run: pytest --kito-check", as_json)
 
 
 def verify(  # noqa: PLR0913 - each is an option of the command

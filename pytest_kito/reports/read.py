@@ -1,7 +1,8 @@
 """Reads a JSON report, which may come from anywhere, and checks all that is read of it.
 
-Only the keys that ``kito merge``, ``kito summary`` and ``--kito-timings`` use are checked: reports
-of other versions may have more, and an older one may have fewer. What is there has its type.
+Only the keys that ``kito merge``, ``kito summary``, ``kito diff`` and ``--kito-timings`` use are
+checked: reports of other versions may have more, and an older one may have fewer. What is there has
+its type.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from kito.runtime.bounded import read_file, read_json
 class _Part(BaseModel):
     """A mapping of a report: the types of the keys that are read; any other key may be there."""
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -27,35 +28,66 @@ _Pair = Annotated[tuple[_Count, _Count], Field(strict=False)]
 _Seconds = Mapping[str, Annotated[float, Field(ge=0)]] | None
 
 
-class _Reduction(_Part):
+class KeptLayer(_Part):
+    """A layer that the reduction kept, and why."""
+
+    layer: str
+    reason: str
+
+
+class ReductionPart(_Part):
+    """The section ``reduction`` of a model; pairs are before and after the reduction."""
+
     layers: _Pair = (0, 0)
     batchnorms: _Pair = (0, 0)
     parameters: _Pair = (0, 0)
     precomputed: _Count = 0
+    kept: list[KeptLayer] = Field(default_factory=list)
 
 
-class _Output(_Part):
+class OutputPart(_Part):
+    """The figures of one output in the section ``equivalence``."""
+
     max_abs: float | None = None
     scale: float | None = None
+    required_rtol: float | None = None
 
 
-class _Equivalence(_Part):
-    outputs: Mapping[str, _Output] = Field(default_factory=dict)
+class EquivalencePart(_Part):
+    """The section ``equivalence`` of a model."""
+
+    passed: bool | None = None
+    outputs: Mapping[str, OutputPart] = Field(default_factory=dict)
 
 
-class _Speedup(_Part):
+class SpeedupPart(_Part):
+    """An entry of the section ``speedup`` of a model."""
+
+    engine: str = "keras"
+    batch_size: _Count = 0
     ratio: float | None = None
     low: float | None = None
     high: float | None = None
-    batch_size: _Count = 0
+    verdict: str | None = None
+    device_name: str | None = None
+
+    @property
+    def check(self) -> str:
+        """The name of its check."""
+        engine = "" if self.engine == "keras" else f"{self.engine}-"
+        return f"speedup[{engine}{self.batch_size}]"
 
 
-class _Check(_Part):
+class CheckPart(_Part):
+    """A check that was made."""
+
     check: str = ""
     outcome: str = ""
 
 
-class _Metric(_Part):
+class MetricPart(_Part):
+    """An entry of the section ``metrics`` of a model."""
+
     name: str
     format: str | None
     original: float | None
@@ -63,35 +95,49 @@ class _Metric(_Part):
     passed: bool | None
     skipped: str | None
 
+    @property
+    def check(self) -> str:
+        """The name of its check."""
+        return f"metric[{self.name}{'' if self.format is None else f'-{self.format}'}]"
 
-class _Artifact(_Part):
+
+class ArtifactPart(_Part):
+    """A file of the section ``artifacts`` of a model."""
+
     file: str
     sha256: str
+    format: str = ""
+    bytes: _Count | None = None
 
 
-class _Model(_Part):
+class ModelPart(_Part):
+    """A model of a report."""
+
     name: str
     passed: bool = False
     seconds: _Seconds = None
-    reduction: _Reduction | None = None
-    equivalence: _Equivalence | None = None
-    speedup: list[_Speedup] = Field(default_factory=list)
-    artifacts: list[_Artifact] = Field(default_factory=list)
-    metrics: list[_Metric] = Field(default_factory=list)
-    checks: list[_Check] = Field(default_factory=list)
+    reduction: ReductionPart | None = None
+    equivalence: EquivalencePart | None = None
+    speedup: list[SpeedupPart] = Field(default_factory=list)
+    artifacts: list[ArtifactPart] = Field(default_factory=list)
+    metrics: list[MetricPart] = Field(default_factory=list)
+    checks: list[CheckPart] = Field(default_factory=list)
     not_run: list[str] = Field(default_factory=list)
 
 
-class _Report(_Part):
+class ReportFile(_Part):
+    """The keys of a report that are read; those that it lacks have their defaults."""
+
     schema_version: Literal[1]
     created: str
+    kito_version: str | None = None
     environment: dict[str, Any] | None
     environments: list[dict[str, Any] | None] | None = None
     passed: bool
     interrupted: bool = False
     missing: list[str] = Field(default_factory=list)
     seconds: _Seconds = None
-    models: list[_Model]
+    models: list[ModelPart]
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -103,9 +149,22 @@ def read_report(path: Path) -> dict[str, Any]:
     Raises:
         KitoError: the file cannot be read, or is not a report of schema version 1.
     """
+    return _read(path)[0]
+
+
+def read_typed_report(path: Path) -> ReportFile:
+    """Read a JSON report as its typed parts.
+
+    Raises:
+        KitoError: as :func:`read_report`.
+    """
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], ReportFile]:
     try:
-        report = read_json(read_file(path))
-        _Report.model_validate(report)
+        content = read_json(read_file(path))
+        return content, ReportFile.model_validate(content)
     except FileNotFoundError:
         raise KitoError(f"there is no file {path}") from None
     except ValidationError as error:
@@ -119,4 +178,3 @@ def read_report(path: Path) -> dict[str, Any]:
         raise KitoError(
             f"{path} is not a report of pytest --kito-report: {shown(error)}"
         ) from error
-    return dict(report)

@@ -19,10 +19,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kito.runtime.import_path import MODEL_FILES
-from kito.runtime.model_file import read_model_file
+from kito.runtime.model_file import file_inputs, is_shape, read_model_file
 from pytest_kito.checks.time_limit import timing_plan
 from pytest_kito.config.load import ModelSpec
 from pytest_kito.config.schema import SpeedupSpec
@@ -124,7 +123,7 @@ def _numbers(spec: ModelSpec, facts: _FileFacts) -> float:
     """How many numbers one sample has, over all inputs."""
     shapes = {**(facts.inputs or {}), **spec.inputs.shape}
     given = spec.kwargs.get("input_shape")
-    if not shapes and isinstance(given, list) and _is_shape(given):
+    if not shapes and isinstance(given, list) and is_shape(given):
         shapes = {"": given}
     if not shapes:
         return SIDE * SIDE * 3
@@ -135,37 +134,14 @@ def _numbers(spec: ModelSpec, facts: _FileFacts) -> float:
     )
 
 
-def _is_shape(sizes: Sequence[Any]) -> bool:
-    return all(size is None or (type(size) is int and size > 0) for size in sizes)
-
-
 def _read_file(path: Path) -> _FileFacts:
     """The facts in a model file. An unreadable file is no error here: its checks will fail."""
     try:
         content = read_model_file(path, arrays=False)
     except (OSError, ValueError):
         return _FileFacts(_size(path) / 4)
-    return _FileFacts((content.weight_bytes or _size(path)) / 4, _inputs(content.config))
-
-
-def _inputs(config: Any) -> dict[str, list[int | None]]:
-    """Input shapes without the batch axis, by name, from a model's config; empty if unknown."""
-    match config:
-        case {"config": {"layers": [*layers]}}:
-            pass
-        case _:
-            layers = []
-    shapes: dict[str, list[int | None]] = {}
-    for layer in layers:
-        match layer:
-            case {"class_name": "InputLayer", "config": {"batch_shape": [_, *shape], **inner}}:
-                shapes[str(inner.get("name", len(shapes)))] = shape
-            case {"class_name": "InputLayer", "config": {"batch_input_shape": [_, *shape], **rest}}:
-                shapes[str(rest.get("name", len(shapes)))] = shape
-    match config:
-        case {"build_config": {"input_shape": [_, *shape]}} if not shapes:
-            shapes = {"": shape}
-    return shapes if all(map(_is_shape, shapes.values())) else {}
+    shapes = {name: x.shape for name, x in file_inputs(content.config).items()}
+    return _FileFacts((content.weight_bytes or _size(path)) / 4, shapes)
 
 
 def _size(path: Path) -> int:

@@ -37,6 +37,9 @@ def test_data_is_refused(commands: Commands, tmp_path: Path, valid: Path, name: 
     DATA[name](tmp_path / "data.npz")
     model = str(valid / "model.keras")
     refused(commands, tmp_path, "kito", "compare", model, model, "--data", "data.npz")
+    shutil.copy(model, tmp_path)
+    refused(commands, tmp_path, "kito", "init", codes=(0,))
+    refused(commands, tmp_path, "kito", "plan", codes=(0,))
 
 
 @pytest.mark.slow
@@ -65,6 +68,7 @@ def test_a_text_is_no_report_and_no_manifest(
         ("merge", "report.json"),
         ("merge", "report.json", "report.json", "-o", "merged.json"),
         ("summary", "report.json"),
+        ("diff", str(valid / "report.json"), "report.json"),
         ("plan", "--config", config, "--timings", "report.json"),
         ("verify", "artifacts"),
         ("verify", "artifacts", "--json"),
@@ -83,12 +87,13 @@ def test_a_report_with_any_value_of_another_type(
     faults = {}
     readers = [
         ("summary", "report.json"),
+        ("diff", str(valid / "report.json"), "report.json"),
         ("merge", "report.json"),
         ("plan", "--config", config, "--timings", "report.json"),
     ]
     for name, content in each_value(json.loads((valid / "report.json").read_text()), each):
         report.write_text(json.dumps(content))
-        for argv in readers if each else readers[:1]:
+        for argv in readers if each else readers[:2]:
             # Many values are of no meaning to the command: then it does its work.
             found = commands.run("kito", *argv, folder=tmp_path).faults((0, 1, 2))
             faults |= {f"{argv[0]} {name}": found} if found else {}
@@ -111,6 +116,9 @@ def test_a_report_of_names_that_act(
         refused(commands, tmp_path, "kito", "merge", "report.json", codes=(0, 2))
         refused(commands, tmp_path, "kito", "merge", "report.json", "report.json")
         refused(commands, tmp_path, "kito", "summary", "report.json", codes=(0, 2))
+        for form in ((), ("--markdown",), ("--json",)):
+            argv = ("diff", str(valid / "report.json"), "report.json", *form)
+            refused(commands, tmp_path, "kito", *argv)
 
 
 @EACH

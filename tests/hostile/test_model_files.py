@@ -34,12 +34,16 @@ def check(
 
 
 @pytest.mark.parametrize("suffix, name", FILES)
-def test_explain_refuses_it_and_plan_needs_no_valid_file(
+def test_explain_refuses_it_and_plan_and_init_need_no_valid_file(
     commands: Commands, folder: Path, suffix: str, name: str
 ) -> None:
     codes = (0,) if name in HARMLESS else (1, 2)
     check(commands, folder, "kito", "explain", f"model{suffix}", codes=codes)
     check(commands, folder, "kito", "plan", codes=(0,), lines=0)
+    (folder / "kito.yaml").unlink()
+    check(commands, folder, "kito", "init", "--json", codes=(0, 2))
+    if (folder / "kito.yaml").exists():
+        check(commands, folder, "kito", "plan", codes=(0,), lines=0)
 
 
 @pytest.mark.slow

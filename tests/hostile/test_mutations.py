@@ -109,7 +109,11 @@ def keras_config(draw: Draw, folder: Path, valid: Path) -> list[str]:
     write(folder / "model.keras", {**content, "config.json": json.dumps(config).encode()})
     return draw(
         st.sampled_from(
-            [["explain", "model.keras"], ["compare", "model.keras", str(valid / "model.keras")]]
+            [
+                ["explain", "model.keras"],
+                ["compare", "model.keras", str(valid / "model.keras")],
+                ["init"],
+            ]
         )
     )
 
@@ -143,6 +147,7 @@ def report_values(draw: Draw, folder: Path, valid: Path) -> list[str]:
             [
                 ["merge", "report.json"],
                 ["summary", "report.json"],
+                ["diff", str(valid / "report.json"), "report.json"],
                 ["plan", "--config", config, "--timings", "report.json"],
             ]
         )

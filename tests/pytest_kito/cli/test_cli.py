@@ -247,10 +247,10 @@ class TestWhatIsNotForeseen:
         """Makes ``kito init`` raise an error."""
 
         def broken(error: BaseException) -> None:
-            def raises(*_: Any) -> None:
+            def raises(*_: Any, **__: Any) -> None:
                 raise error
 
-            monkeypatch.setattr("pytest_kito.config.starter.write_starter", raises)
+            monkeypatch.setattr("pytest_kito.config.starter.write.write_starter", raises)
 
         return broken
 
@@ -438,7 +438,7 @@ def test_standard_error_holds_nothing_but_what_is_wrong(
 
 
 def test_every_command_has_help() -> None:
-    assert len(app.registered_commands) == 11
+    assert len(app.registered_commands) == 12
     assert all(command.callback and command.callback.__doc__ for command in app.registered_commands)
 
 
