@@ -66,6 +66,7 @@ def test_the_tutorial_works_from_top_to_bottom(tmp_path: Path) -> None:
     assert install == INSTALL
     for language, title, text in rest:
         if title:
+            assert f"`{title}`" in PAGE.read_text(encoding="utf-8"), "GitHub shows no titles"
             (folder / title).parent.mkdir(parents=True, exist_ok=True)
             (folder / title).write_text(text, encoding="utf-8")
         elif language == "bash":
