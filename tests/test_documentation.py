@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+from kito_models import randomize
 
 from benchmarks.store import Store
 from benchmarks.topics import verdicts
@@ -79,6 +81,24 @@ def test_the_worked_example_of_register_works() -> None:
     text = (ROOT / "docs" / "rewrites.md").read_text(encoding="utf-8")
     [code] = re.findall(r"```python\n(.+?)```", text, re.DOTALL)
     exec(compile(code, "rewrites.md", "exec"), {"__name__": "rewrites"})
+
+
+def test_the_lines_for_those_who_come_from_kito_work() -> None:
+    text = (ROOT / "docs" / "from-kito.md").read_text(encoding="utf-8")
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Conv2D(4, 3),
+            keras.layers.BatchNormalization(),
+            keras.layers.ReLU(),
+            keras.layers.Flatten(),
+        ]
+    )
+    names: dict[str, Any] = {"model": randomize(model)}
+    for code in re.findall(r"```python\n(.+?)```", text, re.DOTALL):
+        exec(compile(code, "from-kito.md", "exec"), names)
+    assert names["model_reduced"].count_params() < names["model"].count_params()
+    assert names["reduction"].batchnorms == (1, 0)
 
 
 def test_the_worked_examples_of_metrics_work() -> None:

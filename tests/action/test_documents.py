@@ -18,6 +18,9 @@ ACTION = yaml.safe_load((ROOT / "action" / "action.yml").read_text(encoding="utf
 PUBLISH = yaml.safe_load((ROOT / "action" / "publish" / "action.yml").read_text(encoding="utf-8"))
 DOCUMENTED = {"Inputs of the action": ACTION, "Inputs of the publishing action": PUBLISH}
 README = (ROOT / "action" / "README.md").read_text(encoding="utf-8")
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+TO_PASTE = re.findall(r"```yaml[^\n]*\n(name: .+?)```", README + TUTORIAL, re.DOTALL)
+"""The workflows of the documents."""
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 SCRIPTS = sorted((ROOT / "action").glob("*.sh"))
 OWN = ("shard", "cache", "report", "artifacts-dir", "upload-report", "github-token")
@@ -105,7 +108,7 @@ def test_commands_of_the_scripts_are_commands_of_kito() -> None:
 def test_extras_are_those_of_the_package() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         extras = set(tomllib.load(file)["project"]["optional-dependencies"])
-    extras -= {"test", "foreign", "dev"}  # those of this repository
+    extras -= {"benchmarks", "dev", "docs", "foreign", "test"}  # those of this repository
     validated = re.search(r"EXTRAS='(.+)'", (ROOT / "action" / "validate.sh").read_text())
     assert validated is not None
     assert set(validated[1].split()) == extras
@@ -130,7 +133,7 @@ def test_no_expression_is_part_of_a_script() -> None:
 
 def test_one_commit_for_each_third_party_action() -> None:
     actions = (ROOT / "action").rglob("action.yml")
-    text = "".join(path.read_text() for path in [*WORKFLOWS, *actions]) + README
+    text = "".join(path.read_text() for path in [*WORKFLOWS, *actions]) + README + TUTORIAL
     uses = re.findall(r"uses: ([\w.-]+/[\w./-]+)@(\S+)(.*)", text)
     foreign = {(name, *rest) for name, *rest in uses if not name.startswith("OWNER/")}
     for name, ref, comment in foreign:
@@ -152,9 +155,8 @@ def test_workflows_have_least_permissions_and_limits(path: Path) -> None:
 
 
 def test_the_workflows_to_paste_are_workflows() -> None:
-    blocks = re.findall(r"```yaml\n(name: .+?)```", README, re.DOTALL)
-    assert len(blocks) == 5
-    for block in blocks:
+    assert len(TO_PASTE) == 6  # five in the action's document, one in the tutorial
+    for block in TO_PASTE:
         workflow = yaml.safe_load(block)
         assert workflow["permissions"] == {}
         for job in workflow["jobs"].values():
@@ -167,9 +169,9 @@ def test_the_workflows_to_paste_are_workflows() -> None:
 
 
 def jobs_that_write() -> Iterator[tuple[str, dict[str, Any]]]:
-    """The jobs that may write or sign, of the workflows here and in the document."""
+    """The jobs that may write or sign, of the workflows here and in the documents."""
     texts = {path.name: path.read_text() for path in WORKFLOWS}
-    texts |= {x: x for x in re.findall(r"```yaml\n(name: .+?)```", README, re.DOTALL)}
+    texts |= {x: x for x in TO_PASTE}
     for name, text in texts.items():
         for key, job in yaml.safe_load(text)["jobs"].items():
             if "write" in job.get("permissions", {}).values() and "steps" in job:
@@ -178,7 +180,7 @@ def jobs_that_write() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_no_job_that_may_write_runs_the_gate() -> None:
     found = dict(jobs_that_write())
-    assert len(found) == 4  # two in the document, two in release.yml
+    assert len(found) == 5  # two in the action's document, two in release.yml, one in docs.yml
     for name, job in found.items():
         used = [step.get("uses", "") for step in job["steps"]]
         assert not [x for x in used if re.search(r"/action(@|$)", x)], name
