@@ -180,8 +180,8 @@ def test_bench_measures_exported_models_in_an_engine(
 ) -> None:
     write = onnx.write
 
-    def wrong(model: Any, path: Path, name: str, interface: Any) -> None:
-        write(keras.models.clone_model(model), path, name, interface)  # with other weights
+    def wrong(model: Any, path: Path, *more: Any) -> None:
+        write(keras.models.clone_model(model), path, *more)  # with other weights
 
     args = ["--engine", "onnx", "--batch-size", "2", "--budget", "4"]
     assert run("bench", "model.keras", *args, "--json") == 0
