@@ -275,13 +275,6 @@ class Graph:
             tensor.users.remove(node)
             self._remove_unused(tensor.node)
 
-    def replace_operand(self, node: Node, old: Tensor, new: Tensor) -> None:
-        """Replace ``old`` by ``new`` in the arguments of one call."""
-        count = old.users.count(node)
-        node.args, node.kwargs = node.map_arguments(lambda x: new if x is old else x)
-        new.users += [node] * count
-        old.users = [user for user in old.users if user is not node]
-
     def call_layer(self, node: Node, layer: Any, operands: Tensor | list[Tensor]) -> None:
         """Make ``node`` call the new ``layer``, under a free name, on ``operands``."""
         keeps_name = layer.name == node.op.name and node.op.nodes == [node]

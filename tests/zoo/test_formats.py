@@ -34,6 +34,7 @@ ROOT = Path(__file__).parent.parent.parent
 DETERMINISTIC = [name for name in FORMATS if FORMAT_NAMES[name].deterministic]
 
 
+@pytest.mark.slow  # the gate of this repository writes it in four of them
 def test_digits_passes_the_gate_in_every_format_and_verifies(
     pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:

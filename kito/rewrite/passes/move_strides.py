@@ -231,7 +231,8 @@ def _subsample(graph: Graph, node: Node, tensor: Tensor, strides: Strides) -> No
     layer = kind(1, strides if len(strides) > 1 else strides[0], dtype=tensor.dtype, name=name)
     result = keras.KerasTensor(_fewer(tensor.shape, strides), tensor.dtype)
     [fewer] = graph.put_before(node, Op(layer, name), tensor, [result])
-    graph.replace_operand(node, tensor, fewer)
+    operands = [fewer if x is tensor else x for x in node.operands]
+    graph.set_operands(node, operands if isinstance(node.args[0], list) else operands[0])
 
 
 def _fewer(shape: tuple[int | None, ...], strides: Strides) -> tuple[int | None, ...]:

@@ -138,10 +138,10 @@ class TestTheOriginal:
     ) -> None:
         write = onnx.write
 
-        def refusing(model: Any, path: Path, name: str, interface: Any) -> None:
+        def refusing(model: Any, path: Path, name: str, *more: Any) -> None:
             if name == "original":
                 raise ValueError("Erfinv is not supported")
-            write(model, path, name, interface)
+            write(model, path, name, *more)
 
         monkeypatch.setattr(onnx, "write", refusing)
         with pytest.raises(
@@ -157,10 +157,10 @@ class TestTheOriginal:
     ) -> None:
         write = onnx.write
 
-        def wrong(model: Any, path: Path, name: str, interface: Any) -> None:
+        def wrong(model: Any, path: Path, name: str, *more: Any) -> None:
             if name == "original":
                 model = keras.models.clone_model(model)  # with other weights
-            write(model, path, name, interface)
+            write(model, path, name, *more)
 
         monkeypatch.setattr(onnx, "write", wrong)
         with pytest.raises(CheckSkipped) as caught:
