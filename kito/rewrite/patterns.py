@@ -111,7 +111,7 @@ def find_patterns(
     for name in dict.fromkeys([*before, *after]):
         less = _cost(before, name) - _cost(after, name)
         owner = owners.get(name)
-        if owner is None and _lost_bias_alone(less):
+        if owner is None and _same_layer(before, after, name) and _lost_bias_alone(less):
             owner = bias
         if owner is None and (less.operations or less.parameters or less.multiplications != 0):
             elsewhere.append(name)
@@ -193,6 +193,10 @@ def _targets(rewrite: Rewrite) -> list[str]:
 def _cost(census: Census, name: str) -> Cost:
     entry = census.get(name)
     return Cost() if entry is None else entry.cost
+
+
+def _same_layer(before: Census, after: Census, name: str) -> bool:
+    return name in before and name in after and before[name].kind == after[name].kind
 
 
 def _lost_bias_alone(less: Cost) -> bool:

@@ -59,8 +59,8 @@ class Reduction:
             f"BatchNormalization {self.batchnorms[0]} -> {self.batchnorms[1]}>"
         )
 
-    def _sizes(self) -> list[tuple[str, str, str]]:
-        """Rows of a table, the headings first."""
+    def sizes(self) -> list[tuple[str, str, str]]:
+        """The rows of a table for people, headings first: what there is, before and after."""
         names = ("layers", "parameters", "batchnorms")
         pairs = [(name, getattr(self, name)) for name in names]
         return [("", "before", "after"), *((name, f"{a:,}", f"{b:,}") for name, (a, b) in pairs)]
@@ -70,7 +70,7 @@ class Reduction:
         notes = [f"{x.pass_name}: {x.title()}; {x.saving()}" for x in self.patterns]
         notes += [f"kept: {x.layer}: {x.reason}" for x in self.kept]
         notes += [f"shared: {x.layer}: {x.reason}" for x in self.shared]
-        return html_table(f"Reduction of '{self.original.name}'", self._sizes(), notes)
+        return html_table(f"Reduction of '{self.original.name}'", self.sizes(), notes)
 
     def to_dict(self) -> dict[str, Any]:
         """The section ``reduction`` of the JSON report, as plain data."""
@@ -92,7 +92,7 @@ class Reduction:
     def summary(self) -> str:
         """A table for people: sizes before and after, rewrites by pass, and what was kept."""
         lines = [f"{self.original.name}: reduced in {self.seconds:.2f} s"]
-        lines += [f"  {name:<12}{before:>14}{after:>14}" for name, before, after in self._sizes()]
+        lines += [f"  {name:<12}{before:>14}{after:>14}" for name, before, after in self.sizes()]
         if self.opened:
             lines.append(f"  opened: {', '.join(self.opened)}")
         if self.precomputed:

@@ -1,0 +1,95 @@
+"""Says on a terminal what a command is doing, while it takes long; nothing when piped."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
+from time import monotonic
+from typing import TYPE_CHECKING, TextIO
+
+from kito.errors import counted, printable
+from pytest_kito.cli.tree import on_terminal
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+AFTER_S, EVERY_S = 1.0, 0.5
+"""What is shorter shows nothing; pairs are counted that often."""
+_ERASE = "\r\033[K"
+
+
+class Working:
+    """What is shown at the moment; this one shows nothing."""
+
+    def on(self, what: str) -> None:
+        """Say what is being done now."""
+
+    def measuring(self) -> None:
+        """Say that calls are timed from now on: nothing may move beside them."""
+
+    def pairs(self, count: int) -> None:
+        """Say how many pairs were timed; to be called between rounds, outside of the timing."""
+
+
+class _Shown(Working):
+    """A spinner on ``stream``; a line that stands still while calls are timed.
+
+    The thread that turns a spinner would take time from what is timed on a CPU.
+    """
+
+    def __init__(self, stream: TextIO, console: Console) -> None:
+        self._stream = stream
+        self._still = False
+        self._next = 0.0
+        self._status: Status = console.status("starting ...")
+        self._timer = Timer(AFTER_S, self._status.start)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def on(self, what: str) -> None:
+        from rich.text import Text
+
+        self._status.update(Text(f"{printable(what)} ..."))
+
+    def measuring(self) -> None:
+        self.stop()
+        self._still = True
+
+    def pairs(self, count: int) -> None:
+        if self._still and monotonic() >= self._next:
+            self._stream.write(f"{_ERASE}measuring: {counted(count, 'pair')} ...")
+            self._stream.flush()
+            self._next = monotonic() + EVERY_S
+
+    def stop(self) -> None:
+        """Erase what is shown."""
+        self._timer.cancel()
+        self._timer.join()  # it may be starting the spinner at this moment
+        self._status.stop()
+        if self._still:
+            self._stream.write(_ERASE)
+            self._stream.flush()
+
+
+@contextmanager
+def working() -> Iterator[Working]:
+    """In the block, a terminal shows a spinner and what is being done; at the end it is erased.
+
+    It is drawn on a copy of standard error: while Keras is imported, the lines on standard error
+    itself are held back.
+    """
+    if not on_terminal(error=True):
+        yield Working()
+        return
+    from rich.console import Console
+
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding) as stream:
+        shown = _Shown(stream, Console(file=stream, highlight=False))
+        try:
+            yield shown
+        finally:
+            shown.stop()
