@@ -15,7 +15,6 @@ from pytest_kito.cli.tree import on_terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.status import Status
 
 AFTER_S, EVERY_S = 1.0, 0.5
 """What is shorter shows nothing; pairs are counted that often."""
@@ -35,25 +34,40 @@ class Working:
         """Say how many pairs were timed; to be called between rounds, outside of the timing."""
 
 
-class _Shown(Working):
+class Shown(Working):
     """A spinner on ``stream``; a line that stands still while calls are timed.
 
     The thread that turns a spinner would take time from what is timed on a CPU.
+
+    Attributes:
+        timer: starts the spinner.
     """
 
     def __init__(self, stream: TextIO, console: Console) -> None:
         self._stream = stream
         self._still = False
         self._next = 0.0
-        self._status: Status = console.status("starting ...")
-        self._timer = Timer(AFTER_S, self._status.start)
-        self._timer.daemon = True
-        self._timer.start()
+        from rich.live import Live
+        from rich.spinner import Spinner
+
+        self._spinner = Spinner("dots")
+        # It must not replace the standard streams: a source's output is redirected meanwhile.
+        self._live = Live(
+            self._spinner,
+            console=console,
+            refresh_per_second=10,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self.timer = Timer(AFTER_S, self._live.start)
+        self.timer.daemon = True
+        self.timer.start()
 
     def on(self, what: str) -> None:
         from rich.text import Text
 
-        self._status.update(Text(f"{printable(what)} ..."))
+        self._spinner.update(text=Text(f"{printable(what)} ..."))
 
     def measuring(self) -> None:
         self.stop()
@@ -67,9 +81,9 @@ class _Shown(Working):
 
     def stop(self) -> None:
         """Erase what is shown."""
-        self._timer.cancel()
-        self._timer.join()  # it may be starting the spinner at this moment
-        self._status.stop()
+        self.timer.cancel()
+        self.timer.join()  # it may be starting the spinner at this moment
+        self._live.stop()
         if self._still:
             self._stream.write(_ERASE)
             self._stream.flush()
@@ -88,7 +102,7 @@ def working() -> Iterator[Working]:
     from rich.console import Console
 
     with os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding=sys.stderr.encoding) as stream:
-        shown = _Shown(stream, Console(file=stream, highlight=False))
+        shown = Shown(stream, Console(file=stream, highlight=False))
         try:
             yield shown
         finally:
