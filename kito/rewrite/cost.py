@@ -29,7 +29,7 @@ from kito.graph.stock import named_weights
 from kito.rewrite.affine import Refused
 from kito.rewrite.channels import is_channels_first
 from kito.rewrite.identity import is_identity
-from kito.rewrite.transfer import transfer_of
+from kito.rewrite.legality import Affines
 from kito.rewrite.transfer.merging import is_sum
 
 Sizes = tuple[int | None, ...]
@@ -108,9 +108,10 @@ def take_census(graph: Graph) -> Census:
     """Count what every call of ``graph`` and of the models nested in it costs, O(calls)."""
     census: Census = {}
     known: dict[Op, Shapes] = {}
+    runs: dict[Graph, int] = {}
     place = 0
     for inner in graph.graphs():
-        times = _times(inner)
+        times = _times(inner, runs)
         for node in inner.nodes:
             place += 1
             op, name = node.op.innermost, node.op.name
@@ -130,11 +131,17 @@ def take_census(graph: Graph) -> Census:
     return census
 
 
-def _times(graph: Graph) -> int:
-    """How many times one run of the outermost model runs this one."""
-    if graph.caller is None:
-        return 1
-    return sum(_times(node.graph) for node in graph.caller.calls())
+def _times(graph: Graph, known: dict[Graph, int]) -> int:
+    """How many times one run of the outermost model runs this one; ``known`` is filled.
+
+    Models that call each other twice make many calls of few models.
+    """
+    if graph not in known:
+        if graph.caller is None:
+            known[graph] = 1
+        else:
+            known[graph] = sum(_times(node.graph, known) for node in graph.caller.calls())
+    return known[graph]
 
 
 def _shapes(op: Op) -> Shapes:
@@ -160,7 +167,7 @@ def _call_cost(node: Node, shapes: Shapes) -> Cost:
     if isinstance(op.layer, layers.BatchNormalization):
         return Cost(2, 0, {result.shape[1:]: 1})
     try:
-        affine = transfer_of(node.op).affine_of_call(node)
+        affine = Affines().of(node)
     except Refused:  # it may be one
         affine = None
     if affine is not None:
@@ -180,6 +187,6 @@ def _products(node: Node, result: Tensor, shapes: Shapes) -> dict[Sizes, int]:
     source = node.data if isinstance(op.layer, _TRANSPOSED) else None
     sizes = list((result if source is None else source).shape[1:])
     # A wrapper such as TimeDistributed has an axis of its own before those of the layer.
-    channels = (0 if op is node.op else 1) if is_channels_first(op.layer) else -1
-    del sizes[channels]
+    channels = (0 if op is node.op else 1) if is_channels_first(op.layer) else len(sizes) - 1
+    del sizes[channels : channels + 1]
     return {tuple(sizes): sum(math.prod(shapes[name]) for name in _KERNELS if name in shapes)}

@@ -189,7 +189,7 @@ def test_bench_measures_exported_models_in_an_engine(
 ) -> None:
     write = onnx.write
 
-    def wrong(model: Any, path: Path, name: str, interface: Any) -> None:
+    def wrong(model: Any, path: Path, name: str, interface: Any, rewrite: bool) -> None:
         write(keras.models.clone_model(model), path, name, interface)  # with other weights
 
     args = ["--engine", "onnx", "--batch-size", "2", "--budget", "4"]
@@ -282,7 +282,7 @@ class TestWhatIsNotForeseen:
         assert "Traceback" not in capsys.readouterr().err
         monkeypatch.setenv("KITO_DEBUG", "1")
         assert run("init") == 2
-        assert capsys.readouterr().err == shown
+        assert capsys.readouterr().err.startswith("Traceback (most recent call last):\n")
 
     def test_debug_shows_where_an_error_of_kito_came_from(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
