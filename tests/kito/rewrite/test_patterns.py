@@ -91,6 +91,26 @@ def test_a_sum_of_equal_terms_that_is_folded_in_its_turn() -> None:
     assert patterns["affine", "Conv2D after it"].rewrites == 1
 
 
+def test_a_new_bias_counts_against_the_normalization_whose_shift_it_is() -> None:
+    image = keras.Input((8, 8, 4))
+    x = L.ReLU()(image)
+    x = L.Conv2D(3, 1, use_bias=False)(L.Add()([x, x]))
+    patterns = found(keras.Model(image, L.BatchNormalization()(x)))
+    assert figures(patterns["BatchNormalization", "Conv2D before it"]) == (1, 8 * 8 * 3, 4 * 3 - 3)
+    assert figures(patterns["affine", "Conv2D after it"]) == (0, 0, 0)
+
+
+def test_what_is_kept_in_part_is_no_bias() -> None:
+    a, b = keras.Input((4,)), keras.Input((4,))
+    x = L.Add()([L.BatchNormalization(name="part")(L.Softmax()(a)), L.Softmax()(b)])
+    x = L.Dense(2)(x)
+    y = L.Softmax()(L.Add()([L.Dense(3)(a), L.Dense(3)(b)]))
+    patterns = found(keras.Model([a, b], [x, y]))
+    assert figures(patterns["bias", "other biases"]) == (1, 0, 3)
+    kept = patterns["what is kept in part or precomputed", None]
+    assert (kept.layers, figures(kept)) == (("part",), (1, 0, 16))
+
+
 def test_a_model_called_twice_costs_twice() -> None:
     x = keras.Input((8,))
     inner = keras.Model(x, L.BatchNormalization()(L.Dense(8, use_bias=False)(x)))
