@@ -177,7 +177,11 @@ def bench(  # noqa: PLR0913 - each is an option of the command
 
         prepare("auto" if info is None else "cpu")
         first = _load(a, shown)
-        second = reduce_model(first).model if b is None else _load(b, shown)
+        if b is None:
+            shown.on(f"reducing {a}")
+            second = reduce_model(first).model
+        else:
+            second = _load(b, shown)
         if info is not None:
             question = Question(minimum, budget_s=_seconds(budget))
             estimate = bench_in_engine((first, second), data, batch_size, question, info, shown)
