@@ -112,18 +112,22 @@ class Comparison:
             "outputs": {name: output.to_dict() for name, output in self.outputs.items()},
         }
 
-    def _repr_html_(self) -> str:
-        """The figures of each output and the verdict, for a notebook."""
-        rows: list[tuple[object, ...]] = [
+    def rows(self) -> list[tuple[str, ...]]:
+        """The rows of a table for people, headings first: the figures of each output."""
+        rows: list[tuple[str, ...]] = [
             ("output", "largest difference", "allowed", "mean difference", "scale", "varies by")
         ]
         for name, x in self.outputs.items():
             figures = (x.max_abs, x.allowed, x.mean_abs, x.scale, x.spread)
             rows.append((name, *(f"{value:.3g}" for value in figures)))
+        return rows
+
+    def _repr_html_(self) -> str:
+        """The figures of each output and the verdict, for a notebook."""
         caption = "Comparison: the outputs " + ("are the same" if self.passed else "differ")
         if self.insensitive and not self.passed:
             caption = "Comparison: not passed"
-        return html_table(caption, rows, self.message().splitlines())
+        return html_table(caption, self.rows(), self.message().splitlines())
 
     def message(self) -> str:
         """The result for people, a line for each fact."""

@@ -145,7 +145,7 @@ def compare(
         for name, output in result.outputs.items()
     ]
     text = "\n".join([*lines, result.message()])
-    answer(_comparison_json(result), text, as_json, yes=result.passed)
+    answer(_comparison_json(result), text, as_json, yes=result.passed, rows=result.rows())
 
 
 def bench(  # noqa: PLR0913 - each is an option of the command
@@ -211,7 +211,8 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     if estimate.verdict is not None:
         text += f"\n{estimate.verdict}: {estimate.explanation}"
     text = "\n".join([text, *estimate.warnings])
-    answer(asdict(estimate), text, as_json, yes=estimate.verdict in (None, "pass"))
+    yes = estimate.verdict in (None, "pass")
+    answer(asdict(estimate), text, as_json, yes=yes, rows=estimate.rows())
 
 
 def _seconds(budget: str) -> Budget:

@@ -77,7 +77,9 @@ class Page:
         from rich.text import Text
         from rich.tree import Tree
 
-        parts: list[RenderableType] = [Text(_harmless(self.title), "bold")]
+        parts: list[RenderableType] = []
+        if self.title:
+            parts.append(Text(_harmless(self.title), "bold"))
         if self.rows:
             head, *body = self.rows
             table = Table()

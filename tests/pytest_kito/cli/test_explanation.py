@@ -107,7 +107,6 @@ class Terminal:
 
     def __enter__(self) -> Terminal:
         self._master, slave = os.openpty()
-        os.set_blocking(self._master, False)
         self.stream = os.fdopen(slave, "w", encoding="utf-8")
         self._patch = pytest.MonkeyPatch()
         self._patch.setenv("TERM", "xterm")
@@ -123,9 +122,13 @@ class Terminal:
         os.close(self._master)
 
     def read(self) -> str:
-        """What was written since the last look."""
+        """What was written since the last look; a terminal hands it over in parts, and later."""
+        self.stream.write("<end>")
         self.stream.flush()
-        return os.read(self._master, 100_000).decode()
+        text = b""
+        while not text.endswith(b"<end>"):
+            text += os.read(self._master, 100_000)
+        return text.decode().removesuffix("<end>")
 
 
 def test_pages_are_drawn_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +141,19 @@ def test_pages_are_drawn_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> 
     assert "└── " not in dumb
     assert ": :error::x" in dumb
     assert "\x1b" not in dumb
+
+
+def test_a_table_stands_above_a_text_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [("", "median"), ("original", "2 ms")]
+    with Terminal() as terminal:
+        answer({}, "[b]twice[/b]\n::as fast", as_json=False, rows=rows)
+        drawn = [line.rstrip() for line in terminal.read().splitlines()]
+    assert "│ original │   2 ms │" in drawn
+    assert drawn[-2:] == ["[b]twice[/b]", "::as fast"]
+    answer({}, "twice\n::as fast", as_json=False, rows=rows)
+    assert capsys.readouterr().out == "twice\n: :as fast\n"
 
 
 class TestProgress:
