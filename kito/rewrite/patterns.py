@@ -16,9 +16,11 @@ from kito.errors import counted, shown
 from kito.rewrite.cost import Census, Cost
 from kito.rewrite.outcome import Rewrite
 
-BIAS, AFFINE, ELSEWHERE = "bias", "affine", "what is kept in part or precomputed"
-"""What moved where a rewrite names no layer, what an earlier rewrite of the pass left in the place
-of a layer, and what changed without a rewrite."""
+BIAS, AFFINE = "bias", "affine"
+"""What moved where a rewrite names no layer, and what an earlier rewrite of the pass left in the
+place of a layer."""
+ADDED, ELSEWHERE = "what it adds", "what else it changes"
+"""Layers that no rewrite names: new ones, and others, such as what is precomputed."""
 _MOST_KINDS = 3
 _MOST_NAMES, _LONGEST_NAME = 3, 50
 
@@ -106,15 +108,17 @@ def find_patterns(
     """
     owners = _owners(rewrites, before)
     bias = next((i for i, x in enumerate(rewrites) if not x.layers), None)
-    saved: dict[int | None, Cost] = {}
-    elsewhere = []
+    saved: dict[int | str, Cost] = {}
+    others: dict[str, list[str]] = {}
     for name in dict.fromkeys([*before, *after]):
         less = _cost(before, name) - _cost(after, name)
-        owner = owners.get(name)
+        owner: int | str | None = owners.get(name)
         if owner is None and _same_layer(before, after, name) and _lost_bias_alone(less):
             owner = bias
-        if owner is None and (less.operations or less.parameters or less.multiplications != 0):
-            elsewhere.append(name)
+        if owner is None:
+            owner = ELSEWHERE if name in before else ADDED
+            if less.operations or less.parameters or less.multiplications != 0:
+                others.setdefault(owner, []).append(name)
         saved[owner] = saved.get(owner, Cost()) + less
     groups: dict[tuple[str, str | None], list[int]] = {}
     kinds = {name: entry.kind for name, entry in before.items()}
@@ -127,8 +131,8 @@ def find_patterns(
         names = dict.fromkeys(name for i in members for name in rewrites[i].layers)
         cost = _total(saved.get(i, Cost()) for i in members)
         found.append(_pattern(pass_name, (what, into), len(members), names, cost))
-    if elsewhere:
-        found.append(_pattern(pass_name, (ELSEWHERE, None), 0, elsewhere, saved[None]))
+    for what, layers in others.items():
+        found.append(_pattern(pass_name, (what, None), 0, layers, saved[what]))
     return found
 
 

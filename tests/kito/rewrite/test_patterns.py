@@ -78,7 +78,7 @@ def test_biases_and_what_is_only_precomputed() -> None:
     patterns = found(keras.Model([a, b], x))
     assert figures(patterns["bias", "other biases"]) == (1, 0, 3)
     assert patterns["bias", "other biases"].title() == "bias -> other biases: 1 time"
-    kept = patterns["what is kept in part or precomputed", None]
+    kept = patterns["what else it changes", None]
     assert (kept.layers, figures(kept), kept.rewrites) == (("stays",), (0, 0, 12), 0)
 
 
@@ -89,6 +89,17 @@ def test_a_sum_of_equal_terms_that_is_folded_in_its_turn() -> None:
     patterns = found(keras.Model(image, L.Conv2D(3, 1)(L.Add()(pools))))
     assert figures(patterns["AveragePooling2D + Add", "affine in its place"]) == (2, 0, 0)
     assert patterns["affine", "Conv2D after it"].rewrites == 1
+
+
+def test_what_a_pass_adds_is_told_apart() -> None:
+    image = keras.Input((8, 8, 4))
+    x = L.Conv2D(6, 3, groups=2, use_bias=False, name="grouped")(image)
+    patterns = found(keras.Model(image, x), target="cpu")
+    assert figures(patterns["Conv2D", "Concatenate in its place"]) == (-1, 36 * 9 * 2 * 6, 108)
+    added = patterns["what it adds", None]
+    assert added.layers == ("grouped_split", "grouped_0", "grouped_1")
+    assert figures(added) == (-1, -36 * 9 * 2 * 6, -108)
+    assert added.saving() == "adds 1 operation, 3,888 multiplications, 108 parameters"
 
 
 def test_a_new_bias_counts_against_the_normalization_whose_shift_it_is() -> None:
@@ -107,7 +118,7 @@ def test_what_is_kept_in_part_is_no_bias() -> None:
     y = L.Softmax()(L.Add()([L.Dense(3)(a), L.Dense(3)(b)]))
     patterns = found(keras.Model([a, b], [x, y]))
     assert figures(patterns["bias", "other biases"]) == (1, 0, 3)
-    kept = patterns["what is kept in part or precomputed", None]
+    kept = patterns["what else it changes", None]
     assert (kept.layers, figures(kept)) == (("part",), (1, 0, 16))
 
 
