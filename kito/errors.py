@@ -1,10 +1,15 @@
-"""The errors that kito raises, all derived from :class:`KitoError`, and helpers for messages."""
+"""The errors that kito raises, all derived from :class:`KitoError`, and how texts are told.
+
+Texts from outside, such as names in a file, are made harmless here: for a terminal by
+:func:`shown` and :func:`printable`, for a notebook by :func:`html_table`.
+"""
 
 from __future__ import annotations
 
 import difflib
+import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class KitoError(Exception):
@@ -41,6 +46,37 @@ def _escaped(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
+
+
+def html_table(
+    caption: str, rows: Sequence[Sequence[object]], notes: Iterable[str] = (), most: int = 20
+) -> str:
+    """A table for a notebook, in HTML that needs nothing else; every text in it is escaped.
+
+    Args:
+        caption: what the table is about.
+        rows: the cells, the row of headings first; the first cell of a row is its heading.
+        notes: sentences below the table; of more than ``most``, the first and the number of others.
+        most: the most notes.
+    """
+    head, *body = [[_html(cell) for cell in row] for row in rows]
+    cells = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    lines = [f"<table><caption>{_html(caption)}</caption><thead><tr>{cells}</tr></thead><tbody>"]
+    for first, *others in body:
+        cells = "".join(f"<td>{cell}</td>" for cell in others)
+        lines.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
+    lines.append("</tbody></table>")
+    texts = list(notes)
+    if len(texts) > most:
+        texts = [*texts[:most], f"and {len(texts) - most} more"]
+    if texts:
+        lines.append("<ul>" + "".join(f"<li>{_html(text)}</li>" for text in texts) + "</ul>")
+    return f'<div class="kito">{"".join(lines)}</div>'
+
+
+def _html(text: object) -> str:
+    # A mark that changes the direction of a text is visible, as it is on a terminal.
+    return html.escape(shown(text, 500))
 
 
 def describe(error: BaseException) -> str:

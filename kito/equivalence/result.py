@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kito.equivalence.departure import Departure
-from kito.errors import counted
+from kito.errors import counted, html_table
 
 SENSITIVITY = 100
 """How many times the allowed difference an output must vary by across samples."""
@@ -111,6 +111,23 @@ class Comparison:
             "advice": self.advice,
             "outputs": {name: output.to_dict() for name, output in self.outputs.items()},
         }
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The rows of a table for people, headings first: the figures of each output."""
+        rows: list[tuple[str, ...]] = [
+            ("output", "largest difference", "allowed", "mean difference", "scale", "varies by")
+        ]
+        for name, x in self.outputs.items():
+            figures = (x.max_abs, x.allowed, x.mean_abs, x.scale, x.spread)
+            rows.append((name, *(f"{value:.3g}" for value in figures)))
+        return rows
+
+    def _repr_html_(self) -> str:
+        """The figures of each output and the verdict, for a notebook."""
+        caption = "Comparison: the outputs " + ("are the same" if self.passed else "differ")
+        if self.insensitive and not self.passed:
+            caption = "Comparison: not passed"
+        return html_table(caption, self.rows(), self.message().splitlines())
 
     def message(self) -> str:
         """The result for people, a line for each fact."""

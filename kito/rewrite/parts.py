@@ -20,6 +20,7 @@ from kito.graph.live_copy import NotCopied, copy_live
 from kito.graph.read import is_readable, read_graph
 from kito.rewrite.inline.reasons import CannotOpen
 from kito.rewrite.outcome import Kept
+from kito.rewrite.patterns import join
 from kito.rewrite.reduction import Reduction
 
 _ROUNDING = 1e-3
@@ -58,6 +59,7 @@ def reduce_parts(closed: CannotOpen, reduce_part: Callable[[Any], Reduction]) ->
         precomputed=sum(part.precomputed for part in every),
         opened=tuple(x for part in every for x in part.opened),
         shared=tuple(x for part in every for x in part.shared),
+        patterns=join(x for part in every for x in part.patterns),
     )
 
 

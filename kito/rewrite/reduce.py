@@ -14,6 +14,7 @@ from kito.graph.build import Shared, build_model
 from kito.graph.copy_layer import prepare_copies
 from kito.graph.ir import Graph, Op
 from kito.graph.limits import Limits, attempt
+from kito.rewrite.cost import take_census
 from kito.rewrite.inline.reasons import CannotOpen
 from kito.rewrite.inline.sweep import read_inlined
 from kito.rewrite.outcome import Kept, KeptAffine, Outcome, Rewrite
@@ -30,6 +31,7 @@ from kito.rewrite.passes.choose_kernels import table as choose_kernels
 from kito.rewrite.passes.fold_affine import fold as fold_affine
 from kito.rewrite.passes.merge_branches import merge as merge_branches
 from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
+from kito.rewrite.patterns import Pattern, find_patterns
 from kito.rewrite.reduction import Reduction
 
 _Run = Callable[[Graph, str], Outcome]
@@ -117,8 +119,13 @@ def _reduce(request: _Request, limits: Limits) -> Reduction:
     rewrites: list[Rewrite] = []
     kept: list[KeptAffine] = []
     precomputed: list[Op] = []
+    patterns: list[Pattern] = []
+    census = take_census(graph)
     for name in request.passes:
         outcome = _RUN[name](graph, request.target)
+        if outcome.rewrites or outcome.precomputed:
+            before, census = census, take_census(graph)
+            patterns += find_patterns(name, outcome.rewrites, before, census)
         rewrites += outcome.rewrites
         precomputed += outcome.precomputed
         if outcome.kept is not None:
@@ -136,6 +143,7 @@ def _reduce(request: _Request, limits: Limits) -> Reduction:
         precomputed=sum(bool(op.calls()) for op in precomputed),
         opened=read.names,
         shared=shared,
+        patterns=tuple(patterns),
     )
 
 

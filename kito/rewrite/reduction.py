@@ -7,10 +7,11 @@ from typing import Any
 
 import keras
 
-from kito.errors import counted
+from kito.errors import counted, html_table
 from kito.graph.build import Shared
 from kito.graph.keras_internals import all_layers
 from kito.rewrite.outcome import Kept, Rewrite
+from kito.rewrite.patterns import Pattern
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -31,6 +32,7 @@ class Reduction:
         opened: names of the custom composite layers that were inlined: the reduced model calls the
             layers inside them itself.
         shared: the layers that could not be copied, with the reason: both models use them.
+        patterns: the rewrites by kind, with what each kind saved.
     """
 
     original: Any
@@ -41,6 +43,7 @@ class Reduction:
     precomputed: int = 0
     opened: tuple[str, ...] = ()
     shared: tuple[Shared, ...] = ()
+    patterns: tuple[Pattern, ...] = ()
     layers: tuple[int, int] = field(init=False)
     parameters: tuple[int, int] = field(init=False)
     batchnorms: tuple[int, int] = field(init=False)
@@ -55,6 +58,19 @@ class Reduction:
             f"<Reduction of '{self.original.name}': layers {self.layers[0]} -> {self.layers[1]}, "
             f"BatchNormalization {self.batchnorms[0]} -> {self.batchnorms[1]}>"
         )
+
+    def sizes(self) -> list[tuple[str, str, str]]:
+        """The rows of a table for people, headings first: what there is, before and after."""
+        names = ("layers", "parameters", "batchnorms")
+        pairs = [(name, getattr(self, name)) for name in names]
+        return [("", "before", "after"), *((name, f"{a:,}", f"{b:,}") for name, (a, b) in pairs)]
+
+    def _repr_html_(self) -> str:
+        """The sizes, the kinds of rewrites and what is kept, for a notebook."""
+        notes = [f"{x.pass_name}: {x.title()}; {x.saving()}" for x in self.patterns]
+        notes += [f"kept: {x.layer}: {x.reason}" for x in self.kept]
+        notes += [f"shared: {x.layer}: {x.reason}" for x in self.shared]
+        return html_table(f"Reduction of '{self.original.name}'", self.sizes(), notes)
 
     def to_dict(self) -> dict[str, Any]:
         """The section ``reduction`` of the JSON report, as plain data."""
@@ -75,11 +91,8 @@ class Reduction:
 
     def summary(self) -> str:
         """A table for people: sizes before and after, rewrites by pass, and what was kept."""
-        rows: list[tuple[str, ...]] = [("", "before", "after")]
-        for name in ("layers", "parameters", "batchnorms"):
-            rows.append((name, *(f"{value:,}" for value in getattr(self, name))))
         lines = [f"{self.original.name}: reduced in {self.seconds:.2f} s"]
-        lines += [f"  {name:<12}{before:>14}{after:>14}" for name, before, after in rows]
+        lines += [f"  {name:<12}{before:>14}{after:>14}" for name, before, after in self.sizes()]
         if self.opened:
             lines.append(f"  opened: {', '.join(self.opened)}")
         if self.precomputed:

@@ -49,7 +49,11 @@ def measure_overheads(
         limit_s: for each of the two, no call begins after so many seconds; one is always timed.
     """
     # predict stores its compiled function on the model: on this one, not on the caller's.
-    own = keras.Model(model.input, model.output, name=model.name)
+    if isinstance(model, keras.Sequential):  # one that was not called yet has no ``input``
+        ends = model.inputs[0], model.outputs[0]
+    else:
+        ends = model.input, model.output
+    own = keras.Model(*ends, name=model.name)
     size = sample_count(batch)
 
     def predict() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kito.errors import html_table
 from kito.runtime.devices import Device
 from kito.timing.protocol import Verdict
 
@@ -79,6 +80,23 @@ class SpeedupEstimate:
     engine_version: str | None = None
     provider: str | None = None
     precision: str | None = None
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The rows of a table for people, headings first: the latencies of both models."""
+        rows: list[tuple[str, ...]] = [("", "median", "90th percentile")]
+        for name, times in (("original", self.original_ms), ("reduced", self.reduced_ms)):
+            rows.append((name, *(f"{value:.3f} ms" for value in times)))
+        return rows
+
+    def _repr_html_(self) -> str:
+        """The ratio, both latencies and the verdict, for a notebook."""
+        caption = (
+            f"Speed-up: {self.ratio:.3f}x, {self.confidence:.0%} interval [{self.low:.3f}, "
+            f"{self.high:.3f}], noise floor {self.noise_floor:.3f}"
+        )
+        run = f"{self.pairs} pairs at batch {self.batch_size} on '{self.device.name}'"
+        verdict = [] if self.verdict is None else [f"{self.verdict}: {self.explanation}"]
+        return html_table(caption, self.rows(), [run, *verdict, *self.warnings])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: an entry of ``speedup`` of the JSON report."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 import io
 import os
 import sys
+import traceback
 import warnings
 from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from kito.errors import KitoError, describe, shown
+from kito.errors import KitoError, describe, printable, shown
 from pytest_kito.cli import diff, files, models, shards
 from pytest_kito.cli.answers import WRONG_USE
 from pytest_kito.config.problems import ConfigError
@@ -23,6 +24,8 @@ _INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 _LONGEST = 4000
 """The most characters of one message."""
+_debugging: list[bool] = []
+"""Not empty once ``--debug`` was given."""
 
 app = typer.Typer(
     name="kito",
@@ -37,8 +40,9 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; print what is wrong on standard error, one line for each error.
 
-    With ``KITO_DEBUG=1`` in the environment, an error of kito itself has its traceback.
+    With ``--debug``, or ``KITO_DEBUG=1`` in the environment, the traceback stands above it.
     """
+    _debugging.clear()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a character shows its number.
@@ -46,18 +50,23 @@ def main() -> None:
     warnings.formatwarning = _one_line
     try:
         app()
-    except ConfigError as error:
-        _fail(*error.errors)
-    except (KitoError, OSError) as error:
-        _fail(str(error))
-    except MemoryError:
-        _fail("there is not enough memory; give fewer samples, or a smaller model")
     except KeyboardInterrupt:
         raise SystemExit(_INTERRUPTED) from None
     except Exception as error:
-        if os.environ.get("KITO_DEBUG") == "1":
-            raise
-        _fail(f"unexpected {describe(error)}; please report it, with what KITO_DEBUG=1 shows")
+        if _debugging or os.environ.get("KITO_DEBUG") == "1":
+            print(printable("".join(traceback.format_exception(error))), end="", file=sys.stderr)
+        _fail(*_messages(error))
+
+
+def _messages(error: Exception) -> list[str]:
+    """What is wrong, a line for each error."""
+    if isinstance(error, ConfigError):
+        return list(error.errors)
+    if isinstance(error, KitoError | OSError):
+        return [str(error)]
+    if isinstance(error, MemoryError):
+        return ["there is not enough memory; give fewer samples, or a smaller model"]
+    return [f"unexpected {describe(error)}; please report it, with what kito --debug shows"]
 
 
 def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
@@ -71,6 +80,11 @@ def _fail(*messages: str) -> NoReturn:
     raise SystemExit(WRONG_USE)
 
 
+def _debug(wanted: bool) -> None:
+    if wanted:
+        _debugging.append(True)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(version("pytest-kito"))
@@ -81,6 +95,10 @@ def _version(wanted: bool) -> None:
 def _common(
     wanted: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", callback=_debug, help="Show tracebacks; also: KITO_DEBUG=1."),
     ] = False,
 ) -> None:
     """Reduce trained Keras models for inference, and prove the result."""

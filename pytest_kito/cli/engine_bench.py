@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kito.runtime.batch import Inputs
     from kito.timing.protocol import Question
     from kito.timing.result import SpeedupEstimate
+    from pytest_kito.cli.progress import Working
 
 
 def known_engine(name: str) -> FormatInfo:
@@ -33,6 +34,7 @@ def bench_in_engine(
     batch_size: int,
     question: Question,
     info: FormatInfo,
+    shown: Working,
 ) -> SpeedupEstimate:
     """Export both models, prove that each file computes what its model does, and time the files.
 
@@ -44,6 +46,7 @@ def bench_in_engine(
         batch_size: samples per call.
         question: the minimum, the confidence and the budget.
         info: the format, from :func:`known_engine`.
+        shown: what the terminal shows meanwhile.
 
     Raises:
         KitoError: a model cannot be exported, its file computes something else, or cannot be timed.
@@ -59,10 +62,14 @@ def bench_in_engine(
     with tempfile.TemporaryDirectory(prefix="kito-") as name:
         folder, sides = Path(name), []
         for which, model in (("original", first), ("reduced", second)):
+            shown.on(f"writing the {which} as {info.name}, and proving the file")
             own = renamed_inputs(inputs, first, model)
             path = _export(model, own, info, folder, which)
             sides.append(FileSide(path, renamed_inputs(batch, first, model)))
-        return measure_in_engine(info.name, cpu(), sides[0], sides[1], question)
+        shown.measuring()
+        return measure_in_engine(
+            info.name, cpu(), sides[0], sides[1], question, progress=shown.pairs
+        )
 
 
 def _export(model: Any, inputs: Inputs, info: FormatInfo, folder: Path, name: str) -> Path:

@@ -13,6 +13,7 @@ import typer
 from kito.errors import KitoError, counted
 from kito.runtime.quiet import import_keras
 from pytest_kito.cli.answers import Json, answer
+from pytest_kito.cli.progress import working
 
 if TYPE_CHECKING:
     from kito.export.attestation import Trust
@@ -92,11 +93,14 @@ def verify(  # noqa: PLR0913 - each is an option of the command
 
     trust = _trust(repo, signer_repo, bundle, trusted_root) if attestation else None
     if run:
-        import_keras()
-        from pytest_kito.artifacts.verify import verify_by_running
+        with working() as shown:
+            shown.on("starting Keras")
+            import_keras()
+            from pytest_kito.artifacts.verify import verify_by_running
 
-        with redirect_stdout(sys.stderr):
-            problems = verify_by_running(directory, config.absolute())
+            shown.on(f"running the artifacts in {directory}")
+            with redirect_stdout(sys.stderr):
+                problems = verify_by_running(directory, config.absolute())
     else:
         problems = verify_files(directory)
     text = f"every artifact in {directory} is what was proved"

@@ -16,9 +16,12 @@ from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
 from kito.runtime.quiet import import_keras
 from pytest_kito.cli.answers import Json, answer
 from pytest_kito.cli.engine_bench import bench_in_engine, known_engine
+from pytest_kito.cli.explanation import explain_reduction
+from pytest_kito.cli.progress import Working, working
 
 if TYPE_CHECKING:
     from kito.equivalence.result import Comparison
+    from kito.rewrite.reduction import Reduction
     from kito.timing.budget import Budget
 
 MODEL = "A .keras or .h5 file, or package.module:callable."
@@ -49,17 +52,45 @@ def reduce(  # noqa: PLR0913 - each is an option of the command
     as_json: Json = False,
 ) -> None:
     """Reduce a model, and write it if its outputs are the same."""
-    import_keras()
-    from kito.equivalence.compare import compare
-    from kito.export.artifact import ArtifactDiffersError, write_artifact
-    from kito.export.proof import Baseline
-    from kito.runtime.inputs import resolve_inputs
+    name, artifact_format = _target_file(model, output)
+    with working() as shown:
+        shown.on("starting Keras")
+        import_keras()
+        from kito.equivalence.compare import compare
+        from kito.export.artifact import ArtifactDiffersError, write_artifact
+        from kito.export.proof import Baseline
+        from kito.runtime.inputs import resolve_inputs
 
+        reduction = _reduce(model, passes, target, strict, shown)
+        inputs = resolve_inputs(reduction.original, data, samples=samples)
+        shown.on("comparing")
+        comparison = compare(reduction.original, reduction.model, inputs)
+        written, outcome = False, f"{output} is not written"
+        if comparison.passed:
+            shown.on(f"writing {output}")
+            try:
+                baseline = Baseline(reduction.original, inputs)
+                write_artifact(reduction.model, baseline, output.parent, name, artifact_format)
+                written, outcome = True, f"wrote {output}"
+            except ArtifactDiffersError as error:
+                outcome += f": {error}"
+    result = {
+        **reduction.to_dict(),
+        "equivalence": _comparison_json(comparison),
+        "written": written,
+        "message": outcome,
+    }
+    lines = [*comparison.message().splitlines(), outcome]
+    answer(result, explain_reduction(reduction, False, lines), as_json, yes=written)
+
+
+def _target_file(model: str, output: Path) -> tuple[str, str]:
+    """The name and the format of the file to write; raises KitoError if it cannot be written."""
     named = split_file_name(output.name)
     if named is None:
         suffixes = ", ".join(kind.suffix for kind in FORMAT_NAMES.values())
         raise KitoError(f"{output} has no suffix of a format; use one of {suffixes}")
-    name, artifact_format = named
+    _, artifact_format = named
     if FORMAT_NAMES[artifact_format].missing:
         raise KitoError(f"'{artifact_format}' {FORMAT_NAMES[artifact_format].advice}")
     if not output.parent.is_dir():
@@ -68,25 +99,7 @@ def reduce(  # noqa: PLR0913 - each is an option of the command
         raise KitoError(f"{output} is a directory; name the file to write")
     if output.exists() and Path(model).exists() and output.samefile(model):
         raise KitoError(f"{output} is the model itself, which is never overwritten")
-    reduction = _reduce(model, passes, target, strict)
-    inputs = resolve_inputs(reduction.original, data, samples=samples)
-    comparison = compare(reduction.original, reduction.model, inputs)
-    written, outcome = False, f"{output} is not written"
-    if comparison.passed:
-        try:
-            baseline = Baseline(reduction.original, inputs)
-            write_artifact(reduction.model, baseline, output.parent, name, artifact_format)
-            written, outcome = True, f"wrote {output}"
-        except ArtifactDiffersError as error:
-            outcome += f": {error}"
-    result = {
-        **reduction.to_dict(),
-        "equivalence": _comparison_json(comparison),
-        "written": written,
-        "message": outcome,
-    }
-    text = "\n".join([reduction.summary(), comparison.message(), outcome])
-    answer(result, text, as_json, yes=written)
+    return named
 
 
 def explain(
@@ -94,12 +107,17 @@ def explain(
     passes: Passes = _DEFAULT,
     target: Target = "any",
     strict: Strict = False,
+    every: Annotated[bool, typer.Option("--all", help="A line for every layer.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what is rewritten in a model, what is kept, and why."""
-    import_keras()
-    reduction = _reduce(model, passes, target, strict)
-    answer(reduction.to_dict(), reduction.summary(), as_json)
+    """Say what is rewritten in a model, what that saves, what is kept, and why."""
+    with working() as shown:
+        shown.on("starting Keras")
+        import_keras()
+        reduction = _reduce(model, passes, target, strict, shown)
+    patterns = [x.to_dict() for x in reduction.patterns]
+    page = explain_reduction(reduction, every)
+    answer({**reduction.to_dict(), "patterns": patterns}, page, as_json)
 
 
 def compare(
@@ -112,10 +130,14 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare the outputs of two models."""
-    import_keras()
-    from kito.equivalence import compare as comparison
+    with working() as shown:
+        shown.on("starting Keras")
+        import_keras()
+        from kito.equivalence import compare as comparison
 
-    result = comparison.compare(_load(a), _load(b), data, samples=samples, rtol=rtol, atol=atol)
+        first, second = _load(a, shown), _load(b, shown)
+        shown.on("comparing")
+        result = comparison.compare(first, second, data, samples=samples, rtol=rtol, atol=atol)
     lines = [
         f"{name}: differs by at most {output.max_abs:.3g}, mean {output.mean_abs:.3g}, "
         f"scale {output.scale:.3g}, varies by {output.spread:.3g}; "
@@ -123,7 +145,7 @@ def compare(
         for name, output in result.outputs.items()
     ]
     text = "\n".join([*lines, result.message()])
-    answer(_comparison_json(result), text, as_json, yes=result.passed)
+    answer(_comparison_json(result), text, as_json, yes=result.passed, rows=result.rows())
 
 
 def bench(  # noqa: PLR0913 - each is an option of the command
@@ -145,28 +167,36 @@ def bench(  # noqa: PLR0913 - each is an option of the command
 ) -> None:
     """Measure how many times as fast B is as A."""
     info = None if engine is None else known_engine(engine)
-    import_keras()
-    from kito.rewrite.reduce import reduce as reduce_model
-    from kito.runtime.devices import prepare
-    from kito.timing.protocol import Question
-    from kito.timing.speedup import measure_speedup
+    with working() as shown:
+        shown.on("starting Keras")
+        import_keras()
+        from kito.rewrite.reduce import reduce as reduce_model
+        from kito.runtime.devices import prepare
+        from kito.timing.protocol import Question
+        from kito.timing.speedup import measure_speedup
 
-    prepare("auto" if info is None else "cpu")
-    first = _load(a)
-    second = reduce_model(first).model if b is None else _load(b)
-    if info is not None:
-        question = Question(minimum, budget_s=_seconds(budget))
-        estimate = bench_in_engine((first, second), data, batch_size, question, info)
-    else:
-        estimate = measure_speedup(
-            first,
-            second,
-            data,
-            batch_size=batch_size,
-            minimum=minimum,
-            budget_s=_seconds(budget),
-            jit=cast(Any, jit),  # measure_speedup checks the value
-        )
+        prepare("auto" if info is None else "cpu")
+        first = _load(a, shown)
+        if b is None:
+            shown.on(f"reducing {a}")
+            second = reduce_model(first).model
+        else:
+            second = _load(b, shown)
+        if info is not None:
+            question = Question(minimum, budget_s=_seconds(budget))
+            estimate = bench_in_engine((first, second), data, batch_size, question, info, shown)
+        else:
+            shown.measuring()
+            estimate = measure_speedup(
+                first,
+                second,
+                data,
+                batch_size=batch_size,
+                minimum=minimum,
+                budget_s=_seconds(budget),
+                jit=cast(Any, jit),  # measure_speedup checks the value
+                progress=shown.pairs,
+            )
     text = (
         f"{estimate.ratio:.3f}x as fast, {estimate.confidence:.0%} interval [{estimate.low:.3f}, "
         f"{estimate.high:.3f}], noise floor {estimate.noise_floor:.3f}\n"
@@ -181,7 +211,8 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     if estimate.verdict is not None:
         text += f"\n{estimate.verdict}: {estimate.explanation}"
     text = "\n".join([text, *estimate.warnings])
-    answer(asdict(estimate), text, as_json, yes=estimate.verdict in (None, "pass"))
+    yes = estimate.verdict in (None, "pass")
+    answer(asdict(estimate), text, as_json, yes=yes, rows=estimate.rows())
 
 
 def _seconds(budget: str) -> Budget:
@@ -193,19 +224,22 @@ def _seconds(budget: str) -> Budget:
         ) from None
 
 
-def _load(source: str) -> Any:
+def _load(source: str, shown: Working) -> Any:
     from kito.runtime.load import load_model
 
+    shown.on(f"loading {source}")
     # Standard output is for the answer only, not for what the user's code prints.
     with redirect_stdout(sys.stderr):
         return load_model(source, base=Path.cwd())
 
 
-def _reduce(source: str, passes: str, target: str, strict: bool) -> Any:
+def _reduce(source: str, passes: str, target: str, strict: bool, shown: Working) -> Reduction:
     from kito.rewrite.reduce import reduce as reduce_model
 
     names = [name.strip() for name in passes.split(",") if name.strip()]
-    return reduce_model(_load(source), passes=names, target=target, strict=strict)
+    model = _load(source, shown)
+    shown.on(f"reducing {source}")
+    return reduce_model(model, passes=names, target=target, strict=strict)
 
 
 def _comparison_json(comparison: Comparison) -> dict[str, Any]:

@@ -105,7 +105,12 @@ def _left_alone(model: ModelResult) -> Iterator[list[Piece]]:
             yield [(f"  - {layer}: {reason}", "")]
         if len(entries) > _SHOWN:
             more = len(entries) - _SHOWN
-            yield [(f"  - and {more} more: `kito explain {model.declared.source}` lists them", "")]
+            yield [
+                (
+                    f"  - and {more} more: `kito explain {model.declared.source} --all` lists them",
+                    "",
+                )
+            ]
 
 
 def _clipped(text: str, width: int) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from html_parts import parse
 
-from kito.errors import counted, summarize
+from kito.errors import counted, html_table, summarize
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,13 @@ def test_what_keras_adds_to_a_message_is_left_out() -> None:
     with pytest.raises(ValueError, match="Exception encountered") as caught:
         Odd()(np.ones((2, 3)))
     assert summarize(caught.value) == "ValueError: it is odd"
+
+
+def test_a_table_for_a_notebook_shows_hostile_texts_as_text() -> None:
+    hostile = "<script>alert('&amp;')</script>\u202e\n"
+    parts = parse(html_table(hostile, [(hostile, "b"), (hostile, 2)], [hostile, "x", "y"], most=2))
+    shown = "<script>alert('&amp;')</script>\\u202e\\n"
+    assert parts.rows == [[shown, "b"], [shown, "2"]]
+    assert parts.notes == [shown, "x", "and 1 more"]
+    assert parts.caption == shown
+    assert parts.tags == {"div", "table", "caption", "thead", "tbody", "tr", "th", "td", "ul", "li"}

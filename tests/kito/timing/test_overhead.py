@@ -60,3 +60,9 @@ def test_one_that_cannot_be_done_is_no_failure(
     found = measure_overheads(model, random_inputs(model, samples=2), CPU, Clock(), 1)
     assert found.transfer_ms is None
     assert found.predict_ms is not None
+
+
+def test_a_sequential_model_that_was_never_called() -> None:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    found = measure_overheads(model, random_inputs(model, samples=2), CPU, Clock(), 1)
+    assert found.predict_ms == 1000

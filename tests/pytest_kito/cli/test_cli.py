@@ -100,7 +100,15 @@ def test_explain_says_what_is_kept_and_why(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("explain", "model.keras", "--passes", "fold_batchnorm") == 0
-    assert "late: " in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "late: " in out
+    one = "BatchNormalization -> Conv2D before it: 1 layer (bn)\n    saves 2 operations, "
+    assert "fold_batchnorm: 1 rewrite; saves 2 operations, 144 multiplications, 16 par" in out
+    assert f"\n  {one}" in out
+    assert run("explain", "model.keras", "--passes", "fold_batchnorm", "--all") == 0
+    out = capsys.readouterr().out
+    assert "\n  bn -> conv\n" in out
+    assert one not in out
 
 
 def test_compare_answers_by_exit_code(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,10 +137,11 @@ def test_json_has_every_field_of_the_results(
     assert run("explain", "model.keras", "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     names = ("layers", "parameters", "batchnorms", "precomputed", "opened", "seconds")
-    assert set(printed) == {*names, "rewrites", "kept", "shared"}
+    assert set(printed) == {*names, "rewrites", "kept", "shared", "patterns"}
     assert printed["layers"] == list(reduction.layers)
     assert printed["rewrites"] == json.loads(json.dumps([asdict(x) for x in reduction.rewrites]))
     assert printed["kept"] == [asdict(x) for x in reduction.kept]
+    assert printed["patterns"] == json.loads(json.dumps([asdict(x) for x in reduction.patterns]))
 
 
 def test_json_has_no_infinity(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -261,12 +270,27 @@ class TestWhatIsNotForeseen:
         assert run("init") == 2
         assert capsys.readouterr().err == (
             "kito: unexpected ZeroDivisionError: two lines \\x1b[31m; please report it, with what "
-            "KITO_DEBUG=1 shows\n"
+            "kito --debug shows\n"
         )
+        assert run("--debug", "init") == 2
+        shown = capsys.readouterr().err
+        assert shown.startswith("Traceback (most recent call last):\n")
+        assert "in raises\n" in shown
+        assert "\nkito: unexpected ZeroDivisionError: two lines " in shown
+        assert "\x1b" not in shown
+        assert run("init") == 2
+        assert "Traceback" not in capsys.readouterr().err
         monkeypatch.setenv("KITO_DEBUG", "1")
-        sys.argv = ["kito", "init"]
-        with pytest.raises(ZeroDivisionError):
-            main()
+        assert run("init") == 2
+        assert capsys.readouterr().err.startswith("Traceback (most recent call last):\n")
+
+    def test_debug_shows_where_an_error_of_kito_came_from(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("--debug", "verify", str(tmp_path)) == 2
+        shown = capsys.readouterr().err
+        assert shown.startswith("Traceback")
+        assert "\nkito: there is no kito-manifest.json" in shown
 
     @pytest.mark.parametrize(
         "error, code, says",

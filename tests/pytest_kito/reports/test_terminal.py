@@ -79,7 +79,7 @@ def test_the_first_few_kept_layers_are_listed() -> None:
     start = shown.index("a: 5 kept as they are")
     assert shown[start + 1 : start + 5] == [
         *(f"  - bn_{i}: reason {i}" for i in range(3)),
-        "  - and 2 more: `kito explain nets:net` lists them",
+        "  - and 2 more: `kito explain nets:net --all` lists them",
     ]
 
 
@@ -137,7 +137,7 @@ def test_colours_and_quietness_are_those_of_pytest(repository: Repository, colou
         assert f"{yellow}no speed-up was judged" in out
     else:
         assert "\x1b" not in out
-        assert "and 2 more: `kito explain nets:many` lists them" in out
+        assert "and 2 more: `kito explain nets:many --all` lists them" in out
         quiet = folder.runpytest_inprocess("--kito-check", "-k", "small", "-q").stdout.str()
         assert "no speed-up was judged" in quiet
         assert "the gate itself" not in quiet
