@@ -23,7 +23,9 @@ COMMANDS = sorted(
     {
         (command, option)
         for text in TEXTS.values()
-        for command, rest in re.findall(r"(?:`|^\$ |^)kito ([a-z-]+)([^`\n#]*)", text, re.MULTILINE)
+        for command, rest in re.findall(
+            r"(?:`|^\$ |^)kito (?:--debug )?([a-z][a-z-]*)([^`\n#]*)", text, re.MULTILINE
+        )
         for option in re.findall(r"(?<!\S)\[?(--?[a-z-]+)", rest) or [""]
     }
 )
