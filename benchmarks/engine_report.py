@@ -46,7 +46,7 @@ def table(rows: Rows) -> str:
     if not good:
         return "Nothing is measured yet."
     parts = [
-        "kito against the original, batch 1 / 8:",
+        "Ours against the original, batch 1 / 8:",
         _ratios(good, "ours"),
         "KITO's passes against the original, batch 1 / 8:",
         _ratios(good, "fold"),

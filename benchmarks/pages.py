@@ -111,7 +111,7 @@ class Pages:
 
     def _measured(self) -> Iterator[tuple[str, ModuleType, str, Rows]]:
         """(topic, its module, machine, rows) of all that is stored, in the order of the page."""
-        for name in (x for x in (*ORDER, *topic.names()) if x in topic.names()):
+        for name in dict.fromkeys(x for x in (*ORDER, *topic.names()) if x in topic.names()):
             module = topic.load(name)
             for machine in machines(name, self._results):
                 rows = Store(machine, self._results).rows(name, module.cells())

@@ -35,7 +35,7 @@ own optimizer. Ratios are times of the original over times of the form, within r
 faster. Outputs were compared with those of the original Keras model first: a file that computes
 something else is an error, not a figure."""
 THREADS = 2
-ROUNDS, BUDGET_S = 200, 10.0
+ROUNDS, BUDGET_S = 200, 6.0
 """Of each engine and batch size, at most."""
 TOLERANCE = 1e-3
 """The largest difference between outputs, relative to the largest of the original's, at which

@@ -45,6 +45,12 @@ def test_the_pages_of_this_repository_are_those_of_its_results() -> None:
     )
 
 
+def test_each_topic_has_one_section() -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    headings = [line for line in page.splitlines() if line.startswith("## ")]
+    assert len(headings) == len(set(headings)) > 2
+
+
 def test_results_become_a_page_a_block_and_a_plot(pages: Pages, tmp_path: Path) -> None:
     changed = [x.relative_to(tmp_path).as_posix() for x in pages.write()]
     plot = "docs/plots/conversion-laptop.svg"
