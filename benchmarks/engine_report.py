@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import exp, log
 from typing import TYPE_CHECKING
 
+from benchmarks import networks
 from benchmarks.plots import COLORS, GREY
 from benchmarks.rounds import Ratio
 from benchmarks.topic import Row, Rows, markdown, measured
@@ -12,24 +13,7 @@ from benchmarks.topic import Row, Rows, markdown, measured
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NETWORKS = (
-    "MobileNet",
-    "MobileNetV2",
-    "MobileNetV3Small",
-    "EfficientNetB0",
-    "EfficientNetV2B0",
-    "ResNet50",
-    "ResNet50V2",
-    "InceptionV3",
-    "InceptionResNetV2",
-    "DenseNet121",
-    "Xception",
-    "NASNetMobile",
-    "ConvNeXtTiny",
-    "zf_unet_224",
-    "RepVGG",
-    "RegNetX002",
-)
+NETWORKS = (*networks.TIMED, "RepVGG", "RegNetX002")
 ENGINES = {
     "tensorflow": "TensorFlow",
     "onnx": "ONNX Runtime",
@@ -150,22 +134,22 @@ def plot(rows: Rows) -> Figure:
     from matplotlib.ticker import FixedLocator, NullLocator
 
     good = measured(rows)
-    networks = [x for x in NETWORKS if any(f"{x}/{engine}" in good for engine in ENGINES)]
+    shown = [x for x in NETWORKS if any(f"{x}/{engine}" in good for engine in ENGINES)]
     colors = dict(zip(ENGINES, COLORS, strict=False))
-    figure = Figure(figsize=(8, 1.2 + 0.42 * len(networks)))
+    figure = Figure(figsize=(8, 1.2 + 0.42 * len(shown)))
     axes = figure.add_subplot()
     axes.axvline(1, color=GREY, linewidth=1)
-    for row in range(0, len(networks), 2):
+    for row in range(0, len(shown), 2):
         axes.axhspan(row - 0.5, row + 0.5, color=GREY, alpha=0.08, linewidth=0)
     for index, (engine, color) in enumerate(colors.items()):
         for batch, fill in zip(BATCHES, (color, "none"), strict=True):
             place = 0.2 * index - (0.35 if fill == color else 0.25)
             for network, value in _values(good, engine, batch, "ours").items():
-                y = networks.index(network) + place
+                y = shown.index(network) + place
                 axes.plot([value["low"], value["high"]], [y, y], color=color, linewidth=1)
                 axes.plot(value["median"], y, "o", color=color, mfc=fill, ms=4)
-    axes.set_yticks(range(len(networks)), networks)
-    axes.set_ylim(len(networks) - 0.5, -0.5)
+    axes.set_yticks(range(len(shown)), shown)
+    axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(_TICKS))
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}x")

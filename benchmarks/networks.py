@@ -32,6 +32,23 @@ KITO = (
     "resnet152",
 )
 """``tests/zoo/networks.py`` builds them; here are only the names, which need no Keras."""
+TIMED = (
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Small",
+    "EfficientNetB0",
+    "EfficientNetV2B0",
+    "ResNet50",
+    "ResNet50V2",
+    "InceptionV3",
+    "InceptionResNetV2",
+    "DenseNet121",
+    "Xception",
+    "NASNetMobile",
+    "ConvNeXtTiny",
+    "zf_unet_224",
+)
+"""Those whose speed is measured in TensorFlow; in other engines, with a few more."""
 RETINANET = "retinanet_resnet50"
 REPVGG, REGNET = "RepVGG", "RegNetX002"
 

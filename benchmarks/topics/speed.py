@@ -20,27 +20,11 @@ network with every BatchNormalization deleted. The last computes something else.
 the limit, but is not: it lacks the biases that a fold leaves, and keeps the paddings that
 `kito.reduce` absorbs. Ratios are times of the original over times of the form: above 1 is
 faster."""
-NETWORKS = (
-    "MobileNet",
-    "MobileNetV2",
-    "MobileNetV3Small",
-    "EfficientNetB0",
-    "EfficientNetV2B0",
-    "ResNet50",
-    "ResNet50V2",
-    "InceptionV3",
-    "InceptionResNetV2",
-    "DenseNet121",
-    "Xception",
-    "NASNetMobile",
-    "ConvNeXtTiny",
-    "zf_unet_224",
-)
 BATCHES = (8, 1)
 
 
 def cells() -> tuple[str, ...]:
-    return tuple(f"{network}/{batch}" for batch in BATCHES for network in NETWORKS)
+    return tuple(f"{network}/{batch}" for batch in BATCHES for network in networks.TIMED)
 
 
 def measure(cell: str) -> dict[str, Any]:
