@@ -59,10 +59,10 @@ def take_rounds(
     rng = np.random.default_rng(0)
     rounds, least = (3, 3) if quick() else (rounds, LEAST_ROUNDS)
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    end = clock() + budget_s
     with garbage_collection_off():
         for call in calls.values():
             warm_up(call, clock, budget_s / 30)
+        end = clock() + budget_s
         for index in range(rounds):
             if index >= least and clock() > end:
                 break

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
@@ -36,6 +38,9 @@ class ImaginaryBackend:
 
     def jit(self, model: keras.Model, wanted: Jit, kind: str) -> bool:
         return kind == "gpu" if wanted == "auto" else wanted == "on"
+
+    def full_float32(self) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def transfer(self, arguments: Any, kind: str) -> Callable[[], None]:
         self.transferred.append((arguments, kind))

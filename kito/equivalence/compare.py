@@ -6,7 +6,7 @@ the original in float64, since deep networks amplify float32 rounding. The reduc
 *within rounding*, where its RMS error in that output is at most 1.5 times the original's own
 (:mod:`kito.equivalence.float64`). A comparison of outputs that hardly differ from sample to sample
 could not have failed, and fails as *insensitive*. :mod:`kito.equivalence.status` holds these
-decisions.
+decisions. Both models compute in full float32 meanwhile, also on a GPU that would multiply in TF32.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from kito.equivalence.status import (
 )
 from kito.errors import KitoError
 from kito.graph.keras_internals import all_layers, output_names
+from kito.runtime import backends
 from kito.runtime.batch import Inputs, batch_limit, batches, sample_count
 from kito.runtime.inputs import resolve_inputs
 from kito.runtime.pair import as_functional_pair, renamed_inputs
@@ -83,7 +84,8 @@ def compare(  # noqa: PLR0913 (public)
     original, reduced = as_functional_pair(original, reduced)
     values = resolve_inputs(original, inputs, samples=samples, seed=seed)
     criteria = Criteria(rtol, atol, outputs or {}, reference)
-    return _compare(original, reduced, values, criteria, batch_size)
+    with backends.full_float32():
+        return _compare(original, reduced, values, criteria, batch_size)
 
 
 def compare_with(original: Any, reduced: Any, inputs: Any, criteria: Criteria) -> Comparison:
@@ -102,7 +104,9 @@ def compare_with(original: Any, reduced: Any, inputs: Any, criteria: Criteria) -
             there are fewer than two samples.
     """
     original, reduced = as_functional_pair(original, reduced)
-    return _compare(original, reduced, resolve_inputs(original, inputs), criteria, _BATCH_SIZE)
+    values = resolve_inputs(original, inputs)
+    with backends.full_float32():
+        return _compare(original, reduced, values, criteria, _BATCH_SIZE)
 
 
 def _compare(

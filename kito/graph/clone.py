@@ -109,6 +109,16 @@ def _dtype(value: Any) -> str:
     return str(keras.backend.standardize_dtype(value.dtype))
 
 
+def own(value: Any) -> Any:
+    """The value for a variable that shares no memory with another one.
+
+    JAX's arrays cannot be changed, so assigning one shares it. But ``fit``, ``evaluate`` and
+    ``predict`` of a model give the memory of its weights away ("donate" it), and so would destroy
+    those of its clone.
+    """
+    return keras.ops.copy(value) if keras.config.backend() == "jax" else value
+
+
 def _copy_weights(original: Any, clone: Any, changed: Mapping[str, Any]) -> None:
     """Give ``clone`` the weights of ``original``, except those in ``changed``."""
     if changed:
@@ -116,7 +126,7 @@ def _copy_weights(original: Any, clone: Any, changed: Mapping[str, Any]) -> None
         variables = named_weights(clone)
         for name, value in values.items():
             if value is not None:
-                variables[name].assign(value)
+                variables[name].assign(own(value))
         return
     by_name = {variable.name: variable for variable in clone.weights}
     names = [variable.name for variable in original.weights]
@@ -132,6 +142,6 @@ def _copy_weights(original: Any, clone: Any, changed: Mapping[str, Any]) -> None
             f"created from its get_config() has {[tuple(x.shape) for x in clone.weights]}",
         )
     for source, target in pairs:
-        target.assign(source.value)
+        target.assign(own(source.value))
     if clone.weights and hasattr(original, "finalize_state"):
         clone.finalize_state()  # Normalization caches values computed from its weights

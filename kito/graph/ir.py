@@ -80,9 +80,9 @@ class Op:
         """The current value of the variable of this name; None if there is none."""
         if name in self.weights:
             value = self.weights[name]
-            return None if value is None else np.asarray(value)
+            return None if value is None else np.asarray(keras.ops.convert_to_numpy(value))
         variable = named_weights(self.layer).get(name)
-        return None if variable is None else np.asarray(variable.numpy())
+        return None if variable is None else np.asarray(keras.ops.convert_to_numpy(variable.value))
 
     def setting(self, name: str, default: Any = None) -> Any:
         """The current value of a constructor argument; ``default`` if the layer has none."""

@@ -52,5 +52,8 @@ def is_fresh(model: Any) -> bool:
     """Whether a model seems untrained: its biases and statistics have their initial values."""
     starts = {"bias": 0.0, "beta": 0.0, "moving_mean": 0.0, "gamma": 1.0, "moving_variance": 1.0}
     known = {id(x): x for layer in all_layers(model) for x in layer.weights if x.name in starts}
-    fresh = (np.all(np.asarray(x.numpy()) == starts[x.name]) for x in known.values())
+    fresh = (
+        np.all(np.asarray(keras.ops.convert_to_numpy(x.value)) == starts[x.name])
+        for x in known.values()
+    )
     return bool(known) and all(fresh)

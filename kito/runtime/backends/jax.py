@@ -1,4 +1,4 @@
-"""The JAX backend; the parts for GPUs are tested with a simulated GPU only."""
+"""The JAX backend; the parts for GPUs were tested on one NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import keras
@@ -65,6 +66,10 @@ class Jax:
             jax.block_until_ready(compiled(*values))
 
         return call
+
+    def full_float32(self) -> AbstractContextManager[None]:
+        scope: AbstractContextManager[None] = self._jax.default_matmul_precision("highest")
+        return scope
 
     def float64_kind(self) -> Literal["cpu", "gpu"]:
         # JAX has other names for TPUs and Apple's GPUs, which have no float64.

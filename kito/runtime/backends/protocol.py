@@ -65,6 +65,9 @@ class Backend(Protocol):
             jit: whether XLA compiles it, from :meth:`jit`.
         """
 
+    def full_float32(self) -> AbstractContextManager[None]:
+        """A scope in which products of float32 are not computed in TF32, as GPUs may do."""
+
     def float64_kind(self) -> Literal["cpu", "gpu"]:
         """The kind of device to compute in float64 on: a GPU that supports it, else the CPU."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import keras
 
@@ -26,6 +27,17 @@ def current() -> Backend:
             f"of {', '.join(_BACKENDS)}"
         )
     return _BACKENDS[name]()
+
+
+def full_float32() -> AbstractContextManager[None]:
+    """A scope in which float32 is computed in float32, where the backend is known.
+
+    GPUs may multiply in TF32, with ten bits of mantissa. Rounding is then about 1e-3 of the scale,
+    in which a small fault would be lost.
+    """
+    if keras.backend.backend() not in _BACKENDS:
+        return nullcontext()
+    return current().full_float32()
 
 
 _BACKENDS: dict[str, Callable[[], Backend]] = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
 import keras
@@ -104,6 +104,16 @@ class TensorFlow:
                 tf.test.experimental.sync_devices()
 
         return call
+
+    @contextmanager
+    def full_float32(self) -> Iterator[None]:
+        config = self._tf.config.experimental
+        before = config.tensor_float_32_execution_enabled()
+        config.enable_tensor_float_32_execution(False)
+        try:
+            yield
+        finally:
+            config.enable_tensor_float_32_execution(before)
 
     def float64_kind(self) -> Literal["cpu", "gpu"]:
         tf = self._tf

@@ -1,22 +1,23 @@
-"""The PyTorch backend; the parts for GPUs are tested with a simulated GPU only."""
+"""The PyTorch backend; the parts for GPUs were tested on one NVIDIA GPU."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
 import keras
 import numpy as np
 from keras import tree
 
-from kito.errors import KitoError
+from kito.errors import KitoError, describe
 from kito.runtime.backends.protocol import Jit, on_device
 
 
 class Torch:
-    """Calls run in ``torch.inference_mode``."""
+    """Calls run in ``torch.inference_mode``: as they come, or compiled by ``torch.compile``."""
 
     def __init__(self) -> None:
         self._torch = importlib.import_module("torch")
@@ -42,9 +43,8 @@ class Torch:
         return int(self._torch.get_num_threads())
 
     def jit(self, model: keras.Model, wanted: Jit, kind: str) -> bool:
-        if wanted == "on":
-            raise KitoError("PyTorch runs without XLA: set jit: auto or off")
-        return False
+        # PyTorch itself, and Keras on it, compile on request only.
+        return wanted == "on"
 
     def transfer(self, arguments: Any, kind: str) -> Callable[[], None]:
         def call() -> None:
@@ -67,15 +67,68 @@ class Torch:
     ) -> Callable[[], None]:
         torch = self._torch
         batch = self._place(arguments, kind)
+        infer = self._compiled(model, batch, kind) if jit else _inference(model)
 
         def call() -> None:
             # Keras places tensors that it creates itself on the device of this scope.
             with torch.inference_mode(), keras.device(f"{kind}:0"):
-                model(batch, training=False)
+                infer(batch)
             if kind == "gpu":
                 torch.cuda.synchronize()
 
         return call
+
+    def _compiled(self, model: keras.Model, batch: Any, kind: str) -> Callable[[Any], Any]:
+        """The model as one compiled function.
+
+        ``torch.compile`` does not see through the calls of Keras' layers, and would compile each
+        piece between them. It compiles the exported program, which holds PyTorch's operations only.
+        """
+        torch = self._torch
+        try:
+            with _warnings_ignored(), keras.device(f"{kind}:0"):
+                with torch.no_grad():
+                    program = torch.export.export(self._module(model), (batch,), strict=False)
+                compiled: Callable[[Any], Any]
+                compiled = torch.compile(program.module(), fullgraph=True, dynamic=False)
+                with torch.inference_mode():
+                    compiled(batch)
+        except Exception as error:  # any layer, and the compiler, may raise anything
+            raise KitoError(
+                f"PyTorch cannot compile model '{model.name}' as a whole: {describe(error)}; set "
+                "jit: auto or off"
+            ) from error
+        return compiled
+
+    def _module(self, model: keras.Model) -> Any:
+        """A module that calls the model in inference; it changes nothing in it."""
+        infer = _inference(model)
+
+        class Inference(self._torch.nn.Module):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.model = model  # so that the exporter finds its weights
+
+            def forward(self, batch: Any) -> Any:
+                return infer(batch)
+
+        return Inference()
+
+    @contextmanager
+    def full_float32(self) -> Iterator[None]:
+        flags = self._torch.backends.cudnn, self._torch.backends.cuda.matmul
+        try:
+            before = [flag.allow_tf32 for flag in flags]
+        except RuntimeError:  # the user has set them one by one, by fp32_precision: leave them
+            yield
+            return
+        for flag in flags:
+            flag.allow_tf32 = False
+        try:
+            yield
+        finally:
+            for flag, value in zip(flags, before, strict=True):
+                flag.allow_tf32 = value
 
     def float64_kind(self) -> Literal["cpu", "gpu"]:
         # Keras may use Apple's GPU, which has no float64.
@@ -83,3 +136,15 @@ class Torch:
 
     def float64(self, kind: str) -> AbstractContextManager[Any]:
         return on_device(kind)
+
+
+def _inference(model: keras.Model) -> Callable[[Any], Any]:
+    return lambda batch: model(batch, training=False)
+
+
+@contextmanager
+def _warnings_ignored() -> Iterator[None]:
+    """PyTorch's compiler warns of what PyTorch itself deprecates, and gives advice on speed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
