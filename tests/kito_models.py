@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kito.graph.inference import without_gradients
 from kito.graph.keras_internals import all_layers
 from kito.runtime.run import to_numpy
 
@@ -53,7 +54,8 @@ def outputs(model: Any, arrays: list[np.ndarray]) -> list[np.ndarray]:
     packed: Any = arrays[0]
     if not isinstance(model, keras.Sequential):
         packed = keras.tree.pack_sequence_as(model.input, arrays)
-    flat = keras.tree.flatten(model(packed, training=False))
+    with without_gradients():
+        flat = keras.tree.flatten(model(packed, training=False))
     return [to_numpy(x).astype("float64") for x in flat]
 
 

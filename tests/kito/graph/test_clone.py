@@ -115,6 +115,7 @@ def test_quantized_layers(mode: str) -> None:
     check(model)
 
 
+@pytest.mark.backends("tensorflow")
 def test_state_that_is_neither_weight_nor_argument() -> None:
     number, text = keras.Input((3,)), keras.Input((1,), dtype="string")
     bins = L.Discretization(num_bins=4)
@@ -142,6 +143,7 @@ class Counting(keras.metrics.Metric):
         return self.total
 
 
+@pytest.mark.backends("tensorflow", "torch")  # its result() is a variable, which JAX refuses
 def test_metrics_of_every_kind() -> None:
     def bias(a: Any, b: Any) -> Any:
         return ops.mean(a - b)
