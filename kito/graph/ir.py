@@ -80,7 +80,7 @@ class Op:
         """The current value of the variable of this name; None if there is none."""
         if name in self.weights:
             value = self.weights[name]
-            return None if value is None else np.asarray(value)
+            return None if value is None else _as_array(value)
         variable = named_weights(self.layer).get(name)
         return None if variable is None else np.asarray(variable.numpy())
 
@@ -298,3 +298,9 @@ class Graph:
         # The rebuilt model uses the names of outputs, whichever layers make the outputs then.
         taken = {x.op.name for x in self.nodes if x is not node} | set(self.output_names)
         return free_name(name, taken)
+
+
+def _as_array(value: Any) -> np.ndarray:
+    """An array, or a tensor of the backend, as an array of the same dtype."""
+    is_tensor = keras.ops.is_tensor(value)
+    return np.asarray(keras.ops.convert_to_numpy(value) if is_tensor else value)

@@ -185,3 +185,12 @@ class Surplus(keras.layers.Layer):
 
 def test_a_configuration_with_more_than_init_takes() -> None:
     check(around(Surplus(3.0)))
+
+
+def test_a_clone_has_weights_of_its_own() -> None:
+    model = around(L.Dense(3, name="dense"), (4,))
+    reduced = kito.reduce(model).model
+    before = [x.numpy().copy() for x in model.weights]
+    for x in reduced.weights:
+        x.assign(x + 1.0)
+    assert all(np.array_equal(x.numpy(), y) for x, y in zip(model.weights, before, strict=True))

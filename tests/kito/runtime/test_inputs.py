@@ -159,6 +159,7 @@ def test_the_structure_that_the_model_is_called_with() -> None:
         resolve_inputs(nest(), {"pair": (a, None)})
 
 
+@pytest.mark.backends("tensorflow")
 def test_strings_are_given_as_data() -> None:
     words = keras.Input((1,), dtype="string", name="words")
     model = keras.Model(words, L.StringLookup(vocabulary=["a"])(words))
