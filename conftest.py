@@ -23,6 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def _is_about_another_backend(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("backends")
+    return marker is not None and os.environ.get("KERAS_BACKEND", "tensorflow") not in marker.args
+
+
 def pytest_report_header() -> str:
     # Tells at a glance whether the installed package is tested or a source tree that shadows it.
     spec = importlib.util.find_spec("kito")
@@ -33,7 +38,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     nightly = config.getoption("--nightly")
     left_out = {"slow": not (nightly or config.getoption("--slow")), "nightly": not nightly}
     markers = [name for name, out in left_out.items() if out]
-    deselected = [x for x in items if any(x.get_closest_marker(name) for name in markers)]
+    deselected = [
+        x
+        for x in items
+        if any(x.get_closest_marker(name) for name in markers) or _is_about_another_backend(x)
+    ]
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = [x for x in items if x not in set(deselected)]

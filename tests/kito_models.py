@@ -7,7 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kito.graph.inference import without_gradients
 from kito.graph.keras_internals import all_layers
+from kito.runtime.run import to_numpy
 
 RTOL = 2e-5
 """The tolerance for folds, relative to the output's largest absolute value."""
@@ -52,8 +54,9 @@ def outputs(model: Any, arrays: list[np.ndarray]) -> list[np.ndarray]:
     packed: Any = arrays[0]
     if not isinstance(model, keras.Sequential):
         packed = keras.tree.pack_sequence_as(model.input, arrays)
-    flat = keras.tree.flatten(model(packed, training=False))
-    return [np.asarray(keras.ops.cast(x, "float64")) for x in flat]
+    with without_gradients():
+        flat = keras.tree.flatten(model(packed, training=False))
+    return [to_numpy(x).astype("float64") for x in flat]
 
 
 def assert_same(original: Any, reduced: Any, rtol: float = RTOL, **feeding: Any) -> None:

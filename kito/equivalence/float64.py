@@ -22,6 +22,7 @@ from kito.errors import KitoError
 from kito.graph.build import build_model
 from kito.graph.copy_layer import prepare_copies
 from kito.graph.keras_internals import output_names
+from kito.graph.keras_patches import kept_float64
 from kito.graph.limits import Limits, attempt
 from kito.rewrite.inline.sweep import read_inlined
 from kito.runtime import backends
@@ -170,14 +171,14 @@ def _errors(
     original: Any, reduced: Any, inputs: Inputs, batch_size: int, mixed: bool, kind: str
 ) -> list[Errors]:
     backend = backends.current()
-    with backend.float64(kind):
+    with backend.float64(kind), kept_float64():
         truth = copy_model(original, dtype="float64")
     size = batch_limit(original, max(batch_size // 2, 1))  # its tensors are twice as large
     renamed = renamed_inputs(inputs, original, reduced)
     names = output_names(original)
     own, other = ([_Error() for _ in names] for _ in range(2))
     for batch, reduced_batch in zip(batches(inputs, size), batches(renamed, size), strict=True):
-        with backend.float64(kind):
+        with backend.float64(kind), kept_float64():
             exact = run(truth, batch)
         for name, values in zip(names, exact, strict=True):
             _check_float64(name, values)

@@ -77,7 +77,8 @@ class LayerClone:
 
             def initialize(shape: Any, dtype: Any = None) -> Any:
                 fits = value is not None and (tuple(value.shape), _dtype(value)) == (shape, dtype)
-                return value if fits else keras.ops.zeros(shape, dtype)
+                # PyTorch would use the original's own parameter.
+                return keras.ops.copy(value) if fits else keras.ops.zeros(shape, dtype)
 
             return add_weight(shape, initializer if shape is None else initialize, *more, **named)
 

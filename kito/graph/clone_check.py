@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from kito.graph.same_value import elements, may_be_equal
-from kito.graph.stock import is_own_attribute, is_stock
+from kito.graph.stock import is_stock, own_attributes
 
 _IGNORED = frozenset({"name", "seed", "input_names", "output_names"})
 """Attributes in which equal layers may differ: Keras numbers names."""
@@ -79,10 +79,9 @@ def _find_own_mismatch(layer: Any, clone: Any, path: str, changed: Collection[st
 
 def _attributes(layer: Any) -> Iterator[tuple[str, Any]]:
     """The attributes of a layer that not every layer has; lists and dicts element by element."""
-    for name, value in vars(layer).items():
+    for name, value in own_attributes(layer).items():
         private = isinstance(layer, keras.Model) and name.startswith("_")  # Keras has many
-        known = not is_own_attribute(name) or name in _IGNORED or "dtype" in name
-        if not (private or known):
+        if not (private or name in _IGNORED or "dtype" in name):
             yield from elements(name, value)
 
 

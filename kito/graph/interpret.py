@@ -15,6 +15,7 @@ from typing import Any
 import keras
 from keras import tree
 
+from kito.graph.inference import without_gradients
 from kito.graph.ir import Graph, Node, Tensor
 
 
@@ -116,7 +117,8 @@ class Interpreter:
         args, kwargs = node.map_arguments(values.__getitem__)
         if isinstance(node.op.layer, keras.Layer):
             kwargs = {**kwargs, "training": False}
-        return list(tree.flatten(node.op.layer(*args, **kwargs)))
+        with without_gradients():
+            return list(tree.flatten(node.op.layer(*args, **kwargs)))
 
     def _run_graph(
         self, graph: Graph, given: list[_Value], before: str

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
 from keras.src.ops.numpy import Multiply, Reshape
 
 from kito.graph.ir import Tensor
 
 PRODUCT, RESHAPE = Multiply, Reshape
 """The classes of ``keras.ops.multiply`` and ``keras.ops.reshape``."""
+SHORTENED: dict[str, str] = BIT64_TO_BIT32_DTYPE
+"""By the dtype of 64 bits that the arguments of an operation have, that in which it computes."""
 
 
 def build_shapes(model: Any) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kito.graph.keras_internals import PRODUCT, RESHAPE
+from kito.graph.keras_internals import PRODUCT, RESHAPE, SHORTENED
 from kito.graph.stock import is_stock
 
 _OPERATORS = {
@@ -129,6 +129,21 @@ def dense_products() -> Iterator[None]:
 
     with _replaced(PRODUCT, "compute_output_spec", compute_output_spec):
         yield
+
+
+@contextlib.contextmanager
+def kept_float64() -> Iterator[None]:
+    """Within this context, Keras computes in float64 what it is given in float64.
+
+    On JAX and PyTorch it otherwise computes the product of two matrices, say, in float32, and casts
+    the result of the layer to float64.
+    """
+    shortened = SHORTENED["float64"]
+    SHORTENED["float64"] = "float64"
+    try:
+        yield
+    finally:
+        SHORTENED["float64"] = shortened
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from kito.errors import KitoError
 from kito.graph.clone_config import clone_metric, is_float
 from kito.graph.read import is_readable
 from kito.graph.same_value import captured
-from kito.graph.stock import is_own_attribute
+from kito.graph.stock import own_attributes
 
 _SHARED = (bool, int, float, complex, str, bytes, type(None), type, ModuleType, BuiltinFunctionType)
 _FRAMEWORKS = frozenset({"jax", "jaxlib", "keras", "tensorflow", "torch"})
@@ -125,9 +125,9 @@ class _Copier:
         for name in _OF_EVERY_LAYER:
             if name in own:
                 object.__setattr__(new, name, copy.copy(own[name]))
-        for name, value in list(own.items()):
+        for name, value in own_attributes(original).items():
             training = base is keras.Model and name in _of_training()
-            if is_own_attribute(name) and name != "torch_params" and not training:
+            if not training:
                 copied = self.copy(value, f"{where}.{name}")
                 if _is_tracked(original, value):
                     setattr(new, name, copied)

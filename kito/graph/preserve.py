@@ -15,7 +15,7 @@ from typing import Any
 import keras
 
 from kito.errors import KitoError
-from kito.graph.stock import is_own_attribute, is_stock
+from kito.graph.stock import delete_attribute, is_stock, own_attributes, set_attribute
 
 
 class StateChanged(KitoError):
@@ -116,11 +116,7 @@ _Attributes = dict[str, tuple[Any, Any]]
 
 
 def _attributes(layer: Any) -> _Attributes:
-    return {name: (value, _copy(value)) for name, value in _own_attributes(layer).items()}
-
-
-def _own_attributes(layer: Any) -> dict[str, Any]:
-    return {name: value for name, value in vars(layer).items() if is_own_attribute(name)}
+    return {name: (value, _copy(value)) for name, value in own_attributes(layer).items()}
 
 
 def _copy(value: Any) -> Any:
@@ -130,16 +126,16 @@ def _copy(value: Any) -> Any:
 def _restore(layer: Any, before: _Attributes) -> list[str]:
     """Restore the attributes of ``layer``; returns, in words, those that show a change of state."""
     changes = []
-    now = _own_attributes(layer)
+    now = own_attributes(layer)
     for name in [*before, *(x for x in now if x not in before)]:
         value, content = before.get(name, (None, None))
         same = name in before and name in now and now[name] is value
         if same and (content is None or _has_content(value, content)):
             continue
         if name not in before:
-            del vars(layer)[name]
+            delete_attribute(layer, name)
         else:
-            vars(layer)[name] = value
+            set_attribute(layer, name, value)
             if content is not None:
                 _set_content(value, content)
         # A symbolic tensor is no state: some layers keep their attention scores, say.

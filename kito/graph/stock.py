@@ -28,15 +28,44 @@ _OF_TENSORFLOW = (
     "_self_unconditional_",
     "_self_update_uid",
 )
+_OF_PYTORCH = frozenset({"_torch_params", "torch_params"})
+"""Where Keras on PyTorch lists the weights of a layer once more."""
 
 
 def is_own_attribute(name: str) -> bool:
-    """Whether an attribute of a layer is its own: not every layer has it, nor is it TensorFlow's.
+    """Whether an attribute of a layer is its own: not every layer has it, nor is it the backend's.
 
     TensorFlow adds attributes at the first use of some features. Their names start with ``_self_``,
     and so do those of custom layers: ``_self_attention``.
     """
-    return name not in base_attributes() and not name.startswith(_OF_TENSORFLOW)
+    of_backend = name.startswith(_OF_TENSORFLOW) or name in _OF_PYTORCH
+    return not of_backend and name not in base_attributes()
+
+
+def own_attributes(layer: Any) -> dict[str, Any]:
+    """The attributes of a layer that are its own, by name.
+
+    On PyTorch a layer is a ``torch.nn.Module``, which keeps the layers among its attributes apart.
+    """
+    held = {**vars(layer), **_modules(layer)}
+    return {name: value for name, value in held.items() if is_own_attribute(name)}
+
+
+def set_attribute(layer: Any, name: str, value: Any) -> None:
+    """Set an attribute where it is held, without Keras' and PyTorch's notice."""
+    held = _modules(layer)
+    (held if name in held else vars(layer))[name] = value
+
+
+def delete_attribute(layer: Any, name: str) -> None:
+    """Delete an attribute that the layer has, without Keras' and PyTorch's notice."""
+    held = _modules(layer)
+    del (held if name in held else vars(layer))[name]
+
+
+def _modules(layer: Any) -> dict[str, Any]:
+    modules: dict[str, Any] = vars(layer).get("_modules", {})
+    return modules if keras.backend.backend() == "torch" else {}
 
 
 def keras_name(kind: type) -> str:

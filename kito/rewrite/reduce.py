@@ -12,6 +12,7 @@ import keras
 from kito.errors import KitoError, UnsupportedModelError
 from kito.graph.build import Shared, build_model
 from kito.graph.copy_layer import prepare_copies
+from kito.graph.inference import without_gradients
 from kito.graph.ir import Graph, Op
 from kito.graph.limits import Limits, attempt
 from kito.rewrite.cost import take_census
@@ -89,7 +90,8 @@ def reduce(
     check_model(model, "reduce()")
     _check_arguments(passes, target)
 
-    reduction = _attempt(_Request(model, tuple(passes), target, example_inputs, strict))
+    with without_gradients():
+        reduction = _attempt(_Request(model, tuple(passes), target, example_inputs, strict))
     return replace(reduction, seconds=time.perf_counter() - start)
 
 

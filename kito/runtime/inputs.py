@@ -20,6 +20,7 @@ from kito.graph.functional import as_functional
 from kito.runtime.batch import Inputs, input_tensors, optional_inputs
 from kito.runtime.bounded import open_zip
 from kito.runtime.random_inputs import random_inputs
+from kito.runtime.run import to_numpy
 
 _NPY = b"\x93NUMPY"
 
@@ -189,7 +190,7 @@ def _at(path: Sequence[Any], structure: Any, given: Any) -> Any:
 def _check_one(name: str, tensor: Any, given: Any) -> np.ndarray:
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     try:
-        values = np.asarray(given)
+        values = to_numpy(given) if keras.ops.is_tensor(given) else np.asarray(given)
     except ValueError as error:
         raise KitoError(f"input '{name}' is not an array: {error}") from error
     wanted = tuple(tensor.shape)

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from kito.graph.functional import as_functional
+from kito.graph.inference import without_gradients
 from kito.graph.keras_internals import all_layers
 from kito.runtime.batch import Inputs, batch_limit, call_arguments, samples_at_once
 
@@ -54,7 +55,7 @@ def randomize_weights(model: Any, inputs: Inputs, seed: int = 0) -> None:
     if norms:
         count = batch_limit(model, samples_at_once(inputs, _SAMPLES))
         few = {name: values[:count] for name, values in inputs.items()}
-        with _calibrating(norms):
+        with _calibrating(norms), without_gradients():
             model(call_arguments(model, few), training=False)
 
 

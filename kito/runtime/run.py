@@ -9,6 +9,7 @@ import numpy as np
 from keras import tree
 
 from kito.errors import KitoError, describe
+from kito.graph.inference import without_gradients
 from kito.runtime.batch import Inputs, call_arguments
 from kito.runtime.engine import LoadedFile
 
@@ -22,7 +23,8 @@ def call_model(model: Any, batch: Inputs) -> Any:
     try:
         if isinstance(model, LoadedFile):
             return model.run(batch)
-        return model(call_arguments(model, batch), training=False)
+        with without_gradients():
+            return model(call_arguments(model, batch), training=False)
     except Exception as error:  # a layer or the backend may raise anything
         shapes = {name: values.shape for name, values in batch.items()}
         raise KitoError(

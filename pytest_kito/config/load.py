@@ -61,7 +61,8 @@ def load_config(path: Path, *, root: Path | None = None, formats: bool = False) 
     Args:
         path: the file.
         root: messages show the file's path relative to this directory; None shows ``path`` itself.
-        formats: whether the packages of every declared artifact format must be installed.
+        formats: whether the backend of Keras must be able to write every declared artifact format,
+            and its packages be installed.
 
     Raises:
         ConfigError: the file cannot be read or is invalid; ``.errors`` holds every problem.

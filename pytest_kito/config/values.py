@@ -42,10 +42,13 @@ def _known_pass(name: str) -> str:
 
 
 def _installed(name: str, info: ValidationInfo) -> str:
-    """Return the format's name; its packages must be installed if the context says so."""
+    """Return the format's name; it must be writable here if the context says so."""
     known = FORMAT_NAMES[name]
-    if (info.context or {}).get("formats") and known.missing:
-        raise wrong(f"{quoted(name)} {known.advice}")
+    if (info.context or {}).get("formats"):
+        if known.unwritable is not None:
+            raise wrong(f"{quoted(name)} {known.unwritable}")
+        if known.missing:
+            raise wrong(f"{quoted(name)} {known.advice}")
     return name
 
 

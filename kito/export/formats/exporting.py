@@ -10,7 +10,6 @@ from typing import Any
 import keras
 from keras import tree
 
-from kito.errors import KitoError
 from kito.graph.keras_internals import all_layers, input_names
 from kito.graph.keras_patches import inlined_xla_functions, plain_constants
 
@@ -24,14 +23,8 @@ def export(model: Any, path: Path, keras_format: str) -> None:
         keras_format: Keras' name of the format.
 
     Raises:
-        KitoError: Keras' backend is not TensorFlow.
         Exception: whatever the exporter raises.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise KitoError(
-            f"this format is exported by Keras on TensorFlow, not on '{keras.backend.backend()}': "
-            "set KERAS_BACKEND=tensorflow; a .keras file can be loaded on each backend"
-        )
     layers = [model, *all_layers(model)]
     before = [set(vars(layer)) for layer in layers]
     try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from kito.errors import KitoError
+from kito.export.formats.chosen_backend import chosen_backend
 
 if TYPE_CHECKING:
     from kito.export.formats.base import Format
@@ -27,7 +28,8 @@ class FormatInfo:
             extra of pytest-kito that installs ``modules``.
         suffix: how its files' names end.
         engine: what runs its files.
-        modules: what must be importable besides Keras and TensorFlow, to write and to run it.
+        modules: what must be importable besides Keras and its backend, to write and to run it.
+        backends: the backends of Keras on which it can be written.
         deterministic: whether the same model and versions give the same bytes.
     """
 
@@ -36,6 +38,19 @@ class FormatInfo:
     engine: str
     modules: tuple[str, ...] = ()
     deterministic: bool = True
+    backends: tuple[str, ...] = ("tensorflow",)
+
+    @property
+    def unwritable(self) -> str | None:
+        """Why the chosen backend of Keras cannot write it, and what to do; None if it can."""
+        backend = chosen_backend()
+        if backend in self.backends:
+            return None
+        others = [name for name, info in FORMAT_NAMES.items() if backend in info.backends]
+        return (
+            f"cannot be written by Keras on '{backend}', which writes {', '.join(others)}; set "
+            f"KERAS_BACKEND={self.backends[0]}, or leave it out"
+        )
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -64,7 +79,7 @@ def _is_installed(module: str) -> bool:
 FORMAT_NAMES: dict[str, FormatInfo] = {
     info.name: info
     for info in (
-        FormatInfo("keras", ".keras", "Keras"),
+        FormatInfo("keras", ".keras", "Keras", backends=("tensorflow", "jax", "torch")),
         FormatInfo("saved_model", ".saved_model.tar.gz", "TensorFlow", deterministic=False),
         FormatInfo("onnx", ".onnx", "ONNX Runtime", ("onnx", "onnxruntime", "tf2onnx")),
         FormatInfo("openvino", ".openvino.tar.gz", "OpenVINO", ("openvino", "scipy")),
@@ -81,11 +96,14 @@ def available_format(name: str) -> FormatInfo:
     """The format of a name.
 
     Raises:
-        KitoError: there is no such format, or its packages are not installed.
+        KitoError: there is no such format, the backend of Keras cannot write it, or its packages
+            are not installed.
     """
     if name not in FORMAT_NAMES:
         raise KitoError(f"no artifact format {name!r}; there are: {', '.join(FORMATS)}")
     info = FORMAT_NAMES[name]
+    if info.unwritable is not None:
+        raise KitoError(f"'{info.name}' {info.unwritable}")
     if info.missing:
         raise KitoError(f"'{info.name}' {info.advice}")
     return info

@@ -12,7 +12,7 @@ from kito.graph.functional import as_functional
 from kito.graph.ir import Graph, Op
 from kito.graph.keras_internals import all_layers
 from kito.graph.limits import Limit, Limits
-from kito.graph.names import free_name
+from kito.graph.names import free_name, within
 from kito.graph.read import Ops, read_graph
 from kito.rewrite.inline.body import read_body
 from kito.rewrite.inline.commit import adopt, splice
@@ -132,17 +132,17 @@ class _Sweep:
         inner: dict[Op, None] = {}
         for node, body in zip(calls, bodies, strict=True):
             inner.update(dict.fromkeys(x.op for x in splice(node, body)))
-        self._name(inner, "" if whole else f"{op.name}.")
+        self._name(inner, None if whole else op.name)
         return list(inner)
 
-    def _name(self, inlined: Iterable[Op], prefix: str) -> None:
-        """Put ``prefix`` before the names of new ops; names are unique in a Keras model."""
+    def _name(self, inlined: Iterable[Op], owner: str | None) -> None:
+        """Put the owner's name before those of new ops; names are unique in a Keras model."""
         taken = {x.name for inner in self.graph.graphs() for x in _ops(inner) if x not in inlined}
         for op in inlined:
             if op in self.final_names:
                 continue
             self.final_names.add(op)
-            op.name = free_name(f"{prefix}{op.name}", taken)
+            op.name = free_name(op.name if owner is None else within(owner, op.name), taken)
             taken.add(op.name)
 
 

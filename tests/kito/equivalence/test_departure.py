@@ -200,7 +200,7 @@ class Whole(keras.Model):  # type: ignore[misc]
         return self.head(self.blocks[1](self.blocks[0](x)))
 
 
-@pytest.mark.parametrize("layer", ["a.last", "b.first", "head"])
+@pytest.mark.parametrize("layer", ["a-last", "b-first", "head"])
 @pytest.mark.parametrize("subclassed", [False, True])
 def test_in_an_opened_layer_the_layer_inside_is_named(layer: str, subclassed: bool) -> None:
     original: Any = Whole()

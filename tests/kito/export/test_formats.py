@@ -20,8 +20,15 @@ from kito.export.artifact import ArtifactDiffersError, write_artifact
 from kito.export.engines import openvino
 from kito.export.files import sha256
 from kito.export.formats import exporting
+from kito.export.formats.chosen_backend import chosen_backend
 from kito.export.formats.interface import Interface
-from kito.export.formats.names import FORMAT_NAMES, FORMATS, FormatInfo, split_file_name
+from kito.export.formats.names import (
+    FORMAT_NAMES,
+    FORMATS,
+    FormatInfo,
+    available_format,
+    split_file_name,
+)
 from kito.export.proof import Baseline, prove
 from kito.runtime.random_inputs import random_inputs
 
@@ -232,10 +239,37 @@ def test_a_model_of_other_names_is_not_the_originals(tmp_path: Path) -> None:
         Interface.of(original).check("x.onnx", ["y"], ["dense"])
 
 
-def test_other_backends_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_backends_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(KitoError, match="set KERAS_BACKEND=tensorflow"):
-        exporting.export(unheld(), tmp_path / "x", "onnx")
+    assert available_format("keras").unwritable is None
+    with pytest.raises(KitoError, match="on 'jax', which writes keras; set KERAS_BACKEND=tensor"):
+        available_format("onnx")
+
+
+@pytest.mark.parametrize(
+    "variables, written, expected",
+    [
+        ({"KERAS_BACKEND": "torch"}, '{"backend": "jax"}', "torch"),
+        ({}, '{"backend": "jax"}', "jax"),
+        ({}, "{", "tensorflow"),
+        ({}, None, "tensorflow"),
+    ],
+)
+def test_the_backend_is_known_without_keras(
+    variables: dict[str, str],
+    written: str | None,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if written is not None:
+        (tmp_path / "keras.json").write_text(written)
+    assert chosen_backend() == expected
 
 
 def test_a_format_without_its_packages_names_the_command(

@@ -115,6 +115,7 @@ def test_quantized_layers(mode: str) -> None:
     check(model)
 
 
+@pytest.mark.backends("tensorflow")
 def test_state_that_is_neither_weight_nor_argument() -> None:
     number, text = keras.Input((3,)), keras.Input((1,), dtype="string")
     bins = L.Discretization(num_bins=4)
@@ -142,6 +143,7 @@ class Counting(keras.metrics.Metric):
         return self.total
 
 
+@pytest.mark.backends("tensorflow", "torch")  # its result() is a variable, which JAX refuses
 def test_metrics_of_every_kind() -> None:
     def bias(a: Any, b: Any) -> Any:
         return ops.mean(a - b)
@@ -183,3 +185,12 @@ class Surplus(keras.layers.Layer):
 
 def test_a_configuration_with_more_than_init_takes() -> None:
     check(around(Surplus(3.0)))
+
+
+def test_a_clone_has_weights_of_its_own() -> None:
+    model = around(L.Dense(3, name="dense"), (4,))
+    reduced = kito.reduce(model).model
+    before = [x.numpy().copy() for x in model.weights]
+    for x in reduced.weights:
+        x.assign(x + 1.0)
+    assert all(np.array_equal(x.numpy(), y) for x, y in zip(model.weights, before, strict=True))

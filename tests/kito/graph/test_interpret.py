@@ -13,6 +13,7 @@ from kito_models import feed, outputs, randomize
 from kito.graph.interpret import Interpreter, calls, is_entered
 from kito.graph.ir import Node, Tensor
 from kito.graph.read import read_graph
+from kito.runtime.run import to_numpy
 
 L = keras.layers
 
@@ -51,7 +52,7 @@ def test_nested_models_are_run_inside_or_as_one_call(enter_models: bool, names: 
     for _ in range(2):  # it can be run again
         actual = interpreter.run(arrays)
         for a, b in zip(actual, outputs(model, arrays), strict=True):
-            assert np.array_equal(np.asarray(a, "float64"), b)
+            assert np.array_equal(to_numpy(a).astype("float64"), b)
     assert interpreter.names == names * 2
 
 

@@ -19,6 +19,9 @@ class Frames(layers.Layer):
     def call(self, x: Any) -> Any:
         return ops.mean(ops.reshape(x, (-1, 4, x.shape[-1])), axis=1)
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (None, input_shape[-1])
+
 
 def video() -> Any:
     x = keras.Input((4, None, 3))

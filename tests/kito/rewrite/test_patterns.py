@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import pytest
 from kito_models import randomize
 
 from kito.rewrite.patterns import abbreviate, join, saving
@@ -41,6 +42,7 @@ def test_a_normalization_costs_two_operations_and_its_bias_one() -> None:
     assert after.saving() == "saves 2 operations, 80 multiplications, 20 parameters"
 
 
+@pytest.mark.backends("tensorflow")
 def test_every_pass_by_what_it_changed() -> None:
     image = keras.Input((9, 9, 4))
     x = L.Dropout(0.5, name="nothing")(image)
@@ -91,6 +93,7 @@ def test_a_sum_of_equal_terms_that_is_folded_in_its_turn() -> None:
     assert patterns["affine", "Conv2D after it"].rewrites == 1
 
 
+@pytest.mark.backends("tensorflow")
 def test_what_a_pass_adds_is_told_apart() -> None:
     image = keras.Input((8, 8, 4))
     x = L.Conv2D(6, 3, groups=2, use_bias=False, name="grouped")(image)

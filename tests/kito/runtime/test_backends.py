@@ -45,6 +45,7 @@ def test_a_backend_that_cannot_be_timed_is_said(monkeypatch: pytest.MonkeyPatch)
         backends.current()
 
 
+@pytest.mark.backends("tensorflow")
 class TestTensorFlow:
     def test_a_call_is_traced_once_and_before_it_is_made(self) -> None:
         model, layer = counting_model()

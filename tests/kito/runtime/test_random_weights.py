@@ -11,6 +11,7 @@ import pytest
 from kito.runtime.batch import call_arguments
 from kito.runtime.random_inputs import random_inputs
 from kito.runtime.random_weights import randomize_weights
+from kito.runtime.run import to_numpy
 
 L = keras.layers
 
@@ -31,7 +32,7 @@ def deep(frozen: bool = False) -> Any:
 
 def outputs(model: Any, seed: int = 0) -> Any:
     inputs = random_inputs(model, samples=8, seed=seed)
-    return np.asarray(model(call_arguments(model, inputs), training=False))
+    return to_numpy(model(call_arguments(model, inputs), training=False))
 
 
 @pytest.mark.parametrize("frozen", [False, True])

@@ -259,7 +259,7 @@ def test_a_subclassed_model(repository: Repository) -> None:
         """
         def test_fixtures(kito_original, kito_reduced):
             assert type(kito_original).__name__ == "Subclassed"
-            assert "block_1.conv" in [x.name for x in kito_reduced.layers]
+            assert "block_1-conv" in [x.name for x in kito_reduced.layers]
         """
     )
     result = run(folder, "--kito-artifacts", "out", "--kito-report", "report.json")

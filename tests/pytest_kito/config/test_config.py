@@ -660,6 +660,21 @@ models:
             "kito.yaml:8: models.b.weights: there is no file 'nowhere.h5'",
         ]
 
+    def test_a_format_that_the_backend_cannot_write_is_reported(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("kito.export.formats.names.chosen_backend", lambda: "torch")
+        path = tmp_path / "kito.yaml"
+        path.write_text(
+            "version: 1\nmodels:\n  a:\n    source: x:y\n    artifacts: [keras, onnx]\n"
+        )
+        with pytest.raises(ConfigError) as caught:
+            load_config(path, root=tmp_path, formats=True)
+        assert caught.value.errors == (
+            "kito.yaml:5: models.a.artifacts[1]: 'onnx' cannot be written by Keras on 'torch', "
+            "which writes keras; set KERAS_BACKEND=tensorflow, or leave it out",
+        )
+
     def test_packages_are_needed_only_to_write_artifacts(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -16,8 +16,7 @@ from kito.rewrite.passes.choose_kernels import resizing
 from kito.rewrite.passes.choose_kernels.table import TABLE
 
 L = keras.layers
-TENSORFLOW = keras.config.backend() == "tensorflow"
-pytestmark = pytest.mark.skipif(not TENSORFLOW, reason="these rewrites are TensorFlow's")
+pytestmark = pytest.mark.backends("tensorflow")
 
 
 def around(shape: tuple[int | None, ...], *layers: Any) -> Any:

@@ -13,6 +13,7 @@ from kito_models import assert_same, feed, outputs, randomize
 import kito
 
 L = keras.layers
+pytestmark = pytest.mark.backends("tensorflow")
 
 GEOMETRY = (L.ZeroPadding2D, L.Cropping2D, L.AveragePooling2D, L.MaxPooling2D)
 
