@@ -18,13 +18,15 @@ class Group:
 
     Attributes:
         kind: the type of the layers; empty where it is not known.
-        reason: the reason. For more than one layer, types stand for the names in it, as far as they
-            are known, and ``..`` for numbers that differ.
+        reason: the reason. For more than one layer, types stand for the names in it, and ``..`` for
+            numbers that differ.
+        example: the reason of the first layer, as it is.
         layers: the names, at least one.
     """
 
     kind: str
     reason: str
+    example: str
     layers: tuple[str, ...]
 
 
@@ -35,41 +37,36 @@ def grouped(
 
     Args:
         reasons: names of layers, each with the reason why it stays.
-        kinds: the types of layers, by name; None where they are not known.
+        kinds: the types of layers, by name; None where no type is known.
     """
-    known, everywhere = kinds or {}, kinds is None
     groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for layer, reason in reasons:
-        general = _general(reason, known, everywhere)
-        key = (known.get(layer, ""), _NUMBER.sub("..", general))
-        groups.setdefault(key, []).append((layer, reason))
-    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
+        kind = "" if kinds is None else kinds.get(layer, "")
+        groups.setdefault((kind, _NUMBER.sub("..", _general(reason, kinds))), []).append(
+            (layer, reason)
+        )
     found = []
-    for (kind, general), members in ordered:
-        texts = {_general(reason, known, everywhere) for _, reason in members}
+    for (kind, general), members in sorted(groups.items(), key=lambda item: -len(item[1])):
+        layers, example = tuple(layer for layer, _ in members), members[0][1]
+        texts = {_general(reason, kinds) for _, reason in members}
         text = texts.pop() if len(texts) == 1 else general
-        if len(members) == 1:
-            text = members[0][1]
-        found.append(Group(kind, text, tuple(layer for layer, _ in members)))
+        found.append(Group(kind, example if len(members) == 1 else text, example, layers))
     return found
 
 
-def _general(reason: str, kinds: Mapping[str, str], everywhere: bool) -> str:
-    """The reason with the types of layers in the place of their names.
+def _general(reason: str, kinds: Mapping[str, str] | None) -> str:
+    """The reason with the types of layers in the place of their names; ``..`` without any types."""
 
-    Args:
-        reason: a reason.
-        kinds: the types of layers, by name.
-        everywhere: whether a name whose type is not known becomes ``..``, too.
-    """
+    def known(name: str) -> str:
+        return ".." if kinds is None else kinds.get(name, name)
 
     def kind(found: re.Match[str]) -> str:
-        return kinds.get(found[1], ".." if everywhere else found[0])
+        # What is no layer keeps its quotes.
+        return known(found[1]) if kinds is None or found[1] in kinds else found[0]
 
     def listed(found: re.Match[str]) -> str:
         names = [name.strip("'") for name in found["names"].split(", ")]
-        known = {kinds.get(x, ".." if everywhere else x) for x in names}
-        return found["before"] + ", ".join(sorted(known))
+        return found["before"] + ", ".join(sorted({known(x) for x in names}))
 
     text = _QUOTED.sub(kind, _LIST.sub(listed, reason))
     # "'softmax' (Softmax)" says it twice then.
