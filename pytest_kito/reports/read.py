@@ -1,8 +1,8 @@
 """Reads a JSON report, which may come from anywhere, and checks all that is read of it.
 
 Only the keys that ``kito merge``, ``kito summary``, ``kito diff``, ``--kito-timings`` and the HTML
-report use are checked: reports of other versions may have more, and an older one may have fewer. What is there has
-its type.
+report use are checked: reports of other versions may have more, and an older one may have fewer.
+What is there has its type.
 """
 
 from __future__ import annotations

@@ -57,8 +57,7 @@ class ModelView:
         kept: why affines were kept.
         shared: why layers are shared by both models.
         past: its history.
-        drawing: the network before and after, as HTML; empty where there is none, None where it
-            would make the page too large.
+        drawn: whether there is a drawing of the network before and after.
     """
 
     data: ModelPart
@@ -74,24 +73,22 @@ class ModelView:
     kept: tuple[Group, ...]
     shared: tuple[Group, ...]
     past: Past | None
-    drawing: str | None
+    drawn: bool
 
 
-def model_views(
-    report: ReportFile, history: History, drawings: Sequence[str | None]
-) -> list[ModelView]:
-    """The models of a report; ``drawings`` has one for each (see :attr:`ModelView.drawing`)."""
+def model_views(report: ReportFile, history: History, drawn: Sequence[bool]) -> list[ModelView]:
+    """The models of a report; ``drawn`` says of each whether there is a drawing of it."""
     scale = plots.ratio_scale(
         least for model in report.models if (least := slowest(model.speedup)) is not None
     )
     return [
         _view(model, number, drawing, scale, past(history, report, model))
-        for number, (model, drawing) in enumerate(zip(report.models, drawings, strict=True), 1)
+        for number, (model, drawing) in enumerate(zip(report.models, drawn, strict=True), 1)
     ]
 
 
 def _view(
-    model: ModelPart, number: int, drawing: str | None, scale: Scale, earlier: Past | None
+    model: ModelPart, number: int, drawn: bool, scale: Scale, earlier: Past | None
 ) -> ModelView:
     least = slowest(model.speedup)
     reduction = model.reduction
@@ -110,7 +107,7 @@ def _view(
         kept=_groups(reduction.kept) if reduction else (),
         shared=_groups(reduction.shared) if reduction else (),
         past=earlier,
-        drawing=drawing,
+        drawn=drawn,
     )
 
 
@@ -130,7 +127,7 @@ def _reservations(model: ModelPart) -> Iterable[str]:
         yield "inconclusive"
     if model.passed and model.not_run:
         yield "not all run"
-    if any(x.warnings for x in (*model.speedup, *model.metrics)):
+    if any(x.warnings for x in model.speedup) or any(x.warnings for x in model.metrics):
         yield "warnings"
 
 

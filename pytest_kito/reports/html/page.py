@@ -11,6 +11,7 @@ import base64
 import hashlib
 import importlib
 import importlib.util
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -31,8 +32,14 @@ from pytest_kito.reports.read import ModelPart, ReportFile, typed_report
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-MOST_DRAWN = 2_000_000
-"""The most characters of all drawings together: the page is to open at once, also on a phone."""
+MOST_BYTES = 5_000_000
+"""What the page may be with its drawings: it is to open at once, also on a phone."""
+_DRAWING = re.compile(r"<!--drawing (\d+)-->")
+"""The place of a model's drawing. Names are escaped, so none can be taken for one."""
+_TOO_LARGE = (
+    '<p class="quiet small">The drawing would make this page too large: <code>kito explain '
+    "--html</code> writes it to a page of its own.</p>"
+)
 _ENVIRONMENT = (
     ("device_name", "device"),
     ("device", "kind"),
@@ -92,18 +99,23 @@ def page(report: Mapping[str, Any], history: History | None = None) -> str:
     require_extra("the HTML report")
     data = _typed(report)
     past = history or History()
-    views = models.model_views(data, past, _fitting([_drawing(x) for x in data.models]))
-    environment = _templates()
-    return environment.get_template("page.html.j2").render(
-        report=data,
-        models=views,
-        counts=Counter(view.status for view in views),
-        facts=[_facts(x) for x in _environments(data)],
-        warnings=past.warnings,
-        style=_asset("page.css"),
-        script=_asset("page.js"),
-        script_digest=_digest("page.js"),
+    drawings = [_drawing(x) for x in data.models]
+    views = models.model_views(data, past, list(map(bool, drawings)))
+    text = (
+        _templates()
+        .get_template("page.html.j2")
+        .render(
+            report=data,
+            models=views,
+            counts=Counter(view.status for view in views),
+            facts=[_facts(x) for x in _environments(data)],
+            warnings=past.warnings,
+            style=_asset("page.css"),
+            script=_asset("page.js"),
+            script_digest=_digest("page.js"),
+        )
     )
+    return _drawn(text, drawings)
 
 
 def _typed(report: Mapping[str, Any]) -> ReportFile:
@@ -133,14 +145,13 @@ def _drawing(model: ModelPart) -> str:
         return ""
 
 
-def _fitting(drawings: Sequence[str]) -> list[str | None]:
-    """The drawings, the smallest first, as far as they fit into the page; None for the others."""
-    room, found = MOST_DRAWN, list[str | None](drawings)
+def _drawn(text: str, drawings: Sequence[str]) -> str:
+    """The page with its drawings, the smallest first, as far as it does not become too large."""
+    room, shown = MOST_BYTES - len(text.encode()), {}
     for index in sorted(range(len(drawings)), key=lambda i: len(drawings[i])):
-        room -= len(drawings[index])
-        if room < 0:
-            found[index] = None
-    return found
+        room -= len(drawings[index].encode())
+        shown[index] = drawings[index] if room >= 0 else _TOO_LARGE
+    return _DRAWING.sub(lambda place: shown[int(place[1])], text)
 
 
 def _environments(report: ReportFile) -> list[dict[str, Any]]:

@@ -200,8 +200,7 @@ def _outline(heights: Sequence[float]) -> str:
     kept = [
         point
         for i, point in enumerate(points)
-        if not 0 < i < len(points) - 1
-        or not points[i - 1][1] == point[1] == points[i + 1][1]
+        if not 0 < i < len(points) - 1 or not points[i - 1][1] == point[1] == points[i + 1][1]
     ]
     return f"M{'L'.join(f'{x} {y}' for x, y in kept)}Z"
 
