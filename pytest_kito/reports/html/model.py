@@ -45,6 +45,7 @@ class ModelView:
 
     Attributes:
         data: its figures.
+        index: its place among the models of the report, from 0.
         anchor: its place in the page, for links; ASCII without spaces.
         status: ``passed``, ``failed``, ``skipped`` or ``not run``.
         reservations: what a reader must know of a model that passed, each in a few words.
@@ -61,6 +62,7 @@ class ModelView:
     """
 
     data: ModelPart
+    index: int
     anchor: str
     status: str
     reservations: tuple[str, ...]
@@ -82,20 +84,21 @@ def model_views(report: ReportFile, history: History, drawn: Sequence[bool]) -> 
         least for model in report.models if (least := slowest(model.speedup)) is not None
     )
     return [
-        _view(model, number, drawing, scale, past(history, report, model))
-        for number, (model, drawing) in enumerate(zip(report.models, drawn, strict=True), 1)
+        _view(model, index, each, scale, past(history, report, model))
+        for index, (model, each) in enumerate(zip(report.models, drawn, strict=True))
     ]
 
 
 def _view(
-    model: ModelPart, number: int, drawn: bool, scale: Scale, earlier: Past | None
+    model: ModelPart, index: int, drawn: bool, scale: Scale, earlier: Past | None
 ) -> ModelView:
     least = slowest(model.speedup)
     reduction = model.reduction
     shown = (plots.latencies(x) for x in model.speedup)
     return ModelView(
         data=model,
-        anchor=f"model-{model.name}" if is_safe_name(model.name) else f"number-{number}",
+        index=index,
+        anchor=f"model-{model.name}" if is_safe_name(model.name) else f"number-{index + 1}",
         status=model.outcome,
         reservations=tuple(_reservations(model)),
         cells=_cells(model, least),

@@ -41,8 +41,11 @@ class Scale:
 
     def ticks(self) -> list[float]:
         """A few round values."""
-        if self.log and self.high / self.low >= 10:
+        if self.log and self.high / self.low >= 4:
             first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
+            if last - first < 2:
+                candidates = [m * 10.0**p for p in range(first - 1, last + 1) for m in (1, 2, 5)]
+                return [x for x in candidates if self.low <= x <= self.high]
             step = max(1, math.ceil((last - first + 1) / _MOST_TICKS))
             return [10.0**power for power in range(last, first - 1, -step)][::-1]
         rough = (self.high - self.low) / _MOST_TICKS
