@@ -74,7 +74,7 @@ if [[ ${#arguments[@]} == 0 ]]; then
     else
         extras=$(printf '%s' "$INPUT_EXTRAS" | tr -s ', \t\n' ',' | sed 's/^,//; s/,$//')
         # What the HTML report is made with is small, and needs no asking for.
-        arguments=("$source_tree[report${extras:+,$extras}]")
+        arguments=("${source_tree}[report${extras:+,$extras}]")
     fi
 fi
 

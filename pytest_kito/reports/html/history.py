@@ -13,7 +13,8 @@ from pathlib import Path
 
 from kito.errors import KitoError, shown
 from pytest_kito.reports.html import words
-from pytest_kito.reports.html.plots import Line, Value, is_measured, line
+from pytest_kito.reports.html.lines import Line, Value, line
+from pytest_kito.reports.html.plots import is_measured
 from pytest_kito.reports.read import ModelPart, OriginPart, ReportFile, read_typed_report
 
 MOST_FILES = 1000

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pytest_kito.config.names import is_safe_name
-from pytest_kito.reports.html import plots, words
+from pytest_kito.reports.html import plots, ridges, words
 from pytest_kito.reports.html.history import History, Past, past
 from pytest_kito.reports.html.scale import Scale
 from pytest_kito.reports.read import KeptLayer, ModelPart, ReportFile, RewritePart, SpeedupPart
@@ -69,7 +69,7 @@ class ModelView:
     cells: dict[str, Cell]
     least: plots.Intervals | None
     speedups: plots.Intervals | None
-    latencies: tuple[plots.Latencies, ...]
+    latencies: tuple[ridges.Latencies, ...]
     differences: plots.Differences | None
     passes: tuple[PassView, ...]
     kept: tuple[Group, ...]
@@ -94,7 +94,7 @@ def _view(
 ) -> ModelView:
     least = slowest(model.speedup)
     reduction = model.reduction
-    shown = (plots.latencies(x) for x in model.speedup)
+    shown = (ridges.latencies(x) for x in model.speedup)
     return ModelView(
         data=model,
         index=index,

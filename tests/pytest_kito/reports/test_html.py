@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from kito.errors import KitoError
 from pytest_kito.cli.app import app
-from pytest_kito.reports.html import history, page, plots, scale, words
+from pytest_kito.reports.html import history, page, plots, ridges, scale, words
 from pytest_kito.reports.json import report as json_report
 from pytest_kito.reports.read import EquivalencePart, SpeedupPart
 
@@ -260,12 +260,12 @@ def test_the_minimum_and_the_noise_floor_lie_where_the_ratio_would() -> None:
 
 def test_the_faster_model_is_drawn_to_the_left() -> None:
     figures = report(1)["models"][0]["speedup"][0]
-    drawn = plots.latencies(SpeedupPart.model_validate(figures))
+    drawn = ridges.latencies(SpeedupPart.model_validate(figures))
     assert drawn is not None
     original, reduced = drawn.ridges
     assert reduced.median < original.median
     assert drawn.beyond.startswith("slowest call: ")
-    assert plots.latencies(SpeedupPart(ratio=1.2)) is None
+    assert ridges.latencies(SpeedupPart(ratio=1.2)) is None
 
 
 def test_a_difference_beyond_the_tolerance_lies_right_of_it() -> None:
