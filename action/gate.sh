@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run the checks of kito.yaml. Outputs: passed, report, artifacts-dir, manifest, summary. The exit
+# Run the checks of kito.yaml. Outputs: passed, report, html, artifacts-dir, manifest, summary. The exit
 # code is that of pytest, or 1 if pytest succeeded but no check was run and passed.
 set -euo pipefail
 # shellcheck source=action/lib.sh
@@ -36,6 +36,10 @@ arguments=(
 [[ -z $INPUT_SHARD ]] || arguments+=("--kito-shard=$INPUT_SHARD")
 [[ -z $INPUT_TIMINGS ]] || arguments+=("--kito-timings=$INPUT_TIMINGS")
 
+# Beside the JSON report, so that both are at the top of one workflow artifact.
+html=${INPUT_REPORT%.json}.html
+! writes_html || arguments+=("--kito-html=$html")
+
 targets=("$INPUT_CONFIG")
 if [[ -n $KITO_MODELS ]]; then
     kito plan --config "$INPUT_CONFIG" --models "${KITO_MODELS// /,}" >/dev/null 2>"$scratch/problem" ||
@@ -46,7 +50,7 @@ if [[ -n $KITO_MODELS ]]; then
     done
 fi
 
-rm -f -- "$INPUT_REPORT"
+rm -f -- "$INPUT_REPORT" "$html"
 status=0
 pytest ${given[@]+"${given[@]}"} "${arguments[@]}" "${targets[@]}" || status=$?
 
@@ -66,6 +70,7 @@ fi
 manifest=$INPUT_ARTIFACTS_DIR/kito-manifest.json
 output passed "$passed"
 output report "$([[ ! -f $INPUT_REPORT ]] || printf '%s' "$INPUT_REPORT")"
+output html "$([[ ! -f $html ]] || printf '%s' "$html")"
 output artifacts-dir "$INPUT_ARTIFACTS_DIR"
 output manifest "$([[ ! -f $manifest ]] || printf '%s' "$manifest")"
 output summary "${summary-}"

@@ -44,7 +44,8 @@ import sys
 import tomllib
 
 with open(sys.argv[1], "rb") as file:
-    for requirement in tomllib.load(file)["project"]["dependencies"]:
+    project = tomllib.load(file)["project"]
+    for requirement in project["dependencies"] + project["optional-dependencies"]["report"]:
         if not re.match(r"(keras|tensorflow)\b", requirement):
             print(requirement)
 PYTHON
@@ -72,7 +73,8 @@ if [[ ${#arguments[@]} == 0 ]]; then
         light
     else
         extras=$(printf '%s' "$INPUT_EXTRAS" | tr -s ', \t\n' ',' | sed 's/^,//; s/,$//')
-        arguments=("$source_tree${extras:+[$extras]}")
+        # What the HTML report is made with is small, and needs no asking for.
+        arguments=("${source_tree}[report${extras:+,$extras}]")
     fi
 fi
 

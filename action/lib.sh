@@ -46,6 +46,12 @@ caused_by_writers() {
     esac
 }
 
+# Whether the gate that is installed writes HTML reports: older ones, and ones without the extra, do not.
+writes_html() {
+    python -P -c 'import importlib.util, sys
+sys.exit(not all(map(importlib.util.find_spec, ("jinja2", "pytest_kito.reports.html"))))' 2>/dev/null
+}
+
 # pip, without what lies in the current directory: python -m would run a pip.py there. -P and not -I,
 # which would also leave out a pip and packages that belong to the user.
 pip() {

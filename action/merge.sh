@@ -4,7 +4,7 @@
 # KITO_REPORTS (a directory with NAME-report-I.json of each shard), KITO_PARTS (a directory with
 # NAME-shard-I/ of each shard that made artifacts), KITO_NAME, KITO_PUBLISHES (whether this run signs or
 # publishes), INPUT_REPORT and INPUT_ARTIFACTS_DIR.
-# Outputs: passed, report, artifacts-dir, manifest, summary. Fails unless the job of every shard
+# Outputs: passed, report, html, artifacts-dir, manifest, summary. Fails unless the job of every shard
 # succeeded, every planned model was checked and passed, and every artifact that was proved is here.
 set -euo pipefail
 # shellcheck source=action/lib.sh
@@ -42,6 +42,8 @@ mkdir -p "$(dirname -- "$INPUT_REPORT")"
 options=("--models=$models")
 # A release holds models that were checked whole: pytest-args may have left some checks out.
 [[ $KITO_PUBLISHES != true ]] || options+=(--whole)
+html=${INPUT_REPORT%.json}.html
+! writes_html || options+=("--html=$html")
 status=0
 kito merge "${options[@]}" "${reports[@]}" -o "$INPUT_REPORT" || status=$?
 [[ $status -le 1 ]] || fail "the reports of the shards cannot be merged; the reason is above"
@@ -71,6 +73,7 @@ passed=false
 [[ ${#problems[@]} -gt 0 ]] || passed=true
 output passed "$passed"
 output report "$INPUT_REPORT"
+output html "$([[ ! -f $html ]] || printf '%s' "$html")"
 output artifacts-dir "$INPUT_ARTIFACTS_DIR"
 output manifest "$manifest"
 output summary "$summary"

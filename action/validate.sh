@@ -8,7 +8,7 @@ source "$here/lib.sh"
 # shellcheck source=action/inputs.sh
 source "$here/inputs.sh"
 
-EXTRAS='gpu jax litert onnx openvino torch xdist'
+EXTRAS='gpu jax litert onnx openvino report torch xdist'
 
 one_of device "$INPUT_DEVICE" auto cpu gpu
 one_of require-gpu "$INPUT_REQUIRE_GPU" true false

@@ -30,7 +30,7 @@ from kito.runtime.nvml import GpuWatch
 from kito.runtime.processor import cpu_name
 from kito.timing.paired import measure_pairs
 from kito.timing.protocol import Calls, Question
-from kito.timing.result import SpeedupEstimate, milliseconds
+from kito.timing.result import SpeedupEstimate, milliseconds, quantiles
 from kito.timing.speedup import check_arguments
 from kito.timing.verdict import explain
 
@@ -171,6 +171,8 @@ def measure_in_engine(  # noqa: PLR0913 - as measure_speedup()
         verdict=pairs.verdict,
         original_ms=milliseconds(pairs.original),
         reduced_ms=milliseconds(pairs.reduced),
+        original_quantiles_ms=quantiles(pairs.original),
+        reduced_quantiles_ms=quantiles(pairs.reduced),
         pairs=len(pairs.original),
         device=device,
         batch_size=size,

@@ -53,6 +53,9 @@ class SpeedupEstimate:
         engine_version: the version of the engine; None for Keras.
         provider: what the engine ran the files on, in its own words; None for Keras.
         precision: what the engine computed in, such as ``f32``; None for Keras.
+        original_quantiles_ms: how the original's calls are distributed: their quantiles at 0, 5,
+            ... 100 %, in milliseconds (see :func:`quantiles`).
+        reduced_quantiles_ms: the same of the reduced model's calls.
     """
 
     ratio: float
@@ -80,6 +83,8 @@ class SpeedupEstimate:
     engine_version: str | None = None
     provider: str | None = None
     precision: str | None = None
+    original_quantiles_ms: tuple[float, ...] = ()
+    reduced_quantiles_ms: tuple[float, ...] = ()
 
     def rows(self) -> list[tuple[str, ...]]:
         """The rows of a table for people, headings first: the latencies of both models."""
@@ -126,6 +131,8 @@ class SpeedupEstimate:
             "engine_version": self.engine_version,
             "provider": self.provider,
             "precision": self.precision,
+            "original_quantiles_ms": list(self.original_quantiles_ms),
+            "reduced_quantiles_ms": list(self.reduced_quantiles_ms),
         }
 
 
@@ -133,3 +140,12 @@ def milliseconds(seconds: tuple[float, ...]) -> tuple[float, float]:
     """Median and 90th percentile."""
     median, upper = np.percentile(seconds, (50, 90)) * 1000
     return float(median), float(upper)
+
+
+def quantiles(seconds: tuple[float, ...]) -> tuple[float, ...]:
+    """The quantiles at 0, 5, ... 100 %, in milliseconds with four digits.
+
+    They stand for the distribution: all calls of a long measurement would be thousands of numbers.
+    """
+    found = np.percentile(seconds, range(0, 101, 5)) * 1000
+    return tuple(float(f"{value:.4g}") for value in found)

@@ -21,7 +21,7 @@ from kito.timing.budget import Budget, plan
 from kito.timing.overhead import measure_overheads
 from kito.timing.paired import measure_pairs
 from kito.timing.protocol import Calls, Question
-from kito.timing.result import SpeedupEstimate, milliseconds
+from kito.timing.result import SpeedupEstimate, milliseconds, quantiles
 from kito.timing.verdict import explain
 
 
@@ -112,6 +112,8 @@ def measure_speedup(  # noqa: PLR0913 (public)
         verdict=pairs.verdict,
         original_ms=milliseconds(pairs.original),
         reduced_ms=milliseconds(pairs.reduced),
+        original_quantiles_ms=quantiles(pairs.original),
+        reduced_quantiles_ms=quantiles(pairs.reduced),
         pairs=len(pairs.original),
         device=device,
         batch_size=batch_size,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kito.errors import counted
 from pytest_kito.cli.tree import Branch, Page
+from pytest_kito.reports.reasons import Group, grouped
 
 if TYPE_CHECKING:
     from kito.rewrite.patterns import Pattern
@@ -15,12 +15,6 @@ if TYPE_CHECKING:
 
 _MOST_GROUPS = 8
 """Groups of one heading that are shown; the others only with ``--all``."""
-_NUMBER = re.compile(r"(?<![\w.'])-?\d[\d,.]*(e[+-]?\d+)?\b")
-_QUOTED = re.compile(r"'([^']*)'")
-_LIST = re.compile(r"(?P<before>went into |\d+ times: )(?P<names>[^;]+)")
-"""Where a reason of :mod:`kito.rewrite` lists layers."""
-_Reasons = Iterable[tuple[str, str]]
-"""The name of a layer, and why it stays."""
 
 
 def explain_reduction(reduction: Reduction, every: bool, more: Iterable[str] = ()) -> Page:
@@ -98,48 +92,20 @@ def _kinds(reduction: Reduction) -> dict[str, str]:
     return {x.name: type(x).__name__ for x in every}
 
 
-def group_reasons(reasons: _Reasons, kinds: Mapping[str, str]) -> list[str]:
+def group_reasons(reasons: Iterable[tuple[str, str]], kinds: Mapping[str, str]) -> list[str]:
     """A line for each reason, the most frequent first.
-
-    Reasons are the same where they differ in numbers and in names of layers only.
 
     Args:
         reasons: names of layers, each with the reason why it stays.
         kinds: the types of layers, by name.
     """
-    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for layer, reason in reasons:
-        key = (kinds.get(layer, ""), _NUMBER.sub("..", _general(reason, kinds)))
-        groups.setdefault(key, []).append((layer, reason))
-    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
-    return [_reason_line(*key, members, kinds) for key, members in ordered]
+    return [_reason_line(group) for group in grouped(reasons, kinds)]
 
 
-def _reason_line(
-    kind: str, general: str, members: Sequence[tuple[str, str]], kinds: Mapping[str, str]
-) -> str:
+def _reason_line(group: Group) -> str:
     from kito.rewrite.patterns import abbreviate
 
-    if len(members) == 1:
-        [(layer, reason)] = members
-        return f"{layer}: {reason}"
-    texts = {_general(reason, kinds) for _, reason in members}
-    text = texts.pop() if len(texts) == 1 else general
-    names = abbreviate([layer for layer, _ in members])
-    what = f"{kind} layers" if kind else "layers"
-    return f"{len(members)} {what} ({names}): {text}"
-
-
-def _general(reason: str, kinds: Mapping[str, str]) -> str:
-    """The reason with the types of layers in the place of their names."""
-
-    def kind(found: re.Match[str]) -> str:
-        return kinds.get(found[1], found[0])
-
-    def listed(found: re.Match[str]) -> str:
-        names = [name.strip("'") for name in found["names"].split(", ")]
-        return found["before"] + ", ".join(sorted({kinds.get(x, x) for x in names}))
-
-    text = _QUOTED.sub(kind, _LIST.sub(listed, reason))
-    # "'softmax' (Softmax)" says it twice then.
-    return re.sub(r"\b(\w+) \(\1\)", r"\1", text)
+    if len(group.layers) == 1:
+        return f"{group.layers[0]}: {group.reason}"
+    what = f"{group.kind} layers" if group.kind else "layers"
+    return f"{len(group.layers)} {what} ({abbreviate(group.layers)}): {group.reason}"

@@ -17,7 +17,9 @@ from kito.runtime.quiet import import_keras
 from pytest_kito.cli.answers import Json, answer
 from pytest_kito.cli.engine_bench import bench_in_engine, known_engine
 from pytest_kito.cli.explanation import explain_reduction
+from pytest_kito.cli.html import measured, write_html
 from pytest_kito.cli.progress import Working, working
+from pytest_kito.reports.html.page import require_extra
 
 if TYPE_CHECKING:
     from kito.equivalence.result import Comparison
@@ -163,9 +165,12 @@ def bench(  # noqa: PLR0913 - each is an option of the command
         str | None,
         typer.Option(help=f"Export both and time the files in {', '.join(ENGINES)}, on the CPU."),
     ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write an HTML report, too.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure how many times as fast B is as A."""
+    if html is not None:
+        require_extra("--html")
     info = None if engine is None else known_engine(engine)
     with working() as shown:
         shown.on("starting Keras")
@@ -211,6 +216,8 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     if estimate.verdict is not None:
         text += f"\n{estimate.verdict}: {estimate.explanation}"
     text = "\n".join([text, *estimate.warnings])
+    if html is not None:
+        write_html(measured(a if b is None else f"{a} and {b}", a, estimate), html)
     yes = estimate.verdict in (None, "pass")
     answer(asdict(estimate), text, as_json, yes=yes, rows=estimate.rows())
 

@@ -11,6 +11,9 @@ import typer
 from kito.errors import KitoError, counted
 from kito.export.files import to_json, write_text
 from pytest_kito.cli.answers import NO, Json, answer
+from pytest_kito.cli.html import write_html
+from pytest_kito.reports.html.history import read_history
+from pytest_kito.reports.html.page import require_extra
 
 
 def plan(
@@ -41,10 +44,20 @@ def merge(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Default: standard output.")
     ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write an HTML report, too.")] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="With --html: a directory of JSON reports of past runs.")
+    ] = None,
 ) -> None:
     """Join the JSON reports of shards; exit code 1 if one of them did not pass."""
     from pytest_kito.reports.merge import merge_reports
 
+    if html is not None:
+        require_extra("--html")
+    elif history is not None:
+        raise KitoError("--history is for the HTML report: give --html FILE, too")
+    # Before the merged report is written, which may be to the same directory.
+    past = read_history(history)
     merged = merge_reports(reports, _names(models), whole=whole)
     text = to_json(merged) + "\n"
     if output is None:
@@ -54,6 +67,8 @@ def merge(
             write_text(output, text)
         except OSError as error:
             raise KitoError(f"{output} cannot be written: {error.strerror}") from error
+    if html is not None:
+        write_html(merged, html, past)
     if merged.get("missing"):
         how = "not checked, or not by all of their checks" if whole else "not checked"
         names = ", ".join(ascii(name)[1:-1] for name in merged["missing"])

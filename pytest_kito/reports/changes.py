@@ -37,14 +37,6 @@ class Change:
     note: str = ""
 
 
-def verdict(model: ModelPart) -> str:
-    """``passed``, ``failed``, ``skipped`` or ``not run``."""
-    if model.passed:
-        return "passed"
-    outcomes = {x.outcome for x in model.checks}
-    return next((x for x in ("failed", "skipped") if x in outcomes), "not run")
-
-
 def model_changes(before: ModelPart, after: ModelPart, not_compared: str) -> Iterator[Change]:
     """What changed in one model.
 
@@ -58,7 +50,7 @@ def model_changes(before: ModelPart, after: ModelPart, not_compared: str) -> Ite
     worse = {change.what for change in checks if change.worse}
     if before.passed and not after.passed and not after.checks and not worse:
         # A report without the list of its checks.
-        yield Change(after.name, "model", "", "passed", verdict(after), worse=True)
+        yield Change(after.name, "model", "", "passed", after.outcome, worse=True)
     yield from _structure_changes(before, after)
     yield from _output_changes(before, after)
     yield from _metric_changes(before, after, worse)

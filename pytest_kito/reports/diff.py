@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kito.errors import KitoError, shown
-from pytest_kito.reports.changes import OTHER_MACHINE, Change, model_changes, verdict
+from pytest_kito.reports.changes import OTHER_MACHINE, Change, model_changes
 from pytest_kito.reports.read import ModelPart, ReportFile, read_typed_report
 
 OTHER_ENVIRONMENT = "measured in another environment: not compared"
@@ -65,14 +65,14 @@ def diff_reports(before: Path, after: Path) -> Diff:
     unchanged = []
     for name, model in first.items():
         if name not in second:
-            changes.append(Change(name, "model", "", verdict(model), None, worse=True))
+            changes.append(Change(name, "model", "", model.outcome, None, worse=True))
             continue
         found = list(model_changes(model, second[name], reason))
         changes += found
         if all(change.kind == "speed-up" for change in found):
             unchanged.append(name)
     changes += [
-        Change(name, "model", "", None, verdict(model))
+        Change(name, "model", "", None, model.outcome)
         for name, model in second.items()
         if name not in first
     ]

@@ -19,6 +19,7 @@ def report(results: Results) -> dict[str, Any]:
         "kito_version": version("pytest-kito"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": results.config,
+        "origin": results.origin,
         "environment": results.environment,
         "passed": results.passed,
         "interrupted": results.interrupted,

@@ -27,12 +27,17 @@ _PAIRS = {
 _LARGEST = ("max_abs", "required_rtol")
 """The figures of outputs whose maximum over all outputs is a property too."""
 
+_LONG = ("original_quantiles_ms", "reduced_quantiles_ms")
+"""Distributions, which are no figures: they are in the JSON report."""
+
 
 def properties(finding: Finding) -> list[Property]:
     """The properties of the test case that made a finding."""
     listed: list[Property] = [("kito_model", finding.model), ("kito_outcome", finding.outcome)]
     data = dict(finding.data or {})
     outputs = data.pop("outputs", {})
+    for name in _LONG:
+        data.pop(name, None)
     listed += _flat("kito", data)
     for figure in _LARGEST:
         values = [x[figure] for x in outputs.values() if x[figure] is not None]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kito.errors import KitoError, shown
+from kito.export.origin import common
 from pytest_kito.config.names import is_safe_name
 from pytest_kito.reports.read import read_report
 
@@ -18,10 +19,10 @@ def merge_reports(
     """Join reports in any order: models in the order of kito.yaml, seconds summed.
 
     The merged report passed if every model passed, no session was interrupted and no expected model
-    is missing; a shard without models does not count. The version is that of the first report. The
-    environment is the first that is not null: a shard that could not build any model has none. If
-    the environments differ, each figure belongs to the machine of its shard, and ``environments``
-    lists all of them.
+    is missing; a shard without models does not count. The version is that of the first report, the
+    origin what all agree on. The environment is the first that is not null: a shard that could not
+    build any model has none. If the environments differ, each figure belongs to the machine of its
+    shard, and ``environments`` lists all of them.
 
     Args:
         paths: JSON reports of schema version 1, of different models.
@@ -65,6 +66,8 @@ def merge_reports(
         merged.update(missing=missing, passed=False)
     if any("interrupted" in report for report in reports):
         merged["interrupted"] = any(report.get("interrupted") for report in reports)
+    if any("origin" in report for report in reports):
+        merged["origin"] = common(reports) or None
     seconds: Counter[str] = Counter()
     for report in reports:
         seconds.update(report.get("seconds") or {})

@@ -139,6 +139,8 @@ class Results:
         config: kito.yaml, relative to the root directory if it is inside.
         total: seconds that the gate took in all processes, its test items and its hooks.
         interrupted: whether the session ended before its end.
+        origin: what the models are made of: repository, ref, commit, run, as far as known (see
+            :func:`kito.export.origin.origin`); None where it was not looked up.
     """
 
     def __init__(self, declared: Iterable[DeclaredModel], config: str = "kito.yaml") -> None:
@@ -147,6 +149,7 @@ class Results:
         self.config = config
         self.total = 0.0
         self.interrupted = False
+        self.origin: dict[str, Any] | None = None
 
     def add(self, data: Mapping[str, Any]) -> None:
         """Add a finding that :func:`as_data` converted."""

@@ -19,6 +19,7 @@ from kito.runtime.quiet import import_keras
 from pytest_kito.checks.model_run import ModelRun
 from pytest_kito.checks.phases import IMPORT, PhaseClock, Stopwatch
 from pytest_kito.config.load import Config, ConfigError, ModelSpec, load_config
+from pytest_kito.reports.html.page import require_extra
 from pytest_kito.session.options import DeviceChoice, Options
 from pytest_kito.shards.costs import costs
 from pytest_kito.shards.partition import shard
@@ -32,6 +33,8 @@ class Gate:
 
     def __init__(self, pytest_config: pytest.Config, options: Options) -> None:
         self.pytest_config, self.options = pytest_config, options
+        if options.check:
+            _require_packages(options)
         self.clock = PhaseClock()
         self.own = Stopwatch()
         with self.own.running():
@@ -179,6 +182,16 @@ class Gate:
             import kito.rewrite.reduce
             import kito.runtime.devices
             import kito.runtime.load  # noqa: F401
+
+
+def _require_packages(options: Options) -> None:
+    """Stop the session before anything is built if a report needs packages that are not there."""
+    if options.html is None:
+        return
+    try:
+        require_extra("--kito-html")
+    except KitoError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def _part(config: Config, options: Options) -> tuple[ModelSpec, ...]:

@@ -26,6 +26,8 @@ class Options:
         report: file for the JSON report; None to write none.
         shard: (I, N) for the I-th of N parts of the models, I from 1; None for all.
         timings: an earlier JSON report, whose seconds balance the parts; None to estimate them.
+        html: file for the HTML report; None to write none.
+        html_history: folder of earlier JSON reports, for the HTML report; None for no history.
     """
 
     check: bool
@@ -36,6 +38,8 @@ class Options:
     report: Path | None
     shard: tuple[int, int] | None
     timings: Path | None = None
+    html: Path | None = None
+    html_history: Path | None = None
 
     @classmethod
     def from_config(cls, config: pytest.Config) -> Options:
@@ -74,6 +78,8 @@ class Options:
             report=path("report"),
             shard=_shard(value("shard")),
             timings=path("timings"),
+            html=path("html"),
+            html_history=path("html_history"),
         )
 
 
@@ -93,7 +99,12 @@ def add_options(parser: pytest.Parser) -> None:
 
     def option(name: str, metavar: str, text: str, default: str = "", **more: Any) -> None:
         group.addoption(
-            f"--kito-{name}", dest=f"kito_{name}", metavar=metavar, default=None, help=text, **more
+            f"--kito-{name.replace('_', '-')}",
+            dest=f"kito_{name}",
+            metavar=metavar,
+            default=None,
+            help=text,
+            **more,
         )
         parser.addini(f"kito_{name}", text, type="string", default=default)
 
@@ -103,6 +114,8 @@ def add_options(parser: pytest.Parser) -> None:
     flag("require_gpu", "a missing GPU is an error")
     option("artifacts", "DIR", "write the artifacts of models that pass into this folder")
     option("report", "FILE", "write a JSON report")
+    option("html", "FILE", "write an HTML report, which needs nothing else to be opened")
+    option("html_history", "DIR", "show in the HTML report how the JSON reports in DIR led to it")
     option("shard", "I/N", "check the I-th of N parts of the models only, balanced by cost")
     option("timings", "FILE", "balance the parts by the seconds in this earlier JSON report")
 

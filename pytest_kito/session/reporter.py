@@ -17,7 +17,9 @@ from kito.export.origin import head, origin
 from pytest_kito.artifacts.publish import publish
 from pytest_kito.checks.declared import declared_model
 from pytest_kito.reports.github import in_actions, workflow_commands, write_summary
-from pytest_kito.reports.json import write_report
+from pytest_kito.reports.html.history import History, read_history
+from pytest_kito.reports.html.page import write_page
+from pytest_kito.reports.json import report, write_report
 from pytest_kito.reports.report import Report, write_all
 from pytest_kito.reports.results import Finding, Results, as_data
 from pytest_kito.reports.terminal import show
@@ -43,7 +45,7 @@ class Reporter:
         self._withheld: list[str] = []
         self._problems: list[str] = []
         # Of now: another one may be checked out while the models are checked.
-        self._commit = None if gate.options.artifacts is None else head(gate.config.base)
+        self._commit = head(gate.config.base) if self._needs_origin() else None
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note which checks were selected. A session that stops early leaves some of them out."""
@@ -89,6 +91,8 @@ class Reporter:
         unfinished = self.results.unfinished
         self.results.interrupted = exitstatus in _INTERRUPTED or bool(unfinished)
         with self._gate.own.running():
+            if self._needs_origin():
+                self.results.origin = origin(self._gate.config.base, self._commit) or None
             self._publish()
         self.results.total += self._gate.own.seconds
         self._problems += write_all(self._reports(), self.results)
@@ -125,12 +129,17 @@ class Reporter:
             return None
         return (model, check) if self.results.declares(model, check) else None
 
+    def _needs_origin(self) -> bool:
+        """Whether a file is to be written that says of which commit it is."""
+        options = self._gate.options
+        return any(x is not None for x in (options.artifacts, options.report, options.html))
+
     def _publish(self) -> None:
         folder = self._gate.options.artifacts
         if folder is None:
             return
         try:
-            published = publish(self.results, folder, origin(self._gate.config.base, self._commit))
+            published = publish(self.results, folder, self.results.origin or {})
         except (KitoError, OSError) as error:
             self._problems.append(f"the artifacts are not published to {folder}: {error}")
         else:
@@ -139,12 +148,29 @@ class Reporter:
 
     def _reports(self) -> Iterator[Report]:
         """The report files that the user or GitHub Actions requested."""
-        path = self._gate.options.report
-        if path is not None:
-            yield Report("JSON report", path, "--kito-report", write_report)
+        options = self._gate.options
+        html = None if options.html is None else self._html(options.html)
+        if options.report is not None:
+            yield Report("JSON report", options.report, "--kito-report", write_report)
+        if html is not None:
+            yield html
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if summary and self.results.models:
             yield Report("step summary", Path(summary), "GITHUB_STEP_SUMMARY", write_summary)
+
+    def _html(self, path: Path) -> Report:
+        """The HTML report, with the history as it is before this session's reports are written."""
+        try:
+            past = read_history(self._gate.options.html_history)
+        except KitoError as error:
+            self._problems.append(f"--kito-html-history: {error}")
+            past = History()
+        self._withheld += [f"skipped in the history: {line}" for line in past.warnings]
+
+        def write(results: Results, file: Path) -> None:
+            write_page(report(results), file, past)
+
+        return Report("HTML report", path, "--kito-html", write)
 
     def _show_problems(self, terminal: Any) -> None:
         for line in self._withheld:

@@ -29,7 +29,7 @@ def test_the_outputs_of_a_passing_gate(passing: Run) -> None:
     assert passing.echoed("summary")[0].endswith("summary.md")
     assert "9 passed" in passing.log
     files = FILES | {"medium.keras"}
-    report = {"kito-report.json"}
+    report = {"kito-report.json", "kito-report.html"}
     assert passing.uploaded == {"kito-artifacts": files, "kito-artifacts-report": report}
     signed = (passing.state / "attested").read_text().split()
     assert {Path(path).name for path in signed} == files
@@ -48,7 +48,8 @@ def test_a_failing_gate_fails_the_job_and_publishes_nothing(
     assert run.echoed("passed") == ["false"]
     assert run.echoed("report") == ["kito-report.json"]
     assert "medium: reduction" in run.log
-    assert run.uploaded == {}
+    reports = {"kito-report.json", "kito-report.html"}
+    assert run.uploaded == {"kito-artifacts-report": reports}
     assert run.asked == []
 
 

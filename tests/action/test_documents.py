@@ -71,7 +71,14 @@ def test_the_interface_is_what_was_promised() -> None:
     promised = """config models python-version install extras requirements device require-gpu
         pytest-args artifacts-dir report upload-artifacts publish release-tag attest github-token"""
     assert set(promised.split()) <= set(ACTION["inputs"])
-    assert set(ACTION["outputs"]) == {"passed", "report", "artifacts-dir", "manifest", "summary"}
+    assert set(ACTION["outputs"]) == {
+        "passed",
+        "report",
+        "html",
+        "artifacts-dir",
+        "manifest",
+        "summary",
+    }
 
 
 @pytest.mark.parametrize("action", DOCUMENTED.values(), ids=["gate", "publish"])
@@ -84,7 +91,7 @@ def test_every_input_reaches_a_step(action: dict[str, Any]) -> None:
 def test_options_of_the_gate_are_options_of_the_plugin(pytestconfig: pytest.Config) -> None:
     text = (ROOT / "action" / "gate.sh").read_text()
     used = set(re.findall(r"--kito-[a-z-]+", text))
-    assert len(used) == 8
+    assert len(used) == 9
     for option in used:
         assert pytestconfig.getoption(option.removeprefix("--").replace("-", "_"), 0) != 0, option
 

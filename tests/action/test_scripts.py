@@ -257,11 +257,11 @@ def installed_by(record: Path) -> list[list[str]]:
 @pytest.mark.parametrize(
     "env, installed",
     [
-        ({}, [str(ROOT)]),
-        ({"INPUT_EXTRAS": " onnx, openvino\n"}, [f"{ROOT}[onnx,openvino]"]),
+        ({}, [f"{ROOT}[report]"]),
+        ({"INPUT_EXTRAS": " onnx, openvino\n"}, [f"{ROOT}[report,onnx,openvino]"]),
         ({"INPUT_INSTALL": "pytest-kito[gpu]==1.0 wheel"}, ["pytest-kito[gpu]==1.0", "wheel"]),
         ({"INPUT_INSTALL": "x @ file:///a pytest-kito @y"}, ["x@file:///a", "pytest-kito@y"]),
-        ({"INPUT_REQUIREMENTS": "a b.txt\n"}, [str(ROOT), "--requirement=a b.txt"]),
+        ({"INPUT_REQUIREMENTS": "a b.txt\n"}, [f"{ROOT}[report]", "--requirement=a b.txt"]),
     ],
 )
 def test_what_is_installed(
@@ -443,6 +443,35 @@ def test_an_old_report_does_not_count(script: Script, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "passed<<" in (tmp_path / "output").read_text()
     assert "\ntrue\n" not in (tmp_path / "output").read_text()
+
+
+def test_the_html_report_lies_beside_the_json_report(script: Script, tmp_path: Path) -> None:
+    env = {"INPUT_REPORT": "out/gate report.json", "KITO_MODELS": ""}
+    script("gate", recorded=("pytest", "kito"), **env)
+    record = (tmp_path / "record").read_text().splitlines()
+    assert "--kito-html=out/gate report.html" in record
+
+
+def test_an_older_gate_is_not_asked_for_html(script: Script, tmp_path: Path) -> None:
+    # Any program named python that finds no such module; the gate's arguments are split by it, too.
+    (tmp_path / "bin" / "python").write_text(
+        f'#!/usr/bin/env bash\n[[ $1 != -P ]] || exit 1\nexec "{BIN}/python" "$@"\n'
+    )
+    (tmp_path / "bin" / "python").chmod(0o755)
+    script("gate", recorded=("pytest", "kito"), KITO_MODELS="")
+    assert "--kito-html" not in (tmp_path / "record").read_text()
+
+
+def test_the_summary_links_the_html_report(script: Script, tmp_path: Path) -> None:
+    url = "https://github.com/me/models/actions/runs/1/artifacts/2"
+    given = {"KITO_HTML": "out/kito-report.html", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    done = script("link", KITO_URL=url, **given)
+    assert done.returncode == 0, done.stdout
+    text = (tmp_path / "summary").read_text()
+    assert text == f"\n[HTML report]({url}): unpack it and open `kito-report.html`\n"
+    done = script("link", KITO_URL="https://x)[pwned](", **given)
+    assert done.returncode == 1
+    assert (tmp_path / "summary").read_text() == text
 
 
 # ---- plan.sh ----------------------------------------------------------------------------------

@@ -71,6 +71,8 @@ def test_three_shards_are_one_gate(
         assert run.uploaded[f"kito-artifacts-shard-{shard}"] == {f"kito-artifacts-shard-{shard}"}
     whole = json.loads((passing.state / "kito-report.json").read_text())
     assert comparable(merged_report(run)) == comparable(whole)
+    reports = {"kito-report.json", "kito-report.html"}
+    assert run.uploaded["kito-artifacts-report"] == reports
     # Published once, with the files of all shards.
     assert [asked[1] for asked in run.asked].count("create") == 1
     release = run.release()
@@ -115,8 +117,8 @@ def test_a_shard_whose_job_fails_publishes_nothing(
 
 
 def comparable(report: Any) -> Any:
-    """A report without what differs between any two sessions: times, and bytes of files."""
+    """A report without what differs between any two sessions: times, commit, bytes of files."""
     if isinstance(report, dict):
-        varying = {"created", "seconds", "bytes", "sha256"}
+        varying = {"created", "origin", "seconds", "bytes", "sha256"}
         return {key: comparable(value) for key, value in report.items() if key not in varying}
     return [comparable(x) for x in report] if isinstance(report, list) else report

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from kito.timing.result import quantiles
 from kito.timing.statistics import least_for, median_interval
 
 
@@ -38,3 +39,10 @@ def test_of_too_few_values_is_their_range() -> None:
     assert least_for(0.05) == 6
     assert median_interval(np.array([3.0, 1.0, 2.0]), 0.05, rng) == (1.0, 3.0)
     assert median_interval(np.array([3.0]), 0.05, rng) == (3.0, 3.0)
+
+
+def test_quantiles_stand_for_the_distribution() -> None:
+    rng = np.random.default_rng(0)
+    found = quantiles(tuple(rng.permutation(101) / 1000))
+    assert found == tuple(range(0, 101, 5))
+    assert quantiles((0.00123456,)) == (1.235,) * 21

@@ -51,6 +51,7 @@ def unmeasured(report: Any) -> Any:
     measured = {"created", "seconds", "sha256", "bytes", "environment", "ratio", "low", "high"}
     measured |= {"noise_floor", "original_ms", "reduced_ms", "pairs", "verdict", "message"}
     measured |= {"explanation", "warnings", "under_load", "transfer_ms", "predict_ms"}
+    measured |= {"original_quantiles_ms", "reduced_quantiles_ms"}
     if isinstance(report, dict):
         return {key: unmeasured(x) for key, x in report.items() if key not in measured}
     return [unmeasured(x) for x in report] if isinstance(report, list) else report
