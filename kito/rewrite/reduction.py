@@ -9,6 +9,7 @@ import keras
 
 from kito.errors import counted, html_table
 from kito.graph.build import Shared
+from kito.graph.calls import Call
 from kito.graph.keras_internals import all_layers
 from kito.rewrite.outcome import Kept, Rewrite
 from kito.rewrite.patterns import Pattern
@@ -33,6 +34,8 @@ class Reduction:
             layers inside them itself.
         shared: the layers that could not be copied, with the reason: both models use them.
         patterns: the rewrites by kind, with what each kind saved.
+        calls: the calls of the original as they were read, those in inlined layers included: what
+            the names of the rewrites stand for.
     """
 
     original: Any
@@ -44,6 +47,7 @@ class Reduction:
     opened: tuple[str, ...] = ()
     shared: tuple[Shared, ...] = ()
     patterns: tuple[Pattern, ...] = ()
+    calls: tuple[Call, ...] = ()
     layers: tuple[int, int] = field(init=False)
     parameters: tuple[int, int] = field(init=False)
     batchnorms: tuple[int, int] = field(init=False)

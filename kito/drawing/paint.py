@@ -1,0 +1,198 @@
+"""One block as SVG. Coordinates are pixels, as integers; attributes have quotes where they must."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kito.drawing.blocks import Block
+from kito.drawing.boxes import LINE, Box, Line, box_after, box_before
+from kito.drawing.layout import Side, Spot, lay_out
+from kito.drawing.marks import Marks, escape
+from kito.drawing.picture import Layer, Picture
+
+_WIDTH, _PITCH = 172, 184
+"""The width of a box, and how far the next one is."""
+_MARGIN, _HEAD, _GAP, _MIDDLE = 8, 26, 20, 44
+"""Around all, above the rows, between rows, and between the networks before and after."""
+_STUB = 16
+"""The height of a row that holds only what comes in."""
+_HEADING = 2
+"""The lines that name a layer."""
+_LINES = {"type": "", "name": "n", "fate": "f", "takes": "p", "kept": "w", "shared": "w"}
+_LINES |= {"was": "c", "moved": "c"}
+_BOXES = {"gone": "g", "takes": "t", "kept": "k", "changed": "b", "new": "m", "stays": "b"}
+"""The classes of the style sheet."""
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One network of a block, with what its boxes hold."""
+
+    side: Side
+    boxes: dict[int, Box]
+    layers: Sequence[Layer]
+    left: int
+
+    def leaving(self) -> Iterable[int]:
+        """The calls whose results are read outside of the block."""
+        for i in self.boxes:
+            users = self.layers[i].users
+            if not users or any(u not in self.boxes for u in users):
+                yield i
+
+
+class Drawing:
+    """A block of a network, before and after."""
+
+    def __init__(self, picture: Picture, block: Block) -> None:
+        layout = lay_out(picture, block)
+        before = {i: box_before(picture, picture.before[i]) for i in block.before}
+        after = {j: box_after(picture, picture.after[j]) for j in block.after}
+        wide = [round(side.width * _PITCH) + _WIDTH for side in (layout.before, layout.after)]
+        right = _MARGIN + wide[0] + _MIDDLE
+        self.before = _Column(layout.before, before, picture.before, _MARGIN)
+        self.after = _Column(layout.after, after, picture.after, right)
+        self.width = right + wide[1] + _MARGIN
+        heights = [_STUB] * layout.rows
+        for column in (self.before, self.after):
+            for i, box in column.boxes.items():
+                row = column.side.spots[i][0]
+                heights[row] = max(heights[row], box.height)
+        self.heights = heights
+        self.tops = [_MARGIN + _HEAD]
+        for height in heights:
+            self.tops.append(self.tops[-1] + height + _GAP)
+        self.height = self.tops[-1] + _MARGIN
+
+    def svg(self, label: str, marks: Marks) -> str:
+        """The whole drawing; ``label`` says in words what it shows."""
+        both = (self.before, self.after)
+        shapes = "".join(
+            [*map(self._edges, both), self._ribbons(), *(self._outlines(x) for x in both)]
+        )
+        heads = "".join(
+            f"<text class=h x={column.left} y={_MARGIN + 10}>{word}</text>"
+            for column, word in zip(both, ("before", "after"), strict=True)
+        )
+        return (
+            f'<svg role=img aria-label="{escape(label)}" width={self.width} height={self.height}>'
+            f"{marks.use_of(shapes)}{heads}{''.join(self._texts(marks))}</svg>"
+        )
+
+    def _outlines(self, column: _Column) -> str:
+        paths: dict[str, list[str]] = {}
+        for i, box in column.boxes.items():
+            x, y = self._corner(column, column.side.spots[i])
+            paths.setdefault(box.style, []).append(f"M{x},{y}h{_WIDTH}v{box.height}h-{_WIDTH}z")
+        return "".join(
+            f"<path class={_BOXES[style]} d={''.join(found)} />" for style, found in paths.items()
+        )
+
+    def _texts(self, marks: Marks) -> Iterable[str]:
+        """The texts of both networks; a layer that is the same in both is written once."""
+        for j, box in self.after.boxes.items():
+            x, y = self._corner(self.after, self.after.side.spots[j])
+            i = self.after.layers[j].twin
+            heading = 0
+            if i in self.before.boxes and self.before.boxes[i].lines == box.lines[:_HEADING]:
+                left, top = self._corner(self.before, self.before.side.spots[i])
+                down = f" y={y - top}" * (y != top)
+                yield f"<use href=#{marks.of_text(i)} x={x - left}{down} />"
+                heading = _HEADING
+            yield _text(box.lines[heading:], x + 8, y + 15 + LINE * heading)
+        for i, box in self.before.boxes.items():
+            x, y = self._corner(self.before, self.before.side.spots[i])
+            yield _text(box.lines, x + 8, y + 15, marks.texts.get(i, ""), box.style == "gone")
+        for column in (self.before, self.after):
+            yield from self._outside(column)
+
+    def _outside(self, column: _Column) -> Iterable[str]:
+        """Where edges come in from, if from several layers, and the shapes of what goes out."""
+        sources = [i for i in column.side.spots if i < 0]
+        for i in sources if len(sources) > 1 else []:
+            x = self._center(column, column.side.spots[i])
+            y = self.tops[column.side.spots[i][0]] + 11
+            name = column.layers[-1 - i].name
+            short = name if len(name) <= 28 else f"{name[:13]}…{name[-13:]}"
+            yield f"<text class=i x={x} y={y}>{escape(short)}</text>"
+        for i in column.leaving():
+            x, y = self._center(column, column.side.spots[i]) + 6, self._bottom(column, i) + 12
+            yield f"<text class=n x={x} y={y}>{escape(column.layers[i].shape)}</text>"
+
+    def _corner(self, column: _Column, spot: Spot) -> tuple[int, int]:
+        row, x = spot
+        return column.left + round(x * _PITCH), self.tops[row]
+
+    def _center(self, column: _Column, spot: Spot) -> int:
+        return self._corner(column, spot)[0] + _WIDTH // 2
+
+    def _bottom(self, column: _Column, i: int) -> int:
+        top = self.tops[column.side.spots[i][0]]
+        return top + (column.boxes[i].height if i in column.boxes else _STUB - 2)
+
+    def _edges(self, column: _Column) -> str:
+        ways, arrows = [], []
+        for (a, b), bends in column.side.edges.items():
+            x, y = self._center(column, column.side.spots[a]), self._bottom(column, a)
+            ways.append(f"M{x},{y}")
+            for row, place in bends:
+                next_x = self._center(column, (row, place))
+                ways.append(_step(x, y, next_x, self.tops[row]))
+                x, y = next_x, self.tops[row] + self.heights[row]
+            end, top = (
+                self._center(column, column.side.spots[b]),
+                self.tops[column.side.spots[b][0]],
+            )
+            ways.append(_step(x, y, end, top))
+            arrows.append(f"M{end},{top}l-3-5h6z")
+        for i in column.leaving():
+            x, y = self._center(column, column.side.spots[i]), self._bottom(column, i)
+            ways.append(f"M{x},{y}v{_GAP - 4}")
+        return f"<path class=e d={''.join(ways)} />" + (
+            f"<path class=a d={''.join(arrows)} />" if arrows else ""
+        )
+
+    def _ribbons(self) -> str:
+        """From each layer that was removed to the line of the layer that does its work."""
+        ways = []
+        for j, box in self.after.boxes.items():
+            x, y = self._corner(self.after, self.after.side.spots[j])
+            for k, line in enumerate(box.lines):
+                for i in line.sources:
+                    if i in self.before.boxes:
+                        ways.append(self._ribbon(i, x, y + 11 + LINE * k))
+        return f"<path class=r d={''.join(ways)} />" if ways else ""
+
+    def _ribbon(self, i: int, x: int, y: int) -> str:
+        left, top = self._corner(self.before, self.before.side.spots[i])
+        left, top = left + _WIDTH, top + 12
+        bend = (left + x) // 2
+        return f"M{left},{top}C{bend},{top},{bend},{y},{x},{y}"
+
+
+def _step(x: int, y: int, to_x: int, to_y: int) -> str:
+    """From one place down to another; across only above the second, where no box is."""
+    if x == to_x:
+        return f"V{to_y}"
+    start = max(y, to_y - _GAP)
+    middle = (start + to_y) // 2
+    down = f"V{start}" if start > y else ""
+    return f"{down}C{x},{middle},{to_x},{middle},{to_x},{to_y}"
+
+
+def _text(lines: Sequence[Line], x: int, y: int, mark: str = "", struck: bool = False) -> str:
+    """The lines of a box as one text, the first of them at ``x, y``."""
+    parts = []
+    for k, line in enumerate(lines):
+        style = "x" if struck and k == 0 else _LINES[line.style]
+        text = html.escape(line.text)
+        if line.full:
+            text = f"<title>{html.escape(line.full)}</title>{text}"
+        place = f" x={x} dy={LINE}" if k else ""
+        named = f" class={style}" if style else ""
+        parts.append(f"<tspan{named}{place}>{text}</tspan>" if named or place else text)
+    if not parts:
+        return ""
+    return f"<text{f' id={mark}' if mark else ''} x={x} y={y}>{''.join(parts)}</text>"
