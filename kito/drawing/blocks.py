@@ -7,6 +7,7 @@ The cheapest sequence of cuts is found by dynamic programming, O(calls * :data:`
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -19,7 +20,9 @@ _SIZE, _MOST = 10, 90
 SMALL = 24
 """A network of so many layers is one block."""
 _TENSOR, _SPLIT_NAME = 1.0, 3.0
-"""What it costs to cut a tensor more than one, and two layers of one name."""
+"""What it costs to cut a tensor more than one, and two layers whose names begin alike."""
+_NEAR = 8
+"""How many calls around a cut say how alike the names of a block are."""
 _TOKENS = re.compile(r"[A-Za-z]+|\d+")
 
 
@@ -82,17 +85,17 @@ def _cut_costs(layers: Sequence[Layer]) -> list[float]:
     ending = [0] * (count + 1)
     for i, layer in enumerate(layers):
         ending[max(layer.users, default=i)] += 1
+    # Without a number, a name like "conv" says nothing about where a layer is.
+    shared = [
+        sum(x.isdigit() for x in _shared(a.name, b.name)) for a, b in itertools.pairwise(layers)
+    ]
     costs, alive = [0.0], 0
-    for i, layer in enumerate(layers):
+    for i in range(count - 1):
         alive += 1 - ending[i]
-        cost = max(alive - 1, 0) * _TENSOR
-        if i + 1 < count:
-            shared = _shared(layer.name, layers[i + 1].name)
-            # Without a number, a name like "conv" says nothing about where a layer is.
-            cost += _SPLIT_NAME * any(x.isdigit() for x in shared)
-        costs.append(cost)
-    costs[-1] = 0.0
-    return costs
+        near = max(shared[max(0, i - _NEAR) : i + _NEAR + 1])
+        split = (shared[i] / near) ** 3 if near else 0.0
+        costs.append(max(alive - 1, 0) * _TENSOR + split * _SPLIT_NAME)
+    return [*costs, 0.0]
 
 
 def _shared(first: str, second: str) -> list[str]:

@@ -11,9 +11,9 @@ from kito.errors import shown
 
 LINE = 14
 """The height of a line."""
-_LETTERS, _SMALL_LETTERS = 25, 28
+_LETTERS, _SMALL_LETTERS = 24, 26
 """The characters that fit on a line, of the first line and of the others."""
-_MOST_LINES = 4
+_MOST_LINES = 6
 _LONGEST = 2000
 _VERBS = {
     "folded into": "folded",
@@ -65,7 +65,8 @@ def box_before(picture: Picture, layer: Layer) -> Box:
     lines = [*_heading(layer)]
     if layer.fate:
         hosts = ", ".join(picture.after[j].name for j in layer.hosts)
-        lines += _wrapped("fate", f"→ {layer.fate} {hosts}".strip(), 2)
+        most = 2 if len(layer.hosts) < 2 else 3
+        lines += _wrapped("fate", f"→ {layer.fate} {hosts}".strip(), most)
     return Box("gone" if layer.fate else "stays", tuple(lines))
 
 
@@ -105,14 +106,14 @@ def _taken(picture: Picture, layer: Layer) -> Iterable[Line]:
     for (kind, shared), members in groups.items():
         count = f"{len(members)} " if len(members) > 1 else ""
         text, full = _cut(f"+ {'part of ' * shared}{count}{kind}", _LETTERS)
-        names = ", ".join(picture.before[i].name for i in members)
-        yield Line("takes", text, full or names, tuple(members))
+        yield Line("takes", text, full, tuple(members))
 
 
 def _wrapped(style: str, text: str, most: int) -> Iterable[Line]:
     text = shown(text, _LONGEST)
     letters = _LETTERS if style == "takes" else _SMALL_LETTERS
-    lines = textwrap.wrap(text, letters, max_lines=most, placeholder=" …")
+    words = [_cut_middle(x, letters)[0] for x in text.split()]
+    lines = textwrap.wrap(" ".join(words), letters, max_lines=most, placeholder=" …")
     cut = lines[-1].endswith(" …")
     for k, line in enumerate(lines):
         yield Line(style, line, text if cut and k == 0 else "")

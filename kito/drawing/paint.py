@@ -12,9 +12,9 @@ from kito.drawing.layout import Side, Spot, lay_out
 from kito.drawing.marks import Marks, escape
 from kito.drawing.picture import Layer, Picture
 
-_WIDTH, _PITCH = 172, 184
+_WIDTH, _PITCH = 184, 198
 """The width of a box, and how far the next one is."""
-_MARGIN, _HEAD, _GAP, _MIDDLE = 8, 26, 20, 44
+_MARGIN, _HEAD, _GAP, _MIDDLE = 8, 26, 20, 36
 """Around all, above the rows, between rows, and between the networks before and after."""
 _STUB = 16
 """The height of a row that holds only what comes in."""
@@ -55,6 +55,7 @@ class Drawing:
         self.before = _Column(layout.before, before, picture.before, _MARGIN)
         self.after = _Column(layout.after, after, picture.after, right)
         self.width = right + wide[1] + _MARGIN
+        self.opened = picture.opened
         heights = [_STUB] * layout.rows
         for column in (self.before, self.after):
             for i, box in column.boxes.items():
@@ -70,16 +71,36 @@ class Drawing:
         """The whole drawing; ``label`` says in words what it shows."""
         both = (self.before, self.after)
         shapes = "".join(
-            [*map(self._edges, both), self._ribbons(), *(self._outlines(x) for x in both)]
+            [*self._frames(), *map(self._edges, both), self._ribbons()]
+            + [self._outlines(x) for x in both]
         )
         heads = "".join(
-            f"<text class=h x={column.left} y={_MARGIN + 10}>{word}</text>"
+            f"<text class=kdh x={column.left} y={_MARGIN + 10}>{word}</text>"
             for column, word in zip(both, ("before", "after"), strict=True)
         )
         return (
-            f'<svg role=img aria-label="{escape(label)}" width={self.width} height={self.height}>'
+            f'<svg role=img aria-label="{escape(label)}" width={self.width} '
+            f'viewBox="0 0 {self.width} {self.height}" style=min-width:{self.width * 7 // 8}px>'
             f"{marks.use_of(shapes)}{heads}{''.join(self._texts(marks))}</svg>"
         )
+
+    def _frames(self) -> Iterable[str]:
+        """A frame around the layers before that were in a layer which was inlined."""
+        for boxes in self._inlined().values():
+            corners = [self._corner(self.before, self.before.side.spots[i]) for i in boxes]
+            left, top = (min(x) - 6 for x in zip(*corners, strict=True))
+            right = max(x for x, _ in corners) + _WIDTH + 6
+            bottom = max(self._bottom(self.before, i) for i in boxes) + 6
+            yield f"<path class=kdo d=M{left},{top}H{right}V{bottom}H{left}z />"
+
+    def _inlined(self) -> dict[int, list[int]]:
+        """For each layer that was inlined, by its index, the calls of the block that were in it."""
+        found: dict[int, list[int]] = {}
+        for i in self.before.boxes:
+            k = self.before.layers[i].opened
+            if k is not None:
+                found.setdefault(k, []).append(i)
+        return found
 
     def _outlines(self, column: _Column) -> str:
         paths: dict[str, list[str]] = {}
@@ -87,7 +108,7 @@ class Drawing:
             x, y = self._corner(column, column.side.spots[i])
             paths.setdefault(box.style, []).append(f"M{x},{y}h{_WIDTH}v{box.height}h-{_WIDTH}z")
         return "".join(
-            f"<path class={_BOXES[style]} d={''.join(found)} />" for style, found in paths.items()
+            f"<path class=kd{_BOXES[style]} d={''.join(found)} />" for style, found in paths.items()
         )
 
     def _texts(self, marks: Marks) -> Iterable[str]:
@@ -105,6 +126,12 @@ class Drawing:
         for i, box in self.before.boxes.items():
             x, y = self._corner(self.before, self.before.side.spots[i])
             yield _text(box.lines, x + 8, y + 15, marks.texts.get(i, ""), box.style == "gone")
+        for k, boxes in self._inlined().items():
+            corners = [self._corner(self.before, self.before.side.spots[i]) for i in boxes]
+            left, top = (min(x) for x in zip(*corners, strict=True))
+            name, kind = self.opened[k]
+            words = escape(f"{kind} {name}: inlined", 60)
+            yield f"<text class=kdq x={left - 4} y={top - 9}>{words}</text>"
         for column in (self.before, self.after):
             yield from self._outside(column)
 
@@ -116,10 +143,10 @@ class Drawing:
             y = self.tops[column.side.spots[i][0]] + 11
             name = column.layers[-1 - i].name
             short = name if len(name) <= 28 else f"{name[:13]}…{name[-13:]}"
-            yield f"<text class=i x={x} y={y}>{escape(short)}</text>"
+            yield f"<text class=kdi x={x} y={y}>{escape(short)}</text>"
         for i in column.leaving():
             x, y = self._center(column, column.side.spots[i]) + 6, self._bottom(column, i) + 12
-            yield f"<text class=n x={x} y={y}>{escape(column.layers[i].shape)}</text>"
+            yield f"<text class=kdn x={x} y={y}>{escape(column.layers[i].shape)}</text>"
 
     def _corner(self, column: _Column, spot: Spot) -> tuple[int, int]:
         row, x = spot
@@ -150,8 +177,8 @@ class Drawing:
         for i in column.leaving():
             x, y = self._center(column, column.side.spots[i]), self._bottom(column, i)
             ways.append(f"M{x},{y}v{_GAP - 4}")
-        return f"<path class=e d={''.join(ways)} />" + (
-            f"<path class=a d={''.join(arrows)} />" if arrows else ""
+        return f"<path class=kde d={''.join(ways)} />" + (
+            f"<path class=kda d={''.join(arrows)} />" if arrows else ""
         )
 
     def _ribbons(self) -> str:
@@ -163,7 +190,7 @@ class Drawing:
                 for i in line.sources:
                     if i in self.before.boxes:
                         ways.append(self._ribbon(i, x, y + 11 + LINE * k))
-        return f"<path class=r d={''.join(ways)} />" if ways else ""
+        return f"<path class=kdr d={''.join(ways)} />" if ways else ""
 
     def _ribbon(self, i: int, x: int, y: int) -> str:
         left, top = self._corner(self.before, self.before.side.spots[i])
@@ -191,7 +218,7 @@ def _text(lines: Sequence[Line], x: int, y: int, mark: str = "", struck: bool = 
         if line.full:
             text = f"<title>{html.escape(line.full)}</title>{text}"
         place = f" x={x} dy={LINE}" if k else ""
-        named = f" class={style}" if style else ""
+        named = f" class=kd{style}" if style else ""
         parts.append(f"<tspan{named}{place}>{text}</tspan>" if named or place else text)
     if not parts:
         return ""

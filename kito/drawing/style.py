@@ -1,4 +1,7 @@
-"""The style sheet of the drawings, for light and dark pages."""
+"""The style sheet of the drawings, for light and dark pages.
+
+What a drawing uses again by ``<use>`` is matched by selectors of one class only.
+"""
 
 from __future__ import annotations
 
@@ -16,30 +19,31 @@ _SHEET = """
 .kd i{color:var(--kd-soft)}
 .kd summary span{display:inline-block;color:var(--kd-into);background:var(--kd-intoface);
 border-radius:9px;padding:0 8px;margin:1px 2px 1px 0}
-.kd summary .k{color:var(--kd-kept);background:var(--kd-keptface)}
+.kd summary .kdk{color:var(--kd-kept);background:var(--kd-keptface)}
 .kd s{display:inline-block;width:48px;height:7px;margin:0 6px;border-radius:4px;
 background:var(--kd-edge);overflow:hidden;text-decoration:none;vertical-align:1px}
 .kd u{display:block;height:7px;background:var(--kd-line)}
 .kd details>div{overflow-x:auto;padding-bottom:10px}
-.kd svg{display:block}
-.kd text{font:600 12px system-ui,sans-serif;fill:var(--kd-ink)}
-.kd .h{fill:var(--kd-soft)}
-.kd .n,.kd .f,.kd .w,.kd .c,.kd .i{font-weight:400;font-size:11px;fill:var(--kd-soft)}
-.kd .i{text-anchor:middle;font-style:italic}
-.kd .x{text-decoration:line-through;fill:var(--kd-gone)}
-.kd .f{fill:var(--kd-gone)}
-.kd .p{font-size:11px;fill:var(--kd-into)}
-.kd .w{fill:var(--kd-kept)}
-.kd .c{fill:var(--kd-new)}
-.kd path{stroke-linejoin:round}
-.kd .e{fill:none;stroke:var(--kd-line);stroke-width:1.3}
-.kd .a{fill:var(--kd-line)}
-.kd .r{fill:none;stroke:var(--kd-into);stroke-width:1.6;stroke-dasharray:4 3}
-.kd .b{fill:var(--kd-face);stroke:var(--kd-edge)}
-.kd .g{fill:var(--kd-goneface);stroke:var(--kd-gone);stroke-dasharray:3 3}
-.kd .t{fill:var(--kd-intoface);stroke:var(--kd-into)}
-.kd path.k{fill:var(--kd-keptface);stroke:var(--kd-kept)}
-.kd .m{fill:var(--kd-newface);stroke:var(--kd-new)}
+.kd svg{display:block;max-width:100%;height:auto}
+.kd svg{font:600 12px system-ui,sans-serif;fill:var(--kd-ink);stroke-linejoin:round}
+.kdn,.kdf,.kdw,.kdc,.kdi{font-weight:400;font-size:10.5px;fill:var(--kd-soft)}
+.kdh{fill:var(--kd-soft)}
+.kdi{text-anchor:middle;font-style:italic}
+.kdx{text-decoration:line-through;fill:var(--kd-gone)}
+.kdf{fill:var(--kd-gone)}
+.kdp{font-size:11px;fill:var(--kd-into)}
+.kdw{fill:var(--kd-kept)}
+.kdc{fill:var(--kd-new)}
+.kdo{fill:none;stroke:var(--kd-new);stroke-width:1.5}
+.kdq{font-size:10.5px;fill:var(--kd-new)}
+.kde{fill:none;stroke:var(--kd-line);stroke-width:1.3}
+.kda{fill:var(--kd-line)}
+.kdr{fill:none;stroke:var(--kd-into);stroke-width:1.6;stroke-dasharray:4 3}
+.kdb{fill:var(--kd-face);stroke:var(--kd-edge)}
+.kdg{fill:var(--kd-goneface);stroke:var(--kd-gone);stroke-dasharray:3 3}
+.kdt{fill:var(--kd-intoface);stroke:var(--kd-into)}
+.kdk{fill:var(--kd-keptface);stroke:var(--kd-kept)}
+.kdm{fill:var(--kd-newface);stroke:var(--kd-new)}
 """
 STYLE = _SHEET.replace("\n", "")
 """A style sheet, for what is in an element of the class ``kd``."""

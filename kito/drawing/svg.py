@@ -43,7 +43,7 @@ def _block(picture: Picture, block: Block, marks: Marks, is_open: bool) -> str:
     events, kept = tell(picture, block.before, block.after)
     sizes = f"{counted(len(block.before), 'layer')} → {len(block.after)}"
     words = [f"<span>{escape(x)}</span>" for x in events]
-    words += [f"<span class=k>{kept} kept</span>"] if kept else []
+    words += [f"<span class=kdk>{kept} kept</span>"] if kept else []
     words = words or ["<i>unchanged</i>"]
     title = escape(block.title)
     share = min(round(100 * len(block.after) / max(len(block.before), 1)), 100)
