@@ -19,7 +19,7 @@ _SIZE, _MOST = 10, 90
 """How many layers a block has best, and at most."""
 SMALL = 24
 """A network of so many layers is one block."""
-_TENSOR, _SPLIT_NAME = 1.0, 3.0
+_TENSOR, _SPLIT_NAME = 0.7, 3.0
 """What it costs to cut a tensor more than one, and two layers whose names begin alike."""
 _NEAR = 8
 """How many calls around a cut say how alike the names of a block are."""

@@ -11,8 +11,8 @@ from kito.errors import shown
 
 LINE = 14
 """The height of a line."""
-_LETTERS, _SMALL_LETTERS = 24, 26
-"""The characters that fit on a line, of the first line and of the others."""
+_LETTERS, _SMALL_LETTERS = 21, 26
+"""The characters that fit on a line, in large and in small letters."""
 _MOST_LINES = 6
 _LONGEST = 2000
 _VERBS = {
@@ -30,7 +30,7 @@ class Line:
     """A line in a box.
 
     Attributes:
-        style: ``type``, ``name``, ``fate``, ``takes``, ``was`` or ``kept``.
+        style: ``type`` or ``long``, ``name``, ``fate``, ``takes``, ``was`` or ``kept``.
         text: what it says, cut to its place.
         full: the whole text; empty where nothing was cut.
         sources: the calls before whose work a line ``takes`` tells of.
@@ -94,7 +94,8 @@ def box_after(picture: Picture, layer: Layer) -> Box:
 
 def _heading(layer: Layer) -> Iterable[Line]:
     words = f"{layer.kind} {layer.detail}".strip()
-    yield Line("type", *_cut(words, _LETTERS))
+    style = "type" if len(words) <= _LETTERS else "long"
+    yield Line(style, *_cut(words, _SMALL_LETTERS - 1))
     yield Line("name", *_cut_middle(layer.name, _SMALL_LETTERS))
 
 
@@ -105,13 +106,13 @@ def _taken(picture: Picture, layer: Layer) -> Iterable[Line]:
         groups.setdefault((source.kind, len(source.hosts) > 1), []).append(i)
     for (kind, shared), members in groups.items():
         count = f"{len(members)} " if len(members) > 1 else ""
-        text, full = _cut(f"+ {'part of ' * shared}{count}{kind}", _LETTERS)
+        text, full = _cut(f"+ {'part of ' * shared}{count}{kind}", _SMALL_LETTERS)
         yield Line("takes", text, full, tuple(members))
 
 
 def _wrapped(style: str, text: str, most: int) -> Iterable[Line]:
     text = shown(text, _LONGEST)
-    letters = _LETTERS if style == "takes" else _SMALL_LETTERS
+    letters = _LETTERS + 2 if style == "takes" else _SMALL_LETTERS
     words = [_cut_middle(x, letters)[0] for x in text.split()]
     lines = textwrap.wrap(" ".join(words), letters, max_lines=most, placeholder=" …")
     cut = lines[-1].endswith(" …")

@@ -30,8 +30,9 @@ background:var(--kd-edge);overflow:hidden;text-decoration:none;vertical-align:1p
 .kdh{fill:var(--kd-soft)}
 .kdi{text-anchor:middle;font-style:italic}
 .kdx{text-decoration:line-through;fill:var(--kd-gone)}
+.kdz{font-size:10.5px}
 .kdf{fill:var(--kd-gone)}
-.kdp{font-size:11px;fill:var(--kd-into)}
+.kdp{font-size:10.5px;fill:var(--kd-into)}
 .kdw{fill:var(--kd-kept)}
 .kdc{fill:var(--kd-new)}
 .kdo{fill:none;stroke:var(--kd-new);stroke-width:1.5}
