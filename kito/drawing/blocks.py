@@ -21,6 +21,8 @@ SMALL = 24
 """A network of so many layers is one block."""
 _TENSOR, _SPLIT_NAME = 0.7, 3.0
 """What it costs to cut a tensor more than one, and two layers whose names begin alike."""
+_NEW_NAME = 0.4
+"""What a cut is worth at which names change that are alike around it."""
 _NEAR = 8
 """How many calls around a cut say how alike the names of a block are."""
 _TOKENS = re.compile(r"[A-Za-z]+|\d+")
@@ -94,7 +96,8 @@ def _cut_costs(layers: Sequence[Layer]) -> list[float]:
         alive += 1 - ending[i]
         near = max(shared[max(0, i - _NEAR) : i + _NEAR + 1])
         split = (shared[i] / near) ** 3 if near else 0.0
-        costs.append(max(alive - 1, 0) * _TENSOR + split * _SPLIT_NAME)
+        cost = max(alive - 1, 0) * _TENSOR + split * _SPLIT_NAME
+        costs.append(cost - _NEW_NAME * bool(near and split < 0.2))
     return [*costs, 0.0]
 
 

@@ -7,10 +7,12 @@ across, and an edge that passes by removed layers runs through their places.
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from kito.drawing.blocks import Block
 from kito.drawing.picture import Layer, Picture
@@ -67,15 +69,18 @@ class Layout:
     rows: int
 
 
+def is_installed() -> bool:
+    """Whether the extra ``report`` is there, which draws."""
+    return importlib.util.find_spec("fast_sugiyama") is not None
+
+
 def check_installed() -> None:
     """Raise a KitoError that says what to install where the extra ``report`` is missing."""
-    try:
-        import fast_sugiyama  # noqa: F401
-    except ImportError:
+    if not is_installed():
         raise KitoError(
             "drawing a network needs packages that are not installed; install them with: "
             "pip install 'pytest-kito[report]'"
-        ) from None
+        )
 
 
 def lay_out(picture: Picture, block: Block) -> Layout:
@@ -110,7 +115,7 @@ def _lay_out_before(layers: Sequence[Layer], calls: Sequence[int]) -> Side:
     vertices = list(dict.fromkeys(x for link in links for x in link))
     number = {x: k for k, x in enumerate(vertices)}
     side, right = Side(), 0.0
-    parts = []
+    parts: Sequence[Any] = []
     if links:
         parts = from_edges(
             [(number[a], number[b]) for a, b in links],
@@ -196,8 +201,8 @@ class _After:
         way = self._way_back(link[1], link[0])
         (top, _), (bottom, _) = self.side.spots[link[0]], self.side.spots[link[1]]
         bends: list[Spot] = []
-        if way:
-            twin = self.picture.after[link[1]].twin
+        twin = self.picture.after[link[1]].twin
+        if way and twin is not None:
             ends = [*reversed(way), twin]
             for a, b in itertools.pairwise(ends):
                 if a != ends[0]:

@@ -178,12 +178,15 @@ class _Description:
             for name in targets:
                 for j in self.named.get(name, []):
                     yield j, "takes", "a bias moved here"
-        if rewrite.pass_name in ("move_pointwise", "move_strides"):
-            moved = "this layer and" if rewrite.pass_name == "move_pointwise" else "stride moved to"
-            swap = "changed places" if rewrite.pass_name == "move_pointwise" else ""
-            for name in rewrite.layers:
-                for j in self.named.get(name, []):
-                    yield j, "moved", f"{moved} {', '.join(targets)} {swap}".strip()
+        told: list[tuple[str, str]] = []
+        if rewrite.pass_name == "move_pointwise":
+            for names, others in ((rewrite.layers, targets), (targets, rewrite.layers)):
+                told += [(name, f"changed places with {', '.join(others)}") for name in names]
+        elif rewrite.pass_name == "move_strides":
+            told = [(name, f"its stride moved to {', '.join(targets)}") for name in rewrite.layers]
+        for name, text in told:
+            for j in self.named.get(name, []):
+                yield j, "moved", text
 
     def _place(self, stays: _Reason) -> list[int]:
         """The calls of the layer that stays; where it is inside of another layer, those of it."""

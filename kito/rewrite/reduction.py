@@ -7,6 +7,9 @@ from typing import Any
 
 import keras
 
+from kito.drawing.layout import is_installed
+from kito.drawing.network import describe
+from kito.drawing.svg import draw
 from kito.errors import counted, html_table
 from kito.graph.build import Shared
 from kito.graph.calls import Call
@@ -70,11 +73,15 @@ class Reduction:
         return [("", "before", "after"), *((name, f"{a:,}", f"{b:,}") for name, (a, b) in pairs)]
 
     def _repr_html_(self) -> str:
-        """The sizes, the kinds of rewrites and what is kept, for a notebook."""
+        """The sizes, the kinds of rewrites, what is kept, and the drawing, for a notebook.
+
+        The drawing needs the extra ``report``; without it, the rest is shown.
+        """
         notes = [f"{x.pass_name}: {x.title()}; {x.saving()}" for x in self.patterns]
         notes += [f"kept: {x.layer}: {x.reason}" for x in self.kept]
         notes += [f"shared: {x.layer}: {x.reason}" for x in self.shared]
-        return html_table(f"Reduction of '{self.original.name}'", self.sizes(), notes)
+        table = html_table(f"Reduction of '{self.original.name}'", self.sizes(), notes)
+        return table + (draw(describe(self)) if is_installed() else "")
 
     def to_dict(self) -> dict[str, Any]:
         """The section ``reduction`` of the JSON report, as plain data."""

@@ -50,6 +50,11 @@ class Gate:
         """Whether this process runs tests for the controller of pytest-xdist."""
         return hasattr(self.pytest_config, "workerinput")
 
+    @property
+    def draws_networks(self) -> bool:
+        """Whether a report draws the networks."""
+        return getattr(self.options, "html", None) is not None
+
     def add_argument(self) -> None:
         """Collect kito.yaml also where ``testpaths`` or the arguments leave it out."""
         config, path = self.pytest_config, self.config.path
