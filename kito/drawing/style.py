@@ -36,7 +36,8 @@ background:var(--kd-edge);overflow:hidden;text-decoration:none;vertical-align:1p
 .kdw{fill:var(--kd-kept)}
 .kdc{fill:var(--kd-new)}
 .kdo{fill:none;stroke:var(--kd-new);stroke-width:1.5}
-.kdq{font-size:10.5px;fill:var(--kd-new)}
+.kdq{font-size:10.5px;fill:var(--kd-new);stroke:var(--kd-page,Canvas);stroke-width:4px;
+paint-order:stroke}
 .kde{fill:none;stroke:var(--kd-line);stroke-width:1.3}
 .kda{fill:var(--kd-line)}
 .kdr{fill:none;stroke:var(--kd-into);stroke-width:1.6;stroke-dasharray:4 3}
