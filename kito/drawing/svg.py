@@ -49,7 +49,8 @@ def _block(picture: Picture, block: Block, marks: Marks, is_open: bool) -> str:
     share = min(round(100 * len(block.after) / max(len(block.before), 1)), 100)
     drawing = Drawing(picture, block).svg(f"before and after: {', '.join(events)}", marks)
     return (
-        f"<details{' open' * is_open}><summary><b>{title}</b> <s aria-hidden=true><u style=width:{share}%></u></s>"
+        f"<details{' open' * is_open}><summary><b>{title}</b> "
+        f"<s aria-hidden=true><u style=width:{share}%></u></s>"
         f"<em>{sizes}</em> {' '.join(words)}</summary>"
         f'<div tabindex=0 role=group aria-label="{title}">{drawing}</div></details>'
     )
