@@ -240,12 +240,12 @@ def test_no_two_boxes_are_in_one_place(picture: Picture) -> None:
 
 
 def test_hostile_names_stay_text() -> None:
-    image = keras.Input((8, 8, 3), name="image")
+    image = keras.Input((8, 8, 3), name=f"{HOSTILE}image")
     x = L.Conv2D(4, 3, name=f"{HOSTILE}conv")(image)
     x = L.BatchNormalization(name=f"{HOSTILE}\u202e&bn")(x)
     x = L.Softmax(name=f"'{HOSTILE}\"")(x)
     x = L.BatchNormalization(name=f"{HOSTILE}late")(x)
-    model = randomize(keras.Model(image, L.Softmax()(x), name=f"{HOSTILE}net"))
+    model = randomize(keras.Model(image, L.Softmax(name=f"{HOSTILE}out")(x), name=f"{HOSTILE}net"))
     text = draw(describe(kito.reduce(model)))
     assert set(Texts(text).tags) <= {
         *("div", "style", "svg", "defs", "g", "path", "use", "text", "tspan", "title"),
