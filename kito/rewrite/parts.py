@@ -12,6 +12,7 @@ from typing import Any
 
 from kito.errors import UnsupportedModelError
 from kito.graph.build import build_model, copy_compilation
+from kito.graph.calls import join_calls
 from kito.graph.copy_layer import Trial
 from kito.graph.ir import Op
 from kito.graph.keras_internals import all_layers
@@ -60,6 +61,7 @@ def reduce_parts(closed: CannotOpen, reduce_part: Callable[[Any], Reduction]) ->
         opened=tuple(x for part in every for x in part.opened),
         shared=tuple(x for part in every for x in part.shared),
         patterns=join(x for part in every for x in part.patterns),
+        calls=join_calls(part.calls for part in every),
     )
 
 

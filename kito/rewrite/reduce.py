@@ -11,6 +11,7 @@ import keras
 
 from kito.errors import KitoError, UnsupportedModelError
 from kito.graph.build import Shared, build_model
+from kito.graph.calls import list_calls
 from kito.graph.copy_layer import prepare_copies
 from kito.graph.inference import without_gradients
 from kito.graph.ir import Graph, Op
@@ -117,6 +118,7 @@ def _reduce(request: _Request, limits: Limits) -> Reduction:
     except CannotOpen as closed:
         return reduce_parts(closed, lambda part: _attempt(replace(request, model=part)))
     graph = read.graph
+    calls = list_calls(graph)
     prepare_copies(graph)
     rewrites: list[Rewrite] = []
     kept: list[KeptAffine] = []
@@ -146,6 +148,7 @@ def _reduce(request: _Request, limits: Limits) -> Reduction:
         opened=read.names,
         shared=shared,
         patterns=tuple(patterns),
+        calls=calls,
     )
 
 

@@ -7,8 +7,12 @@ from typing import Any
 
 import keras
 
+from kito.drawing.layout import is_installed
+from kito.drawing.network import describe
+from kito.drawing.svg import draw
 from kito.errors import counted, html_table
 from kito.graph.build import Shared
+from kito.graph.calls import Call
 from kito.graph.keras_internals import all_layers
 from kito.rewrite.outcome import Kept, Rewrite
 from kito.rewrite.patterns import Pattern
@@ -33,6 +37,8 @@ class Reduction:
             layers inside them itself.
         shared: the layers that could not be copied, with the reason: both models use them.
         patterns: the rewrites by kind, with what each kind saved.
+        calls: the calls of the original as they were read, those in inlined layers included: what
+            the names of the rewrites stand for.
     """
 
     original: Any
@@ -44,6 +50,7 @@ class Reduction:
     opened: tuple[str, ...] = ()
     shared: tuple[Shared, ...] = ()
     patterns: tuple[Pattern, ...] = ()
+    calls: tuple[Call, ...] = ()
     layers: tuple[int, int] = field(init=False)
     parameters: tuple[int, int] = field(init=False)
     batchnorms: tuple[int, int] = field(init=False)
@@ -66,11 +73,15 @@ class Reduction:
         return [("", "before", "after"), *((name, f"{a:,}", f"{b:,}") for name, (a, b) in pairs)]
 
     def _repr_html_(self) -> str:
-        """The sizes, the kinds of rewrites and what is kept, for a notebook."""
+        """The sizes, the kinds of rewrites, what is kept, and the drawing, for a notebook.
+
+        The drawing needs the extra ``report``; without it, the rest is shown.
+        """
         notes = [f"{x.pass_name}: {x.title()}; {x.saving()}" for x in self.patterns]
         notes += [f"kept: {x.layer}: {x.reason}" for x in self.kept]
         notes += [f"shared: {x.layer}: {x.reason}" for x in self.shared]
-        return html_table(f"Reduction of '{self.original.name}'", self.sizes(), notes)
+        table = html_table(f"Reduction of '{self.original.name}'", self.sizes(), notes)
+        return table + (draw(describe(self)) if is_installed() else "")
 
     def to_dict(self) -> dict[str, Any]:
         """The section ``reduction`` of the JSON report, as plain data."""

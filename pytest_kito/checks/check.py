@@ -40,6 +40,17 @@ def check_reduction(run: ModelRun) -> dict[str, Any]:
     return data
 
 
+def describe_network(run: ModelRun) -> dict[str, Any]:
+    """The network before and after the reduction, as plain data for a report that draws it.
+
+    Raises:
+        KitoError: the model cannot be built or reduced.
+    """
+    from kito.drawing.network import describe
+
+    return describe(run.reduction())
+
+
 def check_equivalence(run: ModelRun) -> dict[str, Any]:
     """Check that the reduced model has the original's outputs, and that a difference would show.
 

@@ -16,6 +16,7 @@ from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
 from kito.runtime.quiet import import_keras
 from pytest_kito.cli.answers import Json, answer
 from pytest_kito.cli.engine_bench import bench_in_engine, known_engine
+from pytest_kito.cli.explain_html import check_html, write_explanation
 from pytest_kito.cli.explanation import explain_reduction
 from pytest_kito.cli.html import measured, write_html
 from pytest_kito.cli.progress import Working, working
@@ -110,15 +111,23 @@ def explain(
     target: Target = "any",
     strict: Strict = False,
     every: Annotated[bool, typer.Option("--all", help="A line for every layer.")] = False,
+    page_file: Annotated[
+        Path | None,
+        typer.Option("--html", help="Also write a page that shows the network before and after."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what is rewritten in a model, what that saves, what is kept, and why."""
+    if page_file is not None:
+        check_html(page_file)
     with working() as shown:
         shown.on("starting Keras")
         import_keras()
         reduction = _reduce(model, passes, target, strict, shown)
     patterns = [x.to_dict() for x in reduction.patterns]
     page = explain_reduction(reduction, every)
+    if page_file is not None:
+        write_explanation(reduction, page, page_file)
     answer({**reduction.to_dict(), "patterns": patterns}, page, as_json)
 
 

@@ -57,6 +57,7 @@ def _model(model: ModelResult) -> dict[str, Any]:
             {"check": x.check, "outcome": x.outcome, "message": x.message} for x in model.findings
         ],
         "not_run": model.not_run,
+        **({} if model.network is None else {"network": model.network}),
     }
 
 

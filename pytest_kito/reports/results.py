@@ -31,6 +31,8 @@ class Finding:
         staged: the file of an artifact that is published once the model's other checks have passed.
         seconds: seconds per phase (see :data:`pytest_kito.checks.phases.PHASES`), without the work
             that an earlier check of the model had already done.
+        network: both graphs of a reduction, as :func:`kito.drawing.network.describe` returns them;
+            None where no report draws them.
     """
 
     model: str
@@ -41,6 +43,7 @@ class Finding:
     environment: dict[str, Any] | None = None
     staged: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    network: dict[str, Any] | None = None
 
     @property
     def section(self) -> str:
@@ -103,6 +106,11 @@ class ModelResult:
     def not_measured(self) -> list[str]:
         """The names of metrics that were skipped."""
         return [x.check for x in self.of("metric") if x.outcome == "skipped"]
+
+    @property
+    def network(self) -> dict[str, Any] | None:
+        """The network before and after, where the check ``reduction`` described it."""
+        return next((x.network for x in self.of("reduction")), None)
 
     @property
     def seconds(self) -> dict[str, float]:

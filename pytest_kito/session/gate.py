@@ -53,6 +53,11 @@ class Gate:
         """Whether this process runs tests for the controller of pytest-xdist."""
         return hasattr(self.pytest_config, "workerinput")
 
+    @property
+    def draws_networks(self) -> bool:
+        """Whether a report draws the networks."""
+        return self.options.html is not None
+
     def add_argument(self) -> None:
         """Collect kito.yaml also where ``testpaths`` or the arguments leave it out."""
         config, path = self.pytest_config, self.config.path

@@ -10,7 +10,12 @@ import pytest
 
 from kito.errors import KitoError
 from kito.runtime.quiet import without_deprecations
-from pytest_kito.checks.check import check_artifact, check_equivalence, check_reduction
+from pytest_kito.checks.check import (
+    check_artifact,
+    check_equivalence,
+    check_reduction,
+    describe_network,
+)
 from pytest_kito.checks.declared import InEngine, declared_checks
 from pytest_kito.checks.engine_speedup import Session, check_engine_speedup
 from pytest_kito.checks.metric import check_metric
@@ -127,7 +132,10 @@ class Reduction(CheckItem):
     """``reduction``."""
 
     def check(self) -> dict[str, Any]:
-        return check_reduction(self.gate.run(self.spec.name))
+        run = self.gate.run(self.spec.name)
+        if self.gate.draws_networks and self.finding is not None:
+            self.finding.network = describe_network(run)
+        return check_reduction(run)
 
 
 class Equivalence(CheckItem):

@@ -39,6 +39,17 @@ def test_reduction(model: Any) -> None:
     assert "img" not in parts.tags
 
 
+def test_reduction_without_the_extra_that_draws(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reduction = kito.reduce(model)
+    assert "<svg" in reduction._repr_html_()
+    monkeypatch.setattr("kito.rewrite.reduction.is_installed", lambda: False)
+    parts = parse(reduction._repr_html_())
+    assert "svg" not in parts.tags
+    assert parts.caption
+
+
 def test_comparison(model: Any) -> None:
     same = parse(kito.compare(model, model, samples=4)._repr_html_())
     assert same.caption == "Comparison: the outputs are the same"

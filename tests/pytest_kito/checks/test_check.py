@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.resources import files
 from types import SimpleNamespace
 from typing import Any
 
+import jsonschema
 import pytest
 
 from pytest_kito.checks.check import check_reduction
@@ -97,6 +99,22 @@ def test_what_was_precomputed_is_not_folded(
         return
     with pytest.raises(CheckFailed, match=problem):
         check_reduction(run)
+
+
+def test_the_report_holds_the_network_where_one_is_to_be_drawn(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = repository("{version: 1, models: {small: {source: 'nets:net'}}}")
+    schema = json.loads(files("pytest_kito").joinpath("reports/report.schema.json").read_text())
+    for drawn in (False, True):
+        monkeypatch.setattr("pytest_kito.session.gate.Gate.draws_networks", drawn)
+        run(folder, "-k", "reduction", "--kito-report=report.json")
+        content = json.loads((folder.path / "report.json").read_text())
+        jsonschema.validate(content, schema)
+        model = content["models"][0]
+        assert ("network" in model) is drawn
+        if drawn:
+            assert len(model["network"]["after"]) == model["reduction"]["layers"][1]
 
 
 def test_a_comparison_that_could_not_fail_fails(repository: Repository) -> None:

@@ -111,6 +111,26 @@ def test_explain_says_what_is_kept_and_why(
     assert one not in out
 
 
+def test_explain_writes_a_page_with_the_drawing(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("explain", "model.keras", "--html", "net.html") == 0
+    assert "fold_affine" in capsys.readouterr().out
+    page = (folder / "net.html").read_text("utf-8")
+    assert {x.name for x in folder.iterdir()} == {"model.keras", "wrong.keras", "net.html"}
+    assert "<title>net: what is folded into what</title>" in page
+    assert "→ folded into conv" in page
+    assert "<tr><th scope=row>bn</th><td>BatchNormalization</td>" in page
+    assert "http" not in page
+    for where, problem in (("no/net.html", "no directory no"), (".", "is a directory")):
+        assert run("explain", "model.keras", "--html", where) == 2
+        assert problem in capsys.readouterr().err
+    monkeypatch.setattr("kito.drawing.layout.is_installed", lambda: False)
+    assert run("explain", "model.keras", "--html", "other.html") == 2
+    assert "pip install 'pytest-kito[report]'" in capsys.readouterr().err
+    assert not (folder / "other.html").exists()
+
+
 def test_compare_answers_by_exit_code(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("compare", "model.keras", "model.keras") == 0
     assert "the same" in capsys.readouterr().out

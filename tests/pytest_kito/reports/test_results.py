@@ -24,6 +24,13 @@ def test_the_order_of_arrival_does_not_matter() -> None:
         assert {**other, "created": whole["created"]} == whole
 
 
+def test_a_network_is_in_the_report_where_it_was_described() -> None:
+    findings = plain_pass("a")
+    assert "network" not in report(results(*findings))["models"][0]
+    findings[0].network = {"name": "a"}
+    assert report(results(*findings))["models"][0]["network"] == {"name": "a"}
+
+
 def test_a_model_is_proved_only_if_every_declared_check_was_run() -> None:
     findings = plain_pass("a")
     assert results(*findings).models[0].proved
