@@ -70,7 +70,8 @@ class Axis:
         """(taps, outputs of a block, window): 1 where an element of the window reads with a tap."""
         output = np.arange(self.factor)[:, None] - self._shift
         element = (output + np.arange(self.window) - self._lead) // self.factor + self.zeros[0]
-        return np.equal(element, np.arange(self.taps)[:, None, None]).astype(np.float64)
+        reads: Array = np.equal(element, np.arange(self.taps)[:, None, None]).astype(np.float64)
+        return reads
 
 
 def block_kernel(kernel: Array, axes: Sequence[Axis]) -> Array:

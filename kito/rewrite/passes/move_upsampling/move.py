@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
 import keras
 import numpy as np
 from keras import layers
@@ -29,7 +30,6 @@ from kito.rewrite.passes.move_upsampling.steps import Step, steps_of
 from kito.rewrite.transfer.preconditions import ELEMENTWISE
 
 _UP_SAMPLINGS = (layers.UpSampling1D, layers.UpSampling2D, layers.UpSampling3D)
-_LINEAR = {"activation": None}
 _BACKENDS, _TARGETS = ("tensorflow",), ("any", "cpu")
 """Where it was measured to be faster: on CPUs, in TensorFlow and in the engines of its exports."""
 _DEAL, _ADD = 50, 50
@@ -113,7 +113,7 @@ def _kernel(op: Op) -> Array:
 
 
 def _moves(graph: Graph, node: Node) -> Iterator[_Move]:
-    """Every up-sampling that the convolution alone reads, by itself or joined with other tensors."""
+    """Every up-sampling that only this convolution reads, by itself or joined with others."""
     data = node.data
     assert data is not None
     if data.users != [node] or graph.is_output(data):
@@ -185,24 +185,20 @@ def _exchange(graph: Graph, node: Node, move: _Move, kernel: Array) -> Rewrite:
     assert old is not None
     summed = block_kernel(kernel[..., move.channels, :], move.axes)
     new = cast(summed, old.dtype, "kernel", op.layer.compute_dtype)
+    part, bias = op.copy(f"{op.name}_small"), op.weight("bias")
     if move.joined is None:
-        part = op.copy(op.name)
-        bias = op.weight("bias")
         if bias is not None:
             bias = np.tile(bias, math.prod(x.factor for x in move.axes))
         part.change({"kernel": new, **({} if bias is None else {"bias": bias})}, {})
-        # The rebuilt model uses the names of its outputs for what makes them.
-        name = op.name if op.name in graph.output_names else f"{op.name}_result"
-        *steps, (last, _) = steps_of(part, move.axes, move.source, name)
+        *steps, (last, _) = steps_of(part, move.axes, move.source, op.name)
         graph.call_layer(node, last.layer, _call(node, steps, move.source))
-        return Rewrite("move_upsampling", (up,), part.name)
-    part = op.copy(f"{op.name}_{up}")
-    part.change({"kernel": new, "bias": None}, _LINEAR | {"use_bias": False})
-    steps = steps_of(part, move.axes, move.source, f"{part.name}_result")
+        return Rewrite("move_upsampling", (up, op.name), part.name)
+    part.change({"kernel": new, "bias": None}, {"activation": None, "use_bias": False})
+    steps = steps_of(part, move.axes, move.source, f"{op.name}_result")
     result = _call(node, steps, move.source)
     others = _call_others(graph, node, move)
     _call_sum(graph, node, [result, others])
-    return Rewrite("move_upsampling", (up,), f"{part.name}, {others.node.op.name}")
+    return Rewrite("move_upsampling", (up, op.name), f"{part.name}, {others.node.op.name}")
 
 
 def _call(node: Node, steps: Sequence[Step], source: Tensor) -> Tensor:
@@ -218,8 +214,9 @@ def _call_others(graph: Graph, node: Node, move: _Move) -> Tensor:
     op, joined, kernel = node.op, move.joined, node.op.weight("kernel")
     assert joined is not None
     assert kernel is not None
-    part = op.copy(op.name)
-    part.change({"kernel": np.delete(kernel, np.r_[move.channels], axis=-2)}, _LINEAR)
+    part = op.copy(f"{op.name}_rest")
+    left = np.delete(kernel, np.r_[move.channels], axis=-2)
+    part.change({"kernel": left}, {"activation": None})
     source = move.rest[0]
     if len(move.rest) > 1:
         graph.set_operands(joined, list(move.rest))
@@ -230,15 +227,14 @@ def _call_others(graph: Graph, node: Node, move: _Move) -> Tensor:
 
 
 def _call_sum(graph: Graph, node: Node, terms: list[Tensor]) -> None:
-    """Let a sum, and then the activation if there is one, take the place of a convolution."""
+    """Let a sum, or the activation behind it, take the place of a convolution, and its name."""
     op, result = node.op, node.outputs[0]
     activation, dtype = op.setting("activation"), result.dtype
     if activation is None or activation is keras.activations.linear:
-        graph.call_layer(node, layers.Add(name=f"{op.name}_sum", dtype=dtype), terms)
+        graph.call_layer(node, layers.Add(name=op.name, dtype=dtype), terms)
         return
-    add = layers.Add(name=f"{op.name}_sum", dtype=dtype)
-    [summed] = graph.put_before(
-        node, Op(add, add.name), terms, [keras.KerasTensor(result.shape, dtype)]
-    )
-    name = f"{op.name}_activation"
-    graph.call_layer(node, layers.Activation(activation, name=name, dtype=dtype), summed)
+    add = Op(layers.Add(dtype=dtype), f"{op.name}_sum")
+    like = keras.KerasTensor(result.shape, dtype)
+    [summed] = graph.put_before(node, add, terms, [like])
+    activate = layers.Activation(activation, name=op.name, dtype=dtype)
+    graph.call_layer(node, activate, summed)
