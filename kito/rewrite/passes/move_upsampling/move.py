@@ -35,7 +35,7 @@ _BACKENDS, _TARGETS = ("tensorflow",), ("any", "cpu")
 _DEAL, _ADD = 50, 50
 """Multiplications that take as long as to deal out and crop an element of the result, and as to add
 to it what comes from the other part of a Concatenate."""
-_READ = 20
+_READ = 60
 """Multiplications that take as long as to read another weight from memory."""
 
 
