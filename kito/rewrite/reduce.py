@@ -32,6 +32,7 @@ from kito.rewrite.passes import (
 from kito.rewrite.passes.choose_kernels import table as choose_kernels
 from kito.rewrite.passes.fold_affine import fold as fold_affine
 from kito.rewrite.passes.merge_branches import merge as merge_branches
+from kito.rewrite.passes.move_upsampling import move as move_upsampling
 from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
 from kito.rewrite.patterns import Pattern, find_patterns
 from kito.rewrite.reduction import Reduction
@@ -52,6 +53,7 @@ _RUN: dict[str, _Run] = {
     "move_pointwise": _for_any(move_pointwise.run),
     "move_strides": _for_any(move_strides.run),
     "collapse_linear": _for_any(collapse_linear.run),
+    "move_upsampling": move_upsampling.run,
     "choose_kernels": choose_kernels.run,
     "fold_batchnorm": _for_any(fold_batchnorm.run),
 }

@@ -10,6 +10,7 @@ DEFAULT_PASSES: tuple[str, ...] = (
     "move_pointwise",
     "move_strides",
     "collapse_linear",
+    "move_upsampling",
     "choose_kernels",
 )
 """The passes that :func:`kito.reduce` runs by default, in order."""
