@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kito.graph.names import within
+
 
 @dataclass
 class Layer:
@@ -80,7 +82,7 @@ def read_picture(network: Mapping[str, Any]) -> Picture:
                 layers[source].users.append(i)
     opened = [(name, kind) for name, kind in network["opened"]]
     for layer in before:
-        prefixes = [k for k, (name, _) in enumerate(opened) if layer.name.startswith(f"{name}.")]
+        prefixes = [k for k, (name, _) in enumerate(opened) if layer.name.startswith(within(name, ""))]
         # The names of layers in an inlined layer that was in another one begin with both.
         layer.opened = max(prefixes, key=lambda k: len(opened[k][0]), default=None)
     return Picture(network["name"], before, after, opened)

@@ -281,9 +281,7 @@ class Graph:
         node.set_op(Op(layer, layer.name if keeps_name else self._free_name(layer.name, node)))
         self.set_operands(node, operands)
 
-    def put_before(
-        self, node: Node, op: Op, operands: Tensor | list[Tensor], outputs: list[Any]
-    ) -> list[Tensor]:
+    def put_before(self, node: Node, op: Op, operands: Any, outputs: list[Any]) -> list[Tensor]:
         """Insert ``op(operands)``, under a free name, before ``node``; results like ``outputs``."""
         op.name = self._free_name(op.name, node)
         new = self.add(op, (operands,), {}, outputs)

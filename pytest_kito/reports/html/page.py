@@ -62,7 +62,7 @@ def require_extra(option: str) -> None:
     Raises:
         KitoError: they are not.
     """
-    if importlib.util.find_spec("jinja2") is None:
+    if not all(map(importlib.util.find_spec, ("jinja2", "fast_sugiyama"))):
         raise KitoError(
             f"{option} needs packages that are not installed; install them with: "
             "pip install 'pytest-kito[report]'"
@@ -110,7 +110,7 @@ def page(report: Mapping[str, Any], history: History | None = None) -> str:
             counts=Counter(view.status for view in views),
             facts=[_facts(x) for x in _environments(data)],
             warnings=past.warnings,
-            style=_asset("page.css"),
+            style=_asset("page.css") + (_drawing_style() if any(drawings) else ""),
             script=_asset("page.js"),
             script_digest=_digest("page.js"),
         )
@@ -139,10 +139,16 @@ def _drawing(model: ModelPart) -> str:
     except ModuleNotFoundError:
         return ""
     try:
-        return str(draw(model.network))
+        return str(draw(model.network, style=False))
     except (ValueError, TypeError, LookupError, AttributeError):
         # The data is of a file, which another version may have written.
         return ""
+
+
+def _drawing_style() -> str:
+    from kito.drawing.style import STYLE
+
+    return STYLE
 
 
 def _drawn(text: str, drawings: Sequence[str]) -> str:

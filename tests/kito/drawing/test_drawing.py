@@ -113,7 +113,7 @@ def notes(picture: Picture, name: str) -> dict[str, str]:
         ("dropout", ("does nothing in inference", [])),
         ("narrow", ("merged into", ["wide"])),
         ("add", ("merged into", ["wide"])),
-        ("block.norm", ("folded into", ["block.conv"])),
+        ("block-norm", ("folded into", ["block-conv"])),
         ("conv", ("", [])),
         ("late", ("", [])),
     ],
@@ -127,7 +127,7 @@ def test_what_stays_says_why(picture: Picture) -> None:
     assert late["was"] == "BatchNormalization"
     assert "'softmax'" in late["kept"]
     assert picture.opened == [("block", "Residual")]
-    assert {x.name for x in picture.before if x.opened == 0} > {"block.conv", "block.norm"}
+    assert {x.name for x in picture.before if x.opened == 0} > {"block-conv", "block-norm"}
 
 
 def test_layers_that_change_places() -> None:

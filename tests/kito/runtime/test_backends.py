@@ -41,6 +41,8 @@ BATCH = np.ones((2, 3), "float32")
 
 def test_a_backend_that_cannot_be_timed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    with backends.full_float32():
+        """It has nothing to turn off."""
     with pytest.raises(KitoError, match="backend 'numpy' cannot be timed; set KERAS_BACKEND"):
         backends.current()
 
@@ -201,6 +203,15 @@ class TestTensorFlow:
         monkeypatch.setattr(tf.linalg, "matmul", matmul)
         assert backends.TensorFlow().float64_kind() == kind
 
+    def test_float32_is_in_full_where_asked_and_as_before_afterwards(self) -> None:
+        import tensorflow as tf
+
+        enabled = tf.config.experimental.tensor_float_32_execution_enabled
+        before = enabled()
+        with backends.full_float32():
+            assert not enabled()
+        assert enabled() == before
+
     def test_float64_is_on_the_device_that_is_asked_for(self) -> None:
         assert backends.TensorFlow().float64_kind() == "cpu"
         with backends.TensorFlow().float64("cpu"):
@@ -276,6 +287,14 @@ class TestJax:
         assert (log, os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"]) == ([], "false")
         backends.Jax().prepare("cpu")
         assert log == [("jax_platforms", "cpu")]
+
+    def test_float32_is_in_full(self, log: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        scope = contextlib.nullcontext("a scope")
+        by_name = {"highest": scope}
+        monkeypatch.setattr(
+            sys.modules["jax"], "default_matmul_precision", by_name.__getitem__, raising=False
+        )
+        assert backends.Jax().full_float32() is scope
 
     def test_always_compiles_with_xla(self, log: list[Any]) -> None:
         model = ImaginaryModel(log)
@@ -362,10 +381,36 @@ class TestTorch:
         with pytest.raises(KitoError, match="on the GPU already: set CUDA_VISIBLE_DEVICES=-1"):
             backends.Torch().prepare("cpu")
 
-    def test_knows_no_xla(self, log: list[Any]) -> None:
-        assert not backends.Torch().jit(ImaginaryModel(log), "auto", "gpu")
-        with pytest.raises(KitoError, match="without XLA: set jit: auto or off"):
-            backends.Torch().jit(ImaginaryModel(log), "on", "gpu")
+    def test_compiles_on_request_only(self, log: list[Any]) -> None:
+        wanted = ("auto", "on", "off")
+        assert [backends.Torch().jit(ImaginaryModel(log), x, "gpu") for x in wanted] == [
+            False,
+            True,
+            False,
+        ]
+
+    @pytest.mark.usefixtures("log")
+    def test_float32_is_in_full_within_a_scope(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        cudnn, products = SimpleNamespace(allow_tf32=True), SimpleNamespace(allow_tf32=False)
+        flags = SimpleNamespace(cudnn=cudnn, cuda=SimpleNamespace(matmul=products))
+        monkeypatch.setattr(sys.modules["torch"], "backends", flags, raising=False)
+        with pytest.raises(ZeroDivisionError), backends.Torch().full_float32():
+            assert not cudnn.allow_tf32
+            raise ZeroDivisionError
+        assert (cudnn.allow_tf32, products.allow_tf32) == (True, False)
+
+    @pytest.mark.usefixtures("log")
+    def test_leaves_precisions_that_were_set_one_by_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Mixed:
+            def __getattr__(self, name: str) -> bool:
+                raise RuntimeError("mixed use of the legacy and new APIs")
+
+        flags = SimpleNamespace(cudnn=Mixed(), cuda=SimpleNamespace(matmul=Mixed()))
+        monkeypatch.setattr(sys.modules["torch"], "backends", flags, raising=False)
+        with backends.Torch().full_float32():
+            assert vars(flags.cudnn) == {}
 
     def test_float64_is_on_cuda_or_the_cpu(
         self, log: list[Any], monkeypatch: pytest.MonkeyPatch
