@@ -121,8 +121,7 @@ def _moves(graph: Graph, node: Node) -> Iterator[_Move]:
     axes = _axes(data.node, node)
     if axes is not None:
         yield _Move(data.node, axes, None, (), slice(None))
-    # A Sequential model is a list of layers, without sums.
-    if graph.sequential or not _joins_channels(data.node):
+    if not _joins_channels(data.node):
         return
     start, parts = 0, data.node.operands
     for i, part in enumerate(parts):
@@ -135,9 +134,9 @@ def _moves(graph: Graph, node: Node) -> Iterator[_Move]:
 
 
 def _joins_channels(node: Node) -> bool:
-    """Whether it is a Concatenate along the last axis, of a layer that is called once."""
+    """Whether it is a Concatenate of several tensors along the last axis."""
     layer, parts, result = node.op.layer, node.operands, node.outputs[0]
-    if type(layer) is not layers.Concatenate or len(node.op.calls()) > 1 or len(parts) == 1:
+    if type(layer) is not layers.Concatenate or len(parts) == 1:
         return False
     if layer.axis not in (-1, len(result.shape) - 1):
         return False

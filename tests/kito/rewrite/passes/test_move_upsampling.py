@@ -98,12 +98,20 @@ def join(*parts: Any, **more: Any) -> Any:
     return L.Concatenate(**more)(list(parts))
 
 
+def joined_twice(x: Any, y: Any) -> Any:
+    """Both calls of one layer change, each to one tensor less."""
+    layer = L.Concatenate()
+    first = conv(3)(layer([up(2)(x), y, L.ReLU()(y)]))
+    return conv()(layer([first, up(2)(L.ReLU()(x)), y]))
+
+
 JOINED: dict[str, tuple[Rest, int]] = {
     "first": (lambda x, y: conv()(join(up(2)(x), y)), 1),
     "last": (lambda x, y: conv(activation=None)(join(y, up(2)(x), axis=3)), 1),
     "between two": (lambda x, y: conv(4, 5)(join(y, up(2)(x), L.ReLU()(y))), 1),
     "twice the other": (lambda x, y: conv(use_bias=False)(join(y, up(2)(x), y)), 1),
     "two of them": (lambda x, y: conv()(join(up(2)(x), y, up(2)(L.ReLU()(x)))), 2),
+    "of one layer called twice": (joined_twice, 2),
     "nothing else": (lambda x, y: join(conv()(join(up(2)(x), up(2)(L.ReLU()(x)))), y), 2),
 }
 
