@@ -31,9 +31,10 @@ HEAD = """\
 
 ## What was not measured
 
-**No GPU.** Every figure here is of a CPU, and of the machine that is named beside it. Nothing
-here says how much faster a network is on a GPU, with TensorRT, on a phone or on another
-processor: `kito bench MODEL` and the gate's `speedup` measure that where it matters, on yours.
+**Little on a GPU.** Two networks were timed with JAX on an NVIDIA H200; nothing with TensorFlow or
+PyTorch, and no engine such as TensorRT. Every other figure is of a CPU, and of the machine that is
+named beside it. Nothing here says how much faster a network is on a phone or on another processor:
+`kito bench MODEL` and the gate's `speedup` measure that where it matters, on yours.
 Weights are random, with calibrated statistics: time does not depend on them, and accuracy in the
 sense of the task cannot be measured with them.
 

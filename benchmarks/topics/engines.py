@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks import networks
-from benchmarks.engine_files import Files, export_forms, forms_of
+from benchmarks.engine_files import TOLERANCE, Files, export_forms, forms_of
 from benchmarks.engine_report import BATCHES, ENGINES, NETWORKS, plot, readme, table
 from benchmarks.rounds import Times, milliseconds, quick, ratio, take_rounds
 
@@ -37,9 +37,6 @@ something else is an error, not a figure."""
 THREADS = 2
 ROUNDS, BUDGET_S = 200, 6.0
 """Of each engine and batch size, at most."""
-TOLERANCE = 1e-3
-"""The largest difference between outputs, relative to the largest of the original's, at which
-files count as computing the same. Random weights amplify rounding more than trained ones."""
 LIMIT_S = 1200.0
 
 

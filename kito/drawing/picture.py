@@ -82,7 +82,9 @@ def read_picture(network: Mapping[str, Any]) -> Picture:
                 layers[source].users.append(i)
     opened = [(name, kind) for name, kind in network["opened"]]
     for layer in before:
-        prefixes = [k for k, (name, _) in enumerate(opened) if layer.name.startswith(within(name, ""))]
+        prefixes = [
+            k for k, (name, _) in enumerate(opened) if layer.name.startswith(within(name, ""))
+        ]
         # The names of layers in an inlined layer that was in another one begin with both.
         layer.opened = max(prefixes, key=lambda k: len(opened[k][0]), default=None)
     return Picture(network["name"], before, after, opened)

@@ -104,7 +104,7 @@ class Torch:
         """A module that calls the model in inference; it changes nothing in it."""
         infer = _inference(model)
 
-        class Inference(self._torch.nn.Module):  # type: ignore[misc]
+        class Inference(self._torch.nn.Module):  # type: ignore[misc, name-defined]
             def __init__(self) -> None:
                 super().__init__()
                 self.model = model  # so that the exporter finds its weights
