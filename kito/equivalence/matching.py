@@ -17,6 +17,7 @@ import keras
 from kito.graph.interpret import calls
 from kito.graph.ir import Graph, Node, Op
 from kito.graph.keras_internals import all_layers
+from kito.graph.names import within
 from kito.graph.read import read_graph
 from kito.rewrite.inline.sweep import read_inlined
 
@@ -47,7 +48,7 @@ def read_calls(model: Any) -> Calls:
     whole = [node.op for node in before.nodes if not node.is_input]
     if len(whole) == 1 and isinstance(whole[0].layer, keras.Model) and whole[0].graph is None:
         for op in ops:  # the functional form of a subclassed model, which is reduced without it
-            op.name = op.name.removeprefix(f"{whole[0].name}.")
+            op.name = op.name.removeprefix(within(whole[0].name, ""))
     return Calls(graph, frozenset(op for op in ops if id(op.layer) not in known))
 
 

@@ -14,6 +14,7 @@ import keras
 
 from kito.graph.clone_check import copy_trainable, find_mismatch
 from kito.graph.clone_config import create_layer
+from kito.graph.keras_internals import own_value
 from kito.graph.limits import Limit, LimitFound
 from kito.graph.stock import is_stock, named_weights
 
@@ -77,8 +78,7 @@ class LayerClone:
 
             def initialize(shape: Any, dtype: Any = None) -> Any:
                 fits = value is not None and (tuple(value.shape), _dtype(value)) == (shape, dtype)
-                # PyTorch would use the original's own parameter.
-                return keras.ops.copy(value) if fits else keras.ops.zeros(shape, dtype)
+                return own_value(value) if fits else keras.ops.zeros(shape, dtype)
 
             return add_weight(shape, initializer if shape is None else initialize, *more, **named)
 
@@ -110,16 +110,6 @@ def _dtype(value: Any) -> str:
     return str(keras.backend.standardize_dtype(value.dtype))
 
 
-def own(value: Any) -> Any:
-    """The value for a variable that shares no memory with another one.
-
-    JAX's arrays cannot be changed, so assigning one shares it. But ``fit``, ``evaluate`` and
-    ``predict`` of a model give the memory of its weights away ("donate" it), and so would destroy
-    those of its clone.
-    """
-    return keras.ops.copy(value) if keras.config.backend() == "jax" else value
-
-
 def _copy_weights(original: Any, clone: Any, changed: Mapping[str, Any]) -> None:
     """Give ``clone`` the weights of ``original``, except those in ``changed``."""
     if changed:
@@ -127,7 +117,7 @@ def _copy_weights(original: Any, clone: Any, changed: Mapping[str, Any]) -> None
         variables = named_weights(clone)
         for name, value in values.items():
             if value is not None:
-                variables[name].assign(own(value))
+                variables[name].assign(own_value(value))
         return
     by_name = {variable.name: variable for variable in clone.weights}
     names = [variable.name for variable in original.weights]
@@ -143,6 +133,6 @@ def _copy_weights(original: Any, clone: Any, changed: Mapping[str, Any]) -> None
             f"created from its get_config() has {[tuple(x.shape) for x in clone.weights]}",
         )
     for source, target in pairs:
-        target.assign(own(source.value))
+        target.assign(own_value(source.value))
     if clone.weights and hasattr(original, "finalize_state"):
         clone.finalize_state()  # Normalization caches values computed from its weights

@@ -16,6 +16,15 @@ SHORTENED: dict[str, str] = BIT64_TO_BIT32_DTYPE
 """By the dtype of 64 bits that the arguments of an operation have, that in which it computes."""
 
 
+def own_value(value: Any) -> Any:
+    """What to give to a variable so that it shares no memory with the one that ``value`` is of.
+
+    On PyTorch a variable would take over the parameter of the other, and on JAX its array, which
+    ``predict`` of one model donates, so that the other cannot read it any more. TensorFlow copies.
+    """
+    return value if keras.backend.backend() == "tensorflow" else keras.ops.copy(value)
+
+
 def build_shapes(model: Any) -> dict[str, Any] | None:
     """The shapes that a layer was built with, by argument; None if they are unknown."""
     shapes = getattr(model, "_build_shapes_dict", None)

@@ -19,6 +19,7 @@ import numpy as np
 
 from kito.errors import KitoError
 from kito.graph.clone_config import clone_metric, is_float
+from kito.graph.keras_internals import own_value
 from kito.graph.read import is_readable
 from kito.graph.same_value import captured
 from kito.graph.stock import own_attributes
@@ -176,7 +177,7 @@ class _Copier:
     def _object(self, value: Any, where: str) -> Any:
         if isinstance(value, keras.random.SeedGenerator):
             new = keras.random.SeedGenerator(seed=value.get_config()["seed"])
-            new.state.assign(value.state)
+            new.state.assign(own_value(value.state.value))
             return new
         if isinstance(value, keras.Metric):
             return clone_metric(value)

@@ -87,6 +87,7 @@ class WithGpu:
         yield
 
 
+@pytest.mark.backends("tensorflow", "torch")  # the simulated backend enables no float64 on JAX
 @pytest.mark.parametrize("fails, device", [(False, "gpu"), (True, "cpu")])
 def test_it_is_run_on_the_gpu_and_where_that_fails_on_the_cpu(
     fails: bool, device: str, monkeypatch: pytest.MonkeyPatch

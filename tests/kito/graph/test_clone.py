@@ -194,3 +194,12 @@ def test_a_clone_has_weights_of_its_own() -> None:
     for x in reduced.weights:
         x.assign(x + 1.0)
     assert all(np.array_equal(x.numpy(), y) for x, y in zip(model.weights, before, strict=True))
+
+
+def test_predict_of_the_reduced_model_leaves_the_original_as_it_is() -> None:
+    model = around(L.BatchNormalization(), (4,))
+    data = feed(model)[0]
+    before = model.predict(data, verbose=0)
+    reduced = kito.reduce(model, passes=("drop_identity",)).model
+    reduced.predict(data, verbose=0)
+    assert np.allclose(model.predict(data, verbose=0), before, rtol=1e-6)

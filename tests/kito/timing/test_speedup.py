@@ -108,6 +108,7 @@ def test_the_figures_are_of_the_calls(
     assert (estimate.transfer_ms, estimate.predict_ms) == (1.0, None)
 
 
+@pytest.mark.backends("tensorflow")  # the others compile in one way only
 @pytest.mark.parametrize("jit", ["on", "off"])
 def test_both_models_are_compiled_as_declared(
     original: keras.Model, reduced: keras.Model, calls: Calls, jit: Jit
