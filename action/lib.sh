@@ -49,7 +49,7 @@ caused_by_writers() {
 # Whether the gate that is installed writes HTML reports: older ones, and ones without the extra, do not.
 writes_html() {
     python -P -c 'import importlib.util, sys
-sys.exit(not all(map(importlib.util.find_spec, ("jinja2", "pytest_kito.reports.html"))))' 2>/dev/null
+sys.exit(not all(map(importlib.util.find_spec, ("jinja2", "fast_sugiyama", "pytest_kito.reports.html"))))' 2>/dev/null
 }
 
 # pip, without what lies in the current directory: python -m would run a pip.py there. -P and not -I,

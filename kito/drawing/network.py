@@ -14,7 +14,7 @@ that stays is named once. Its keys:
   has changed), ``takes`` (what moved to it and is no layer), ``moved``, ``kept`` (why it stays),
   ``shared``.
 - ``opened``: for a layer that was inlined, ``[name, type]``; the names of the layers in it begin
-  with its name and a dot.
+  with its name and a hyphen.
 """
 
 from __future__ import annotations

@@ -40,15 +40,22 @@ def check_reduction(run: ModelRun) -> dict[str, Any]:
     return data
 
 
-def describe_network(run: ModelRun) -> dict[str, Any]:
+def describe_network(run: ModelRun) -> dict[str, Any] | None:
     """The network before and after the reduction, as plain data for a report that draws it.
+
+    Returns:
+        None where it cannot be described: a report without a drawing is no failed check.
 
     Raises:
         KitoError: the model cannot be built or reduced.
     """
     from kito.drawing.network import describe
 
-    return describe(run.reduction())
+    reduction = run.reduction()
+    try:
+        return describe(reduction)
+    except Exception:  # a live layer of the user's may raise anything
+        return None
 
 
 def check_equivalence(run: ModelRun) -> dict[str, Any]:
