@@ -34,7 +34,7 @@ def check(model: Any) -> None:
     left = {x.name for x in after if isinstance(x, L.BatchNormalization)}
     # The name of an opened layer comes before that of one in it.
     scaled = {x.name for x in after if isinstance(x, L.Rescaling)}
-    held = {x for x in scaled if x.split(".")[-1] in norms}
+    held = {x for x in scaled if x.split("-")[-1] in norms}
     assert left | held <= kept
     assert (len(left), len(held)) == (reduction.batchnorms[1], reduction.precomputed)
     assert not [x for x in after if isinstance(x, Composite)]
