@@ -101,14 +101,12 @@ def test_what_was_precomputed_is_not_folded(
         check_reduction(run)
 
 
-def test_the_report_holds_the_network_where_one_is_to_be_drawn(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_report_holds_the_network_where_one_is_to_be_drawn(repository: Repository) -> None:
     folder = repository("{version: 1, models: {small: {source: 'nets:net'}}}")
     schema = json.loads(files("pytest_kito").joinpath("reports/report.schema.json").read_text())
     for drawn in (False, True):
-        monkeypatch.setattr("pytest_kito.session.gate.Gate.draws_networks", drawn)
-        run(folder, "-k", "reduction", "--kito-report=report.json")
+        html = ["--kito-html=report.html"] if drawn else []
+        run(folder, "-k", "reduction", "--kito-report=report.json", *html)
         content = json.loads((folder.path / "report.json").read_text())
         jsonschema.validate(content, schema)
         model = content["models"][0]
