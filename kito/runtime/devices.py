@@ -1,6 +1,6 @@
 """The device that inference runs on, and the environment that measured figures depend on.
 
-What is specific to a GPU is tested with a simulated GPU only.
+What is specific to a GPU was run on one, with JAX and PyTorch; with TensorFlow, on a simulated one.
 """
 
 from __future__ import annotations

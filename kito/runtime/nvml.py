@@ -1,7 +1,7 @@
 """The state of a GPU, at one moment or while models run, read with NVIDIA's management library.
 
 It is written to the documentation of that library, NVML (the package ``nvidia-ml-py``, extra
-``gpu``), and tested with a simulated GPU only. Without the package or a driver there are no
+``gpu``), and was tried on one GPU. Without the package or a driver there are no
 figures, and nothing fails.
 """
 
