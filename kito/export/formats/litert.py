@@ -7,12 +7,15 @@ from typing import Any
 
 from kito.export.engines.protocol import Settings
 from kito.export.formats.base import LoadedArtifact, bound
+from kito.export.formats.convolutions import with_convolutions
 from kito.export.formats.exporting import export
 from kito.export.formats.interface import Interface
 
 
 def write(model: Any, path: Path, name: str, interface: Interface, rewrite: bool = True) -> None:
     """See :class:`kito.export.formats.base.Format`."""
+    if rewrite:
+        model = with_convolutions(model, affines=True)
     export(interface.with_named_outputs(model), path, "litert")
 
 

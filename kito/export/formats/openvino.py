@@ -11,6 +11,7 @@ from typing import Any
 from kito.export.engines.protocol import Settings
 from kito.export.formats import archives
 from kito.export.formats.base import LoadedArtifact, bound
+from kito.export.formats.convolutions import with_convolutions
 from kito.export.formats.exporting import export
 from kito.export.formats.interface import Interface
 from kito.export.formats.numbering import Numbering
@@ -26,6 +27,8 @@ def write(model: Any, path: Path, name: str, interface: Interface, rewrite: bool
     from kito.export.engines.openvino import core
 
     exported = path.with_name("exported.xml")
+    if rewrite:
+        model = with_convolutions(model)
     export(interface.with_named_outputs(model), exported, "openvino")
     loaded = core().read_model(exported)
     ordered = openvino.Model(_in_order(loaded, interface), loaded.get_parameters(), model.name)

@@ -18,6 +18,7 @@ from kito.graph.ir import Graph, Node
 from kito.rewrite.outcome import Outcome, Rewrite
 from kito.rewrite.passes.choose_kernels.grouped import as_depthwise, as_plain
 from kito.rewrite.passes.choose_kernels.normalization import without_affine
+from kito.rewrite.passes.choose_kernels.pooling import keeping_axes
 from kito.rewrite.passes.choose_kernels.resizing import as_resizing
 from kito.rewrite.passes.choose_kernels.subsampling import as_one_depthwise
 
@@ -50,6 +51,8 @@ TABLE = (
     Entry(as_plain, ("tensorflow", "jax"), ("cpu",)),
     # One reading of the tensor for up to three copies of it.
     Entry(as_one_depthwise, ("tensorflow",), _ANY),
+    # One operation less everywhere, and no calculation of a shape in exported files.
+    Entry(keeping_axes, ("tensorflow", "jax", "torch"), _ANY),
     # One kernel for two repetitions, each of which copies.
     Entry(as_resizing, ("tensorflow",), _ANY),
 )
