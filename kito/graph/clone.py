@@ -7,7 +7,7 @@ its first call it is compared with the original and gets the weights.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import keras
@@ -53,6 +53,7 @@ class LayerClone:
         """
         self.original, self.changes, self.weights = original, changes, weights
         self.layer = create_layer(original, name, changes, inner, dtype)
+        self._copied: list[Any] = []
         self.wraps = inner is not None
         if not self.wraps:
             self._skip_initializers()
@@ -72,15 +73,23 @@ class LayerClone:
         """
         add_weight = self.layer.add_weight
         final = {**{x.name: x.value for x in self.original.weights}, **self.weights}
+        # Only Keras' own build() is known to leave them as they are.
+        known = is_stock(type(self.original)) and len(final) >= len(self.original.weights)
 
         def add_final(shape: Any = None, initializer: Any = None, *more: Any, **named: Any) -> Any:
             value = final.get(named.get("name"))
+            copied = False
 
             def initialize(shape: Any, dtype: Any = None) -> Any:
-                fits = value is not None and (tuple(value.shape), _dtype(value)) == (shape, dtype)
-                return own_value(value) if fits else keras.ops.zeros(shape, dtype)
+                nonlocal copied
+                copied = value is not None and (tuple(value.shape), _dtype(value)) == (shape, dtype)
+                return own_value(value) if copied else keras.ops.zeros(shape, dtype)
 
-            return add_weight(shape, initializer if shape is None else initialize, *more, **named)
+            initializer = initializer if shape is None else initialize
+            variable = add_weight(shape, initializer, *more, **named)
+            if copied and known:
+                self._copied.append(variable)
+            return variable
 
         self.layer.add_weight = add_final
 
@@ -102,7 +111,7 @@ class LayerClone:
                 f"its get_config() loses {mismatch} in a layer created from it. Return it in "
                 "get_config()",
             )
-        _copy_weights(self.original, self.layer, self.weights)
+        _copy_weights(self.original, self.layer, self.weights, {id(x) for x in self._copied})
         copy_trainable(self.original, self.layer)
 
 
@@ -110,13 +119,18 @@ def _dtype(value: Any) -> str:
     return str(keras.backend.standardize_dtype(value.dtype))
 
 
-def _copy_weights(original: Any, clone: Any, changed: Mapping[str, Any]) -> None:
-    """Give ``clone`` the weights of ``original``, except those in ``changed``."""
+def _copy_weights(
+    original: Any, clone: Any, changed: Mapping[str, Any], copied: Container[int]
+) -> None:
+    """Give ``clone`` the weights of ``original``, except those in ``changed``.
+
+    Variables whose ids are in ``copied`` have their final values already.
+    """
     if changed:
         values = {**{k: x.value for k, x in named_weights(original).items()}, **changed}
         variables = named_weights(clone)
         for name, value in values.items():
-            if value is not None:
+            if value is not None and id(variables[name]) not in copied:
                 variables[name].assign(own_value(value))
         return
     by_name = {variable.name: variable for variable in clone.weights}
@@ -133,6 +147,7 @@ def _copy_weights(original: Any, clone: Any, changed: Mapping[str, Any]) -> None
             f"created from its get_config() has {[tuple(x.shape) for x in clone.weights]}",
         )
     for source, target in pairs:
-        target.assign(own_value(source.value))
+        if id(target) not in copied:
+            target.assign(own_value(source.value))
     if clone.weights and hasattr(original, "finalize_state"):
         clone.finalize_state()  # Normalization caches values computed from its weights

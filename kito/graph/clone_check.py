@@ -95,6 +95,8 @@ def _children(original: Any, clone: Any) -> Iterator[tuple[str, Any, Any]]:
         for child, child_clone in zip(original.layers, clone.layers, strict=False):
             yield child.name, child, child_clone
         return
+    if is_stock(type(original)) and not original._layers:
+        return  # Keras lists the layers inside of its own ones
     cloned = dict(_attributes(clone))
     for name, child in _attributes(original):
         if isinstance(child, keras.Layer) and isinstance(cloned.get(name), keras.Layer):

@@ -13,7 +13,7 @@ import numpy as np
 from keras import tree
 
 from kito.graph.names import free_name
-from kito.graph.stock import named_weights, trains_by_default
+from kito.graph.stock import named_weights, to_array, trains_by_default
 
 
 class Tensor:
@@ -82,7 +82,7 @@ class Op:
             value = self.weights[name]
             return None if value is None else np.asarray(keras.ops.convert_to_numpy(value))
         variable = named_weights(self.layer).get(name)
-        return None if variable is None else np.asarray(keras.ops.convert_to_numpy(variable.value))
+        return None if variable is None else to_array(variable)
 
     def setting(self, name: str, default: Any = None) -> Any:
         """The current value of a constructor argument; ``default`` if the layer has none."""

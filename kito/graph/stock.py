@@ -7,6 +7,7 @@ import inspect
 from typing import Any
 
 import keras
+import numpy as np
 
 
 def is_stock(kind: Any) -> bool:
@@ -32,6 +33,7 @@ _OF_PYTORCH = frozenset({"_torch_params", "torch_params"})
 """Where Keras on PyTorch lists the weights of a layer once more."""
 
 
+@functools.cache
 def is_own_attribute(name: str) -> bool:
     """Whether an attribute of a layer is its own: not every layer has it, nor is it the backend's.
 
@@ -84,6 +86,15 @@ def named_weights(layer: Any) -> dict[str, Any]:
     if len(set(names)) < len(names):
         names = ["/".join(variable.path.split("/")[-2:]) for variable in layer.weights]
     return dict(zip(names, layer.weights, strict=True))
+
+
+def to_array(variable: Any) -> np.ndarray[Any, Any]:
+    """A copy of the value of a variable."""
+    value = variable.value
+    if keras.backend.backend() == "tensorflow":
+        # keras.ops.convert_to_numpy() takes four times as long, and copies large values more often.
+        return np.array(value.value())
+    return np.array(keras.ops.convert_to_numpy(value))
 
 
 @functools.cache

@@ -97,7 +97,7 @@ def cast(
 
 def check_range(values: NDArray[np.floating], what: str, compute_dtype: str) -> None:
     """Raise Refused where ``values`` are NaN or out of range for ``compute_dtype``."""
-    largest = float(np.max(np.abs(values), initial=0.0))
+    largest = _largest(values)
     limit = _RANGE[compute_dtype][0]
     if not largest <= limit:  # also true for NaN
         raise Refused(
@@ -112,6 +112,12 @@ def _check_underflow(
 ) -> None:
     """Raise Refused where a kernel fell below the normal numbers of float16: it lost digits."""
     tiny = _RANGE[compute_dtype][1]
-    after, before = float(np.max(np.abs(new), initial=0)), float(np.max(np.abs(old), initial=0))
+    after, before = _largest(new), _largest(old)
     if 0 < after < tiny <= before:
         raise Refused(f"the folded kernel would hold {after:.3g} at most, too small for float16")
+
+
+def _largest(values: NDArray[np.floating]) -> float:
+    """The largest absolute value; NaN where there is one. It allocates no array."""
+    with np.errstate(invalid="ignore"):  # both are NaN where there is one
+        return max(float(np.max(values, initial=0.0)), -float(np.min(values, initial=0.0)))

@@ -35,7 +35,7 @@ _MOST_GROUPS = 64
 def as_depthwise(node: Node) -> Rewrite | None:
     """Let a depthwise layer of the same name take all calls of a grouped convolution."""
     op = node.op.innermost
-    if type(op.layer) not in _DEPTHWISE:
+    if type(op.layer) not in _DEPTHWISE or op.layer.groups == 1:
         return None
     kernel, layer = op.weight("kernel"), op.layer
     if kernel is None or not _is_depthwise(op, kernel.shape):
@@ -75,8 +75,7 @@ def _is_depthwise(op: Op, shape: tuple[int, ...]) -> bool:
     except Refused:
         return False
     return (
-        op.layer.groups > 1
-        and shape[-2] == 1
+        shape[-2] == 1
         # A convolution of one tap is a product, which is fast in every kernel.
         and math.prod(shape[:-2]) > 1
         and op.setting("padding") in ("valid", "same")

@@ -15,6 +15,7 @@ any up-sampling by 2 or more.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,14 +78,22 @@ class Axis:
 def block_kernel(kernel: Array, axes: Sequence[Axis]) -> Array:
     """The kernel that computes blocks: (*taps, in, *factors, out) with the last axes as one.
 
+    Its elements are summed in float64 and cast once. Some may be infinite.
+
     Args:
-        kernel: (*window, in, out), in float64.
+        kernel: (*window, in, out).
         axes: the spatial axes.
     """
-    count = len(axes)
-    for axis in axes:  # each takes one axis of the window from the front, and puts two at the end
-        summed = np.tensordot(axis.sums(), kernel, axes=(2, 0))
-        kernel = np.moveaxis(summed, (0, 1), (-2, -1))
-    taps, outputs = range(2, 2 + 2 * count, 2), range(3, 3 + 2 * count, 2)
-    kernel = kernel.transpose(*taps, 0, *outputs, 1)
-    return kernel.reshape(*kernel.shape[: count + 1], -1)
+    *_, channels, filters = kernel.shape
+    reads = [axis.sums() for axis in axes]
+    taps, factors = (tuple(x.shape[i] for x in reads) for i in (0, 1))
+    blocks = np.empty((*taps, channels, *factors, filters), kernel.dtype)
+    for tap in np.ndindex(*taps):
+        for output in np.ndindex(*factors):
+            elements = (np.flatnonzero(x[i, j]) for x, i, j in zip(reads, tap, output, strict=True))
+            total = np.zeros((channels, filters))
+            for element in itertools.product(*elements):
+                total += kernel[element]
+            with np.errstate(over="ignore"):
+                blocks[(*tap, slice(None), *output)] = total
+    return blocks.reshape(*taps, channels, -1)

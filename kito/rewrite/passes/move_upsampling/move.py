@@ -23,7 +23,7 @@ from kito.rewrite.affine import Array, Refused
 from kito.rewrite.channels import is_channels_first
 from kito.rewrite.convolution import DENSE, as_tuple, check_linear, windows
 from kito.rewrite.legality import check_changeable
-from kito.rewrite.numerics import cast
+from kito.rewrite.numerics import check_range
 from kito.rewrite.outcome import Outcome, Rewrite
 from kito.rewrite.passes.move_upsampling.blocks import Axis, block_kernel
 from kito.rewrite.passes.move_upsampling.steps import Step, steps_of
@@ -86,8 +86,11 @@ def _move(graph: Graph, node: Node) -> Rewrite | None:
     try:
         check_linear(node, but_activation=True)
         check_changeable(node.op)
+        moves = list(_moves(graph, node))
+        if not moves:
+            return None
         kernel = _kernel(node.op)
-        for move in _moves(graph, node):
+        for move in moves:
             if _is_worth(move, kernel.shape):
                 return _exchange(graph, node, move, kernel)
     except Refused:
@@ -96,7 +99,7 @@ def _move(graph: Graph, node: Node) -> Rewrite | None:
 
 
 def _kernel(op: Op) -> Array:
-    """(*window, in, out) in float64, of a convolution that pads with ``same`` and skips nothing.
+    """(*window, in, out) of a convolution that pads with ``same`` and skips nothing.
 
     Raises:
         Refused: it is another one, or its activation looks at more than one element.
@@ -109,7 +112,7 @@ def _kernel(op: Op) -> Array:
         raise Refused(f"the activation of '{op.name}' looks at more than one element")
     if is_channels_first(op.layer):
         raise Refused(f"'{op.name}' has channels first")
-    return kernel.astype(np.float64)
+    return kernel
 
 
 def _moves(graph: Graph, node: Node) -> Iterator[_Move]:
@@ -180,10 +183,9 @@ def _exchange(graph: Graph, node: Node, move: _Move, kernel: Array) -> Rewrite:
     Raises:
         Refused: the kernel would be out of range.
     """
-    op, old, up = node.op, node.op.weight("kernel"), move.up.op.name
-    assert old is not None
-    summed = block_kernel(kernel[..., move.channels, :], move.axes)
-    new = cast(summed, old.dtype, "kernel", op.layer.compute_dtype)
+    op, up = node.op, move.up.op.name
+    new = block_kernel(kernel[..., move.channels, :], move.axes)
+    check_range(new, "kernel", op.layer.compute_dtype)
     part, bias = op.copy(f"{op.name}_small"), op.weight("bias")
     if move.joined is None:
         if bias is not None:
@@ -195,7 +197,7 @@ def _exchange(graph: Graph, node: Node, move: _Move, kernel: Array) -> Rewrite:
     part.change({"kernel": new, "bias": None}, {"activation": None, "use_bias": False})
     steps = steps_of(part, move.axes, move.source, f"{op.name}_result")
     result = _call(node, steps, move.source)
-    others = _call_others(graph, node, move)
+    others = _call_others(graph, node, move, kernel)
     _call_sum(graph, node, [result, others])
     return Rewrite("move_upsampling", (up, op.name), f"{part.name}, {others.node.op.name}")
 
@@ -208,11 +210,10 @@ def _call(node: Node, steps: Sequence[Step], source: Tensor) -> Tensor:
     return source
 
 
-def _call_others(graph: Graph, node: Node, move: _Move) -> Tensor:
+def _call_others(graph: Graph, node: Node, move: _Move, kernel: Array) -> Tensor:
     """The convolution of the other tensors, with the bias; without the activation."""
-    op, joined, kernel = node.op, move.joined, node.op.weight("kernel")
+    op, joined = node.op, move.joined
     assert joined is not None
-    assert kernel is not None
     part = op.copy(f"{op.name}_rest")
     left = np.delete(kernel, np.r_[move.channels], axis=-2)
     part.change({"kernel": left}, {"activation": None})

@@ -33,12 +33,10 @@ def steps_of(part: Op, axes: Sequence[Axis], source: Tensor, name: str) -> list[
         source: the tensor, of which the channels are the last axis.
         name: that of the last layer.
     """
-    kernel = part.weight("kernel")
-    assert kernel is not None
-    filters = kernel.shape[-1]
+    *window, _, filters = part.weights["kernel"].shape
     zeros = [x.zeros for x in axes]
     same = zeros == [Window(x.taps, 1, 1).same(x.size) for x in axes]
-    config = {"filters": filters, "kernel_size": kernel.shape[:-2]}
+    config = {"filters": filters, "kernel_size": tuple(window)}
     part.change({}, {**config, "padding": "same" if same else "valid"})
     steps: list[Step] = []
     if not same:
