@@ -36,9 +36,9 @@ def init(
 ) -> None:
     """Write a kito.yaml that declares the models of this directory; overwrite nothing.
 
-    With --workflow or --test, a kito.yaml that is there stays as it is. A new one declares the .keras
-    and .h5 files below, and offers functions that seem to build a model as comments; where there
-    are no files, those that need no arguments are declared. No code is run.
+    With --workflow or --test, a kito.yaml that is there stays as it is. A new one declares the
+    .keras and .h5 files below, and offers functions that seem to build a model as comments; where
+    there are no files, those that need no arguments are declared. No code is run.
     """
     from pytest_kito.config.starter.companions import WORKFLOW
     from pytest_kito.config.starter.write import CONFIG, write_starter
