@@ -38,7 +38,14 @@ arguments=(
 
 # Beside the JSON report, so that both are at the top of one workflow artifact.
 html=${INPUT_REPORT%.json}.html
-! writes_html || arguments+=("--kito-html=$html")
+if writes_html; then
+    arguments+=("--kito-html=$html")
+    if [[ -d $INPUT_HISTORY ]]; then
+        arguments+=("--kito-html-history=$INPUT_HISTORY")
+    elif [[ -n $INPUT_HISTORY ]]; then
+        printf 'no history yet: there is no directory %q\n' "$INPUT_HISTORY"
+    fi
+fi
 
 targets=("$INPUT_CONFIG")
 if [[ -n $KITO_MODELS ]]; then

@@ -35,6 +35,10 @@ esac
     wrong artifacts-dir "$INPUT_ARTIFACTS_DIR" "a directory that is empty or does not exist yet"
 [[ -z $INPUT_TIMINGS ]] || safe_path timings "$INPUT_TIMINGS"
 [[ -z $INPUT_TIMINGS || -f $INPUT_TIMINGS ]] || wrong timings "$INPUT_TIMINGS" "an existing file, or empty"
+# Before the first run, there is none.
+[[ -z $INPUT_HISTORY ]] || safe_path history "$INPUT_HISTORY"
+[[ -z $INPUT_HISTORY || -d $INPUT_HISTORY || ! -e $INPUT_HISTORY ]] ||
+    wrong history "$INPUT_HISTORY" "a directory, or empty"
 
 artifact_name upload-artifacts "$INPUT_UPLOAD_ARTIFACTS" none
 release_tag "$INPUT_RELEASE_TAG"

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import yaml
 from kito_models import randomize
 
 from benchmarks.store import Store
@@ -48,26 +49,52 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert [link for link in local if not (document.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize(
-    "heading, section",
-    [
-        ("## Top level", KitoFile),
-        ("## A model", ModelKeys),
-        ("### inputs", InputsSpec),
-        ("### tolerance", ToleranceSpec),
-        ("### equivalence", EquivalenceSpec),
-        ("### reduction", ReductionSpec),
-        ("### speedup", SpeedupSpec),
-        ("#### engines", EngineSpec),
-        ("### metrics", MetricSpec),
-    ],
-)
-def test_reference_names_exactly_the_keys_of(heading: str, section: type[Section]) -> None:
+SECTIONS = [
+    ("## Top level", KitoFile),
+    ("## A model", ModelKeys),
+    ("### inputs", InputsSpec),
+    ("### tolerance", ToleranceSpec),
+    ("### equivalence", EquivalenceSpec),
+    ("### reduction", ReductionSpec),
+    ("### speedup", SpeedupSpec),
+    ("#### engines", EngineSpec),
+    ("### metrics", MetricSpec),
+]
+
+
+def table_of_keys(heading: str) -> list[tuple[list[str], str]]:
+    """The keys of each row of a table in the reference of kito.yaml, and what follows them."""
     text = (ROOT / "docs" / "kito-yaml.md").read_text(encoding="utf-8")
     body = re.split(r"^##", text.split(f"\n{heading}\n")[1], maxsplit=1, flags=re.MULTILINE)[0]
-    cells = re.findall(r"^\| (`.+?) \|", body, re.MULTILINE)
-    documented = {key for cell in cells for key in re.findall(r"`(\w+)`", cell)}
+    rows = re.findall(r"^\| (`.+?) \|(.*)\|$", body, re.MULTILINE)
+    return [(re.findall(r"`(\w+)`", keys), rest) for keys, rest in rows]
+
+
+@pytest.mark.parametrize("heading, section", SECTIONS)
+def test_reference_names_exactly_the_keys_of(heading: str, section: type[Section]) -> None:
+    documented = {key for keys, _ in table_of_keys(heading) for key in keys}
     assert documented == {field.alias or name for name, field in section.model_fields.items()}
+
+
+@pytest.mark.parametrize("heading, section", SECTIONS[1:])
+def test_reference_has_the_defaults_of(heading: str, section: type[Section]) -> None:
+    fields = {field.alias or name: field for name, field in section.model_fields.items()}
+    for keys, rest in table_of_keys(heading):
+        cell = rest.split(" | ")[1].strip()
+        if re.fullmatch(r"`[^`]+`(, `[^`]+`)*", cell):  # a value, not words
+            written = [yaml.safe_load(value) for value in re.findall(r"`([^`]+)`", cell)]
+            actual = [fields[key].get_default(call_default_factory=True) for key in keys]
+            assert written == [list(x) if isinstance(x, tuple) else x for x in actual], keys
+
+
+def test_the_keys_of_the_report_are_those_of_its_schema() -> None:
+    text = (ROOT / "docs" / "reports.md").read_text(encoding="utf-8")
+    schema = (ROOT / "pytest_kito" / "reports" / "report.schema.json").read_text(encoding="utf-8")
+    known = set(re.findall(r'"(\w+)": \{', schema))
+    body = text.split("\n## JSON\n")[1].split("\n## ")[0]
+    cells = re.findall(r"^\| (`.+?`) \|", body, re.MULTILINE)
+    assert len(cells) > 5
+    assert {x for cell in cells for x in re.findall(r"\w+", cell)} <= known
 
 
 def test_readme_names_exactly_the_keys_of_a_model() -> None:

@@ -1,4 +1,4 @@
-"""docs/tutorial.md works as it is written: every file, every command, every output."""
+"""The tutorial and the first steps work as written: every file, every command, every output."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parent.parent / "docs" / "tutorial.md"
+DOCS = Path(__file__).parent.parent / "docs"
 INSTALL = """\
 python3 -m venv .venv
 . .venv/bin/activate
-pip install pytest-kito
+pip install {}
 """
 """What the test has in place already: the package that is tested, and what it needs."""
 NUMBER = re.compile(r"\d[\d.,]*(e[+-]?\d+)?")
 
 
-def blocks() -> list[tuple[str, str, str]]:
-    """The blocks of the page: language, title or nothing, text."""
-    text = PAGE.read_text(encoding="utf-8")
+def blocks(text: str) -> list[tuple[str, str, str]]:
+    """The blocks of a page: language, title or nothing, text."""
     return re.findall(r'^```(\w+)(?: title="(.+?)")?\n(.*?)^```$', text, re.DOTALL | re.MULTILINE)
 
 
@@ -57,26 +56,36 @@ def assert_shows(output: str, expected: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_tutorial_works_from_top_to_bottom(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name, package, commands",
+    [("tutorial.md", "pytest-kito", 7), ("first-steps.md", "'pytest-kito[report]'", 7)],
+)
+def test_a_page_works_from_top_to_bottom(
+    name: str, package: str, commands: int, tmp_path: Path
+) -> None:
     folder, home = tmp_path / "empty", tmp_path / "home"
     folder.mkdir()
     home.mkdir()
     env, output, ran = environment(home), "", 0
-    (_, _, install), *rest = blocks()
-    assert install == INSTALL
+    page = (DOCS / name).read_text(encoding="utf-8")
+    (_, _, install), *rest = blocks(page)
+    assert install == INSTALL.format(package)
     for language, title, text in rest:
         if title:
-            assert f"`{title}`" in PAGE.read_text(encoding="utf-8"), "GitHub shows no titles"
+            assert f"`{title}`" in page, "GitHub shows no titles"
             (folder / title).parent.mkdir(parents=True, exist_ok=True)
             (folder / title).write_text(text, encoding="utf-8")
         elif language == "bash":
-            command = ["bash", "-euo", "pipefail", "-c", text]
+            where = tmp_path / "where"  # a reader's shell stays where `cd` led
+            command = ["bash", "-euo", "pipefail", "-c", f"{text}\npwd > '{where}'"]
             run = subprocess.run(
                 command, cwd=folder, env=env, capture_output=True, text=True, timeout=300
             )
             output, ran = run.stdout, ran + 1
             assert run.returncode == 0, f"{text}\n{run.stdout}\n{run.stderr}"
+            folder = Path(where.read_text(encoding="utf-8").strip())
         else:
             assert_shows(output, text)
-    assert ran == 7
-    assert output == "", "git status: everything is committed or ignored"
+    assert ran == commands
+    if name == "tutorial.md":
+        assert output == "", "git status: everything is committed or ignored"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kito.drawing.picture import Layer, Picture
@@ -35,32 +35,77 @@ class Block:
     Attributes:
         title: what the names of its layers have in common.
         before, after: the indices of its calls, in order.
+        partial: whether it is one of several parts of a block.
     """
 
     title: str
     before: tuple[int, ...]
     after: tuple[int, ...]
+    partial: bool = False
 
 
 def find_blocks(picture: Picture) -> list[Block]:
     """The blocks of a network, in order; each call is in one of them."""
     count = len(picture.before)
     ends = [count] if count <= SMALL else _ends(picture.before)
-    block_of: list[int] = []
-    for k, end in enumerate(ends):
-        block_of += [k] * (end - len(block_of))
-    after: list[list[int]] = [[] for _ in ends]
+    groups = [range(start, end) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    return _blocks(picture, groups, range(len(picture.after)))
+
+
+def find_parts(picture: Picture, block: Block, many: int = 3) -> list[Block]:
+    """The parallel parts of a block that is too wide, such as the branches of a NASNet cell.
+
+    What ``many`` or more branches read comes first, then the branches, then what joins them. Calls
+    of two branches that are connected in another way are one part.
+
+    Returns:
+        The parts in order; each call is in one of them. The block alone where it has no such parts.
+    """
+    inside, layers = set(block.before), picture.before
+    sources = {i: inside.intersection(layers[i].inputs) for i in block.before}
+    users = {i: inside.intersection(layers[i].users) for i in block.before}
+    tail = _reached((i for i in block.before if len(sources[i]) >= many), users, inside)
+    rest = inside - tail
+    head = _reached((i for i in rest if len(users[i]) >= many), sources, rest)
+    rest -= head
+    both = {i: sources[i] | users[i] for i in block.before}
+    branches = []
+    for i in block.before:
+        if i in rest:
+            branches.append(_reached([i], both, rest))
+            rest -= branches[-1]
+    groups = [sorted(group) for group in (head, *branches, tail) if group]
+    return _blocks(picture, groups, block.after, block.partial or len(groups) > 1)
+
+
+def _reached(starts: Iterable[int], links: Mapping[int, set[int]], within: set[int]) -> set[int]:
+    """The calls within a set that can be reached from some of them."""
+    found, waiting = set(), list(starts)
+    while waiting:
+        i = waiting.pop()
+        if i in within and i not in found:
+            found.add(i)
+            waiting += links[i]
+    return found
+
+
+def _blocks(
+    picture: Picture, groups: Sequence[Sequence[int]], calls: Iterable[int], partial: bool = False
+) -> list[Block]:
+    """A block for each group of calls before, with those of ``calls`` after that belong to it."""
+    group_of = {i: k for k, group in enumerate(groups) for i in group}
+    after: list[list[int]] = [[] for _ in groups]
     placed: dict[int, int] = {}
-    for j, layer in enumerate(picture.after):
+    for j in calls:
+        layer = picture.after[j]
         if layer.twin is not None:
-            placed[j] = block_of[layer.twin]
+            placed[j] = group_of[layer.twin]
         else:  # a new layer belongs to what it reads
-            placed[j] = max((placed[i] for i in layer.inputs), default=0)
+            placed[j] = max((placed[i] for i in layer.inputs if i in placed), default=0)
         after[placed[j]].append(j)
-    starts = [0, *ends[:-1]]
     return [
-        Block(_title(picture.before[start:end]), tuple(range(start, end)), tuple(own))
-        for start, end, own in zip(starts, ends, after, strict=True)
+        Block(_title([picture.before[i] for i in group]), tuple(group), tuple(own), partial)
+        for group, own in zip(groups, after, strict=True)
     ]
 
 

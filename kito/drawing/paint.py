@@ -70,6 +70,7 @@ class Drawing:
     """A block of a network: before beside after, or above it where both are wide."""
 
     def __init__(self, picture: Picture, block: Block) -> None:
+        self.block = block
         layout = lay_out(picture, block)
         sides = (layout.before, layout.after)
         before = {i: box_before(picture, picture.before[i]) for i in block.before}
@@ -107,7 +108,7 @@ class Drawing:
         )
         return (
             f'<svg role=img aria-label="{escape(label)}" width={self.width} '
-            f'viewBox="0 0 {self.width} {self.height}" style=min-width:{self.width * 7 // 8}px>'
+            f'viewBox="0 0 {self.width} {self.height}" style=min-width:{self.width * 5 // 6}px>'
             f"{marks.use_of(shapes)}{heads}{''.join(self._texts(marks))}</svg>"
         )
 
@@ -163,9 +164,9 @@ class Drawing:
             yield from self._outside(column)
 
     def _outside(self, column: _Column) -> Iterable[str]:
-        """Where edges come in from, if from several layers, and the shapes of what goes out."""
+        """Where edges come in from, if that is not clear, and the shapes of what goes out."""
         sources = [i for i in column.side.spots if i < 0]
-        for i in sources if len(sources) > 1 else []:
+        for i in sources if len(sources) > 1 or self.block.partial else []:
             x = column.center(column.side.spots[i])
             y = column.tops[column.side.spots[i][0]] + 11
             name = column.layers[-1 - i].name

@@ -23,8 +23,10 @@ border-radius:9px;padding:0 8px;margin:1px 2px 1px 0}
 .kd s{display:inline-block;width:48px;height:7px;margin:0 6px;border-radius:4px;
 background:var(--kd-edge);overflow:hidden;text-decoration:none;vertical-align:1px}
 .kd u{display:block;height:7px;background:var(--kd-line)}
-.kd details>div{overflow-x:auto;padding-bottom:10px}
+.kd details>div{overflow-x:auto;padding-bottom:10px;display:flex;flex-wrap:wrap;
+align-items:flex-start;gap:14px}
 .kd svg{display:block;max-width:100%;height:auto}
+.kd svg:not(:only-child){border:1px solid var(--kd-edge);box-sizing:border-box}
 .kd svg{font:600 12px system-ui,sans-serif;fill:var(--kd-ink);stroke-linejoin:round}
 .kdn,.kdf,.kdw,.kdc,.kdi{font-weight:400;font-size:10.5px;fill:var(--kd-soft)}
 .kdh{fill:var(--kd-soft)}

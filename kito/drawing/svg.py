@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from kito.drawing.blocks import Block, find_blocks
+from kito.drawing.blocks import Block, find_blocks, find_parts
 from kito.drawing.boxes import tell
 from kito.drawing.layout import check_installed
 from kito.drawing.marks import Marks, escape
@@ -47,10 +47,26 @@ def _block(picture: Picture, block: Block, marks: Marks, is_open: bool) -> str:
     words = words or ["<i>unchanged</i>"]
     title = escape(block.title)
     share = min(round(100 * len(block.after) / max(len(block.before), 1)), 100)
-    drawing = Drawing(picture, block).svg(f"before and after: {', '.join(events)}", marks)
+    drawings = _drawings(picture, block)
+    shown = "".join(x.svg(_label(picture, x.block), marks) for x in drawings)
     return (
         f"<details{' open' * is_open}><summary><b>{title}</b> "
         f"<s aria-hidden=true><u style=width:{share}%></u></s>"
         f"<em>{sizes}</em> {' '.join(words)}</summary>"
-        f'<div tabindex=0 role=group aria-label="{title}">{drawing}</div></details>'
+        f'<div tabindex=0 role=group aria-label="{title}">{shown}</div></details>'
     )
+
+
+def _drawings(picture: Picture, block: Block, many: int = 3) -> list[Drawing]:
+    """A block as one drawing, or as several where before does not fit beside after."""
+    drawing = Drawing(picture, block)
+    if drawing.beside or many < 2:
+        return [drawing]
+    parts = find_parts(picture, block, many)
+    return [x for part in parts for x in _drawings(picture, part, many - 1)]
+
+
+def _label(picture: Picture, block: Block) -> str:
+    """What a drawing shows, in words."""
+    events, _ = tell(picture, block.before, block.after)
+    return f"before and after: {', '.join(events) or 'unchanged'}"

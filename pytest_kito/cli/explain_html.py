@@ -22,7 +22,7 @@ h1{font-size:22px;overflow-wrap:anywhere}h2{font-size:17px;margin-top:32px}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:3px 14px 3px 0;text-align:left;border-bottom:1px solid var(--line);
 vertical-align:top}
-.n td,.n thead th{text-align:right}.n thead th:first-child{text-align:left}
+.n td,.n thead th{text-align:right}
 li{overflow-wrap:anywhere}.scroll{overflow-x:auto}caption{text-align:left;color:var(--soft)}
 :focus-visible{outline:2px solid #2456b3}
 """
@@ -97,7 +97,7 @@ def _layers(network: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 def _table(rows: Sequence[Sequence[str]], kind: str, caption: str) -> str:
     head, *body = rows
-    cells = "".join(f"<th scope=col>{_text(x)}</th>" for x in head)
+    cells = "".join(f"<th scope=col>{_text(x)}</th>" if x else "<td></td>" for x in head)
     lines = "".join(
         f"<tr><th scope=row>{_text(first)}</th>{''.join(f'<td>{_text(x)}</td>' for x in rest)}</tr>"
         for first, *rest in body

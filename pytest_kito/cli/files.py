@@ -36,10 +36,12 @@ def init(
 ) -> None:
     """Write a kito.yaml that declares the models of this directory; overwrite nothing.
 
-    It declares the .keras and .h5 files below, and offers functions that seem to build a model as
-    comments; where there are no files, those that need no arguments are declared. No code is run.
+    With --workflow or --test, a kito.yaml that is there stays as it is. A new one declares the
+    .keras and .h5 files below, and offers functions that seem to build a model as comments; where
+    there are no files, those that need no arguments are declared. No code is run.
     """
-    from pytest_kito.config.starter.write import write_starter
+    from pytest_kito.config.starter.companions import WORKFLOW
+    from pytest_kito.config.starter.write import CONFIG, write_starter
 
     written = write_starter(Path.cwd(), with_workflow=workflow, with_test=test)
     result = {
@@ -47,12 +49,14 @@ def init(
         "models": list(written.models),
         "offered": list(written.offered),
     }
-    text = f"wrote {', '.join(result['files'])} with {counted(len(written.models), 'model')}"
+    text = f"wrote {', '.join(result['files'])}"
+    if CONFIG in written.files:
+        text += f" with {counted(len(written.models), 'model')}"
     if written.offered:
         count = counted(len(written.offered), "function")
         text += f"\n{count} that may build a model: uncomment in kito.yaml what is to be checked"
     if workflow:
-        text += f"\nreplace OWNER and COMMIT in {result['files'][1]}, as its first lines say"
+        text += f"\nreplace OWNER and COMMIT in {WORKFLOW.as_posix()}, as its first lines say"
     answer(result, f"{text}\nnow run: pytest --kito-check", as_json)
 
 

@@ -100,6 +100,8 @@ def test_the_defaults_are_valid(script: Script, tmp_path: Path) -> None:
         ({"ARTIFACTS_DIR": "bin"}, "empty or does not exist yet"),
         ({"ARTIFACTS_DIR": "kito.yaml"}, "empty or does not exist yet"),
         ({"TIMINGS": "missing.json"}, "'timings'"),
+        ({"HISTORY": "kito.yaml"}, "'history': kito.yaml is not allowed; allowed: a directory"),
+        ({"HISTORY": "../past"}, "'history'"),
         ({"UPLOAD_ARTIFACTS": "a/b"}, "'upload-artifacts'"),
         ({"RELEASE_TAG": "-v1"}, "'release-tag': -v1"),
         ({"SHARD": "3/2"}, "'shard': 3/2"),
@@ -395,6 +397,7 @@ def test_arguments_of_pytest_are_split_but_never_run(script: Script, tmp_path: P
         ({"INPUT_REQUIRE_GPU": "true"}, ["--kito-require-gpu"]),
         ({"INPUT_SHARD": "2/3"}, ["--kito-shard=2/3"]),
         ({"INPUT_TIMINGS": "old.json"}, ["--kito-timings=old.json"]),
+        ({"INPUT_HISTORY": "bin"}, ["--kito-html=kito-report.html", "--kito-html-history=bin"]),
         ({"INPUT_ARTIFACTS_DIR": "a b"}, ["--kito-artifacts=a b"]),
         ({"KITO_MODELS": "a b"}, ["kito.yaml::a", "kito.yaml::b"]),
     ],
@@ -406,6 +409,13 @@ def test_inputs_become_options(
     record = (tmp_path / "record").read_text().splitlines()
     assert set(options) <= set(record)
     assert set(record) >= {"--kito-config=kito.yaml", "--kito-report=kito-report.json"}
+
+
+def test_before_the_first_run_there_is_no_history(script: Script, tmp_path: Path) -> None:
+    assert script("validate", INPUT_HISTORY="past").returncode == 0
+    done = script("gate", recorded=("pytest", "kito"), KITO_MODELS="", INPUT_HISTORY="past")
+    assert "no history yet: there is no directory past\n" in done.stdout
+    assert "history" not in (tmp_path / "record").read_text()
 
 
 @pytest.mark.parametrize(

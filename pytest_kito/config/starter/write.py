@@ -22,7 +22,7 @@ class Written:
 
     Attributes:
         files: the paths of the files, relative to the directory.
-        models: the names of the models that kito.yaml declares.
+        models: the names of the models that kito.yaml declares; none where it was there before.
         offered: the import paths of functions that it offers in comments.
     """
 
@@ -36,6 +36,8 @@ def write_starter(
 ) -> Written:
     """Write ``kito.yaml`` for the models below a directory, and on request what goes with it.
 
+    A ``kito.yaml`` that is there stays as it is, where something else is requested.
+
     Args:
         directory: the repository.
         with_workflow: also write :data:`WORKFLOW`.
@@ -46,17 +48,21 @@ def write_starter(
             written then.
         OSError: a file cannot be written; none is left then.
     """
-    wanted = [CONFIG, *[WORKFLOW] * with_workflow, *[TEST] * with_test]
+    texts: dict[Path, str] = {}
+    if with_workflow:
+        texts[WORKFLOW] = workflow(directory, with_test)
+    if with_test:
+        texts[TEST] = TEST_TEXT
+    declared = bool(texts) and (directory / CONFIG).exists()
+    wanted = [*texts] if declared else [CONFIG, *texts]
     present = [path for path in wanted if (directory / path).exists()]
     if present:
         raise _exists(directory, present)
+    if declared:
+        _write(directory, texts)
+        return Written(tuple(wanted), (), ())
     starter = kito_yaml(find_models(directory), find_builders(directory))
-    texts = {
-        CONFIG: starter.text,
-        WORKFLOW: workflow(directory, with_test),
-        TEST: TEST_TEXT,
-    }
-    _write(directory, {path: texts[path] for path in wanted})
+    _write(directory, {CONFIG: starter.text, **texts})
     return Written(tuple(wanted), starter.models, starter.offered)
 
 

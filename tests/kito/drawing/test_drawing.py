@@ -14,7 +14,7 @@ import pytest
 from kito_models import randomize
 
 import kito
-from kito.drawing.blocks import find_blocks
+from kito.drawing.blocks import find_blocks, find_parts
 from kito.drawing.layout import lay_out
 from kito.drawing.network import describe
 from kito.drawing.picture import Picture, read_picture
@@ -227,6 +227,37 @@ def test_a_large_network_collapses_by_block() -> None:
     # Blocks of one shape share their lines and boxes.
     assert text.count("<g id=") == 2
     assert len(text) < 22_000
+
+
+def cell(branches: int) -> Any:
+    """A cell as NASNet has it: one layer, pairs of branches that are added, one that joins them."""
+    x = image = keras.Input((8, 8, 4), name="image")
+    x = L.ReLU(name="fork")(x)
+    sums = []
+    for i in range(branches):
+        pair = []
+        for side in ("left", "right"):
+            y = L.Conv2D(4, 3, padding="same", name=f"conv_{side}{i}")(x)
+            pair.append(L.BatchNormalization(name=f"bn_{side}{i}")(y))
+        sums.append(L.Softmax(name=f"softmax_{i}")(L.Add(name=f"add_{i}")(pair)))
+    x = L.Concatenate(name="join")(sums)
+    return randomize(keras.Model(image, L.Softmax(name="out")(x)))
+
+
+def test_a_wide_block_is_drawn_in_parallel_parts() -> None:
+    picture = read_picture(network := describe(kito.reduce(cell(4), passes=("fold_affine",))))
+    (block,) = find_blocks(picture)
+    parts = find_parts(picture, block)
+    names = [[picture.before[i].name for i in part.before] for part in parts]
+    assert names[0] == ["image", "fork"]
+    assert sorted(part[-1] for part in names[1:-1]) == [f"softmax_{i}" for i in range(4)]
+    assert names[-1] == ["join", "out"]
+    assert sorted(j for part in parts for j in part.after) == sorted(block.after)
+    text = draw(network)
+    assert text.count("<details") == 1
+    # Before stands beside after, with lines between them: it fits the page.
+    assert max(int(x) for x in re.findall(r"<svg role=img .*? width=(\d+)", text)) < 1200
+    assert text.count("class=kdr") >= 1
 
 
 def test_no_two_boxes_are_in_one_place(picture: Picture) -> None:

@@ -257,24 +257,34 @@ def files(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "present", ["kito.yaml", ".github/workflows/kito.yml", "tests/test_kito.py"]
+    "present, companions",
+    [("kito.yaml", False), (".github/workflows/kito.yml", True), ("tests/test_kito.py", True)],
 )
-def test_nothing_is_overwritten_and_nothing_half_written(tmp_path: Path, present: str) -> None:
+def test_nothing_is_overwritten_and_nothing_half_written(
+    tmp_path: Path, present: str, companions: bool
+) -> None:
     one_file(tmp_path)
     (tmp_path / present).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / present).write_text("mine")
     before = files(tmp_path)
     with pytest.raises(KitoError, match=rf"{present} exists already; kito init overwrites nothing"):
-        write_starter(tmp_path, with_workflow=True, with_test=True)
+        write_starter(tmp_path, with_workflow=companions, with_test=companions)
     assert files(tmp_path) == before
     assert (tmp_path / present).read_text() == "mine"
 
 
 def test_all_files_that_are_there_are_named_at_once(tmp_path: Path) -> None:
     one_file(tmp_path)
-    write_starter(tmp_path, with_test=True)
-    with pytest.raises(KitoError, match=r"/kito.yaml, .*/tests/test_kito.py exist already"):
+    write_starter(tmp_path, with_workflow=True, with_test=True)
+    with pytest.raises(KitoError, match=r"/kito.yml, .*/tests/test_kito.py exist already"):
         write_starter(tmp_path, with_workflow=True, with_test=True)
+
+
+def test_what_goes_with_a_kito_yaml_can_be_written_later(tmp_path: Path) -> None:
+    (tmp_path / "kito.yaml").write_text("mine")
+    made = write_starter(tmp_path, with_workflow=True)
+    assert made == Written((Path(".github/workflows/kito.yml"),), (), ())
+    assert (tmp_path / "kito.yaml").read_text() == "mine"
 
 
 def test_a_file_that_cannot_be_written_takes_the_others_with_it(tmp_path: Path) -> None:

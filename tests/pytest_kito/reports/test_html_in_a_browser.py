@@ -12,9 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import keras
 import pytest
 from html_reports import HOSTILE, report
 
+import kito
+from pytest_kito.cli.explain_html import write_explanation
+from pytest_kito.cli.explanation import explain_reduction
 from pytest_kito.reports.html.history import read_history
 from pytest_kito.reports.html.page import write_page
 
@@ -155,6 +159,33 @@ def test_it_fits_and_is_accessible(show: Open, page_file: Path, width: int, sche
     found = axe.run(page).response["violations"]
     grave = [x for x in found if x["impact"] in ("serious", "critical")]
     assert [(x["id"], [node["html"] for node in x["nodes"]][:3]) for x in grave] == []
+
+
+@pytest.fixture(scope="module")
+def explained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of ``kito explain --html`` for a network with wide cells."""
+    path = tmp_path_factory.mktemp("explained") / "net.html"
+    reduction = kito.reduce(keras.applications.NASNetMobile(weights=None))
+    write_explanation(reduction, explain_reduction(reduction, every=False), path)
+    return path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_wide_network_fits_and_is_accessible(
+    show: Open, explained: Path, width: int, scheme: str
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = show(explained, viewport={"width": width, "height": 844}, color_scheme=scheme)
+    page.eval_on_selector_all("details", "boxes => boxes.slice(0, 3).forEach(x => x.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    wider = "boxes => boxes.map(x => x.scrollWidth - x.clientWidth)"
+    beyond = page.eval_on_selector_all("details[open] > div", wider)
+    assert len(beyond) == 3
+    # On a phone, a drawing of two branches scrolls inside of its block.
+    assert max(beyond) == 0 or width == 390
+    found = axe.run(page).response["violations"]
+    assert [(x["id"], [node["html"] for node in x["nodes"]][:3]) for x in found] == []
 
 
 def test_200_models_are_small_and_open_at_once(show: Open, tmp_path: Path) -> None:
