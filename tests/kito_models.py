@@ -7,8 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from kito.equivalence.float64 import copy_model
 from kito.graph.inference import without_gradients
 from kito.graph.keras_internals import all_layers
+from kito.graph.keras_patches import kept_float64
+from kito.runtime import backends
 from kito.runtime.run import to_numpy
 
 RTOL = 2e-5
@@ -57,6 +60,12 @@ def outputs(model: Any, arrays: list[np.ndarray]) -> list[np.ndarray]:
     with without_gradients():
         flat = keras.tree.flatten(model(packed, training=False))
     return [to_numpy(x).astype("float64") for x in flat]
+
+
+def exact_outputs(model: Any, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """Flat outputs in inference of a copy in float64."""
+    with backends.current().float64("cpu"), kept_float64():
+        return outputs(copy_model(model, "float64"), arrays)
 
 
 def assert_same(original: Any, reduced: Any, rtol: float = RTOL, **feeding: Any) -> None:

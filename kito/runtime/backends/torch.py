@@ -141,8 +141,8 @@ class Torch:
 def _on_device(kind: str) -> AbstractContextManager[Any]:
     """A scope in which Keras builds and computes on the first device of this kind.
 
-    Keras moves every tensor that it takes to the device of the scope. To move it to ``cpu:0`` copies
-    it, at each call, and makes a weight a plain tensor; to move it to ``cpu`` does nothing.
+    Keras moves every tensor that it takes to the device of the scope. To move it to ``cpu:0``
+    copies it, at each call, and makes a weight a plain tensor; to move it to ``cpu`` does nothing.
     """
     device: AbstractContextManager[Any] = keras.device("cpu" if kind == "cpu" else f"{kind}:0")
     return device

@@ -243,7 +243,17 @@ CALLS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("case", CALLS)
-@pytest.mark.parametrize("more", [{}, {"use_gate": True}, {"value_dim": 5, "output_shape": 4}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"use_gate": True},
+        pytest.param(
+            {"value_dim": 5, "output_shape": 4},
+            marks=pytest.mark.backends("tensorflow", "torch"),  # Keras on JAX fails on it
+        ),
+    ],
+)
 def test_attention(case: str, more: dict[str, Any]) -> None:
     reduction = check(attention(CALLS[case], **more), BARE)
     assert "query" in (reduction.rewrites[0].into or "")
