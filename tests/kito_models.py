@@ -7,8 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from kito.equivalence.float64 import copy_model
 from kito.graph.inference import without_gradients
 from kito.graph.keras_internals import all_layers
+from kito.graph.keras_patches import kept_float64
+from kito.runtime import backends
 from kito.runtime.run import to_numpy
 
 RTOL = 2e-5
@@ -59,6 +62,12 @@ def outputs(model: Any, arrays: list[np.ndarray]) -> list[np.ndarray]:
     return [to_numpy(x).astype("float64") for x in flat]
 
 
+def exact_outputs(model: Any, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """Flat outputs in inference of a copy in float64."""
+    with backends.current().float64("cpu"), kept_float64():
+        return outputs(copy_model(model, "float64"), arrays)
+
+
 def assert_same(original: Any, reduced: Any, rtol: float = RTOL, **feeding: Any) -> None:
     """Both models give the same outputs, to ``rtol`` of each output's scale."""
     arrays = feed(original, **feeding)
@@ -66,3 +75,20 @@ def assert_same(original: Any, reduced: Any, rtol: float = RTOL, **feeding: Any)
         assert a.shape == b.shape
         scale = np.abs(a).max(initial=0.0)
         assert np.abs(a - b).max(initial=0.0) <= rtol * scale + 1e-30
+
+
+def backend_relu(x: Any) -> Any:
+    """The ReLU of the backend itself, which a call of symbolic tensors cannot follow."""
+    match keras.backend.backend():
+        case "tensorflow":
+            import tensorflow as tf
+
+            return tf.nn.relu(x)
+        case "jax":
+            import jax
+
+            return jax.nn.relu(x)
+        case _:
+            import torch
+
+            return torch.relu(x)

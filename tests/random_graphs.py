@@ -72,12 +72,14 @@ OTHER = {
     "layer_norm_dense": lambda name: [L.LayerNormalization(), L.Dense(CHANNELS, name=name)],
     "group_norm": lambda name: L.GroupNormalization(2, name=name),
 }
-OPERATIONS = {
-    "times": lambda x: x * np.array([0.5, -1.5, 2.0, 1.0], "float32"),
-    "plus": lambda x: x + np.array([0.5, -1.5, 2.0, 0.0], "float32"),
+OPERATIONS = {  # by keras.ops, as an operator of PyTorch takes no array beside a tensor
+    "times": lambda x: keras.ops.multiply(x, np.array([0.5, -1.5, 2.0, 1.0], "float32")),
+    "plus": lambda x: keras.ops.add(x, np.array([0.5, -1.5, 2.0, 0.0], "float32")),
     "minus": lambda x: 1.0 - x,
     "half": lambda x: x / 2,
-    "times_rows": lambda x: x * np.linspace(0.5, 2.0, 6, dtype="float32").reshape(6, 1, 1),
+    "times_rows": lambda x: keras.ops.multiply(
+        x, np.linspace(0.5, 2.0, 6, dtype="float32").reshape(6, 1, 1)
+    ),
     "swish": lambda x: x * (L.ReLU(6.0)(x + 3.0) * (1 / 6)),
     "gate": lambda x: x * L.Dense(CHANNELS)(L.GlobalAveragePooling2D(keepdims=True)(x)),
     "attend": lambda x: _attend(L.LayerNormalization()(x)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kito.errors import UnsupportedModelError, plain_text, summarize
 from kito.graph.ir import Op
 
@@ -26,12 +28,19 @@ class CannotOpen(UnsupportedModelError):
         self.op = op
 
 
+_OUTSIDE = re.compile(
+    "cannot be used as input to a TensorFlow|convert it to a NumPy"
+    "|JAX function|__jax_array__"
+    r"|must be Tensor, not KerasTensor|got KerasTensor|got \([^)]*KerasTensor"
+)
+"""What TensorFlow, NumPy, JAX and PyTorch say of a symbolic tensor of Keras."""
+
+
 def tracing_failure(error: Exception) -> str:
     """Why a layer's ``call`` failed on symbolic tensors, from what it raised."""
     text = plain_text(error)
     if "cannot be used as a boolean" in text:
         return "its call() decides by the values of tensors"
-    outside = ("cannot be used as input to a TensorFlow", "convert it to a NumPy", "JAX function")
-    if any(x in text for x in outside):
+    if _OUTSIDE.search(text):
         return "its call() uses operations outside Keras"
     return f"its call() cannot be followed: {summarize(error)}"

@@ -13,7 +13,7 @@ import numpy as np
 from keras import tree
 
 from kito.errors import KitoError, describe
-from kito.runtime.backends.protocol import Jit, on_device
+from kito.runtime.backends.protocol import Jit
 
 
 class Torch:
@@ -71,7 +71,7 @@ class Torch:
 
         def call() -> None:
             # Keras places tensors that it creates itself on the device of this scope.
-            with torch.inference_mode(), keras.device(f"{kind}:0"):
+            with torch.inference_mode(), _on_device(kind):
                 infer(batch)
             if kind == "gpu":
                 torch.cuda.synchronize()
@@ -86,7 +86,7 @@ class Torch:
         """
         torch = self._torch
         try:
-            with _warnings_ignored(), keras.device(f"{kind}:0"):
+            with _warnings_ignored(), _on_device(kind):
                 with torch.no_grad():
                     program = torch.export.export(self._module(model), (batch,), strict=False)
                 compiled: Callable[[Any], Any]
@@ -135,7 +135,17 @@ class Torch:
         return "gpu" if self._torch.cuda.is_available() else "cpu"
 
     def float64(self, kind: str) -> AbstractContextManager[Any]:
-        return on_device(kind)
+        return _on_device(kind)
+
+
+def _on_device(kind: str) -> AbstractContextManager[Any]:
+    """A scope in which Keras builds and computes on the first device of this kind.
+
+    Keras moves every tensor that it takes to the device of the scope. To move it to ``cpu:0``
+    copies it, at each call, and makes a weight a plain tensor; to move it to ``cpu`` does nothing.
+    """
+    device: AbstractContextManager[Any] = keras.device("cpu" if kind == "cpu" else f"{kind}:0")
+    return device
 
 
 def _inference(model: keras.Model) -> Callable[[Any], Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import pytest
 from keras import layers, ops
 from kito_models import assert_same, randomize
 
@@ -36,6 +37,7 @@ def test_each_tensor_is_measured() -> None:
     assert shapes == [(2, 4, 64, 3), (2, 4, 64, 5), (256, 2, 5), (256, 5), (64, 5)]
 
 
+@pytest.mark.backends("tensorflow")  # only it has strings
 def test_a_model_of_strings_is_not_measured() -> None:
     x = keras.Input((1,), dtype="string")
     assert not measure_shapes(read_graph(keras.Model(x, layers.StringLookup(vocabulary=["a"])(x))))

@@ -300,6 +300,7 @@ def test_a_normalization_that_follows_itself() -> None:
     assert_same(model, reduction.model)
 
 
+@pytest.mark.backends("tensorflow")  # only there Keras mistakes it
 def test_channels_first_where_keras_mistakes_the_bias() -> None:
     image = keras.Input((4, 7, 8))
     conv = L.Conv2D(6, 3, data_format="channels_first", name="conv")

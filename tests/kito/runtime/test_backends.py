@@ -424,6 +424,16 @@ class TestTorch:
         assert torch.float64_kind() == "cpu"
 
 
+@pytest.mark.backends("torch")
+def test_on_the_cpu_pytorch_copies_no_weight() -> None:
+    with backends.Torch().float64("cpu"):
+        dense = keras.layers.Dense(2)
+        dense.build((None, 3))
+        weight = dense.kernel.value
+        assert type(weight).__name__ == "Parameter"
+        assert keras.ops.convert_to_tensor(weight) is weight
+
+
 @contextlib.contextmanager
 def _entering(log: list[Any], place: str) -> Iterator[None]:
     log.append(place)

@@ -148,7 +148,10 @@ def test_a_large_shift_stays() -> None:
     "norm",
     [
         lambda: L.LayerNormalization(axis=[1, 2]),
-        lambda: L.LayerNormalization(axis=1),
+        pytest.param(
+            lambda: L.LayerNormalization(axis=1),
+            marks=pytest.mark.backends("tensorflow", "jax"),  # Keras on PyTorch fails on it
+        ),
         lambda: L.LayerNormalization(rms_scaling=True),
         lambda: L.GroupNormalization(2),
         lambda: L.RMSNormalization(),
@@ -185,7 +188,15 @@ def test_inside_of_nested_and_sequential_models() -> None:
     assert isinstance(reduction.model, keras.Sequential)
 
 
-@pytest.mark.parametrize("policy", ["float64", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        # Keras on PyTorch computes the product of two matrices in float32.
+        pytest.param("float64", marks=pytest.mark.backends("tensorflow")),
+        "mixed_float16",
+        "mixed_bfloat16",
+    ],
+)
 def test_policies(policy: str) -> None:
     # LayerNormalization computes in the dtype of its input, which it does not cast.
     cast = L.Activation("tanh", dtype=policy)
@@ -232,7 +243,17 @@ CALLS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("case", CALLS)
-@pytest.mark.parametrize("more", [{}, {"use_gate": True}, {"value_dim": 5, "output_shape": 4}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"use_gate": True},
+        pytest.param(
+            {"value_dim": 5, "output_shape": 4},
+            marks=pytest.mark.backends("tensorflow", "torch"),  # Keras on JAX fails on it
+        ),
+    ],
+)
 def test_attention(case: str, more: dict[str, Any]) -> None:
     reduction = check(attention(CALLS[case], **more), BARE)
     assert "query" in (reduction.rewrites[0].into or "")

@@ -17,6 +17,7 @@ from kito.rewrite.passes.move_upsampling.blocks import Axis
 L = keras.layers
 Rest = Callable[..., Any]
 Shape = tuple[int | None, ...]
+pytestmark = pytest.mark.backends("tensorflow")  # it is done on no other
 IMAGE, LARGE = (5, 4, 6), (10, 8, 3)
 
 
