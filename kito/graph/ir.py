@@ -88,6 +88,10 @@ class Op:
         """The current value of a constructor argument; ``default`` if the layer has none."""
         return self.config.get(name, getattr(self.layer, name, default))
 
+    def settings(self) -> dict[str, Any]:
+        """All settings of the layer but its name; layers of one class with equal ones are equal."""
+        return {key: x for key, x in self.layer.get_config().items() if key != "name"}
+
     def change(self, weights: Mapping[str, np.ndarray | None], config: Mapping[str, Any]) -> None:
         """Set weights (by variable name; None removes one) and constructor arguments."""
         for name, value in weights.items():

@@ -1,0 +1,197 @@
+"""Run a traced module on inputs, and record the tensors: shapes, dtypes, aliases, and mutations.
+
+A second run with a larger batch tells which tensors hold one sample per element of axis 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import fx
+from torch.utils import _pytree as pytree
+
+from kito.graph.torch.trace import NotTraced, Trace
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A tensor in a run.
+
+    Attributes:
+        shape: its shape; axis 0 is None, because the batch may be any.
+        dtype: as Keras names it, such as "float32".
+        batched: whether axis 0 is the batch, and the other axes do not depend on it.
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str
+    batched: bool
+
+
+@dataclass
+class Record:
+    """What a run tells about the calls of a trace.
+
+    Attributes:
+        specs: the tensor that each call returned; a call that returned something else has none.
+        mutated: for each call, which of its arguments it changed in place.
+        aliases: for each call, which of its arguments may share the memory of its result.
+        outputs: what the module returned.
+        changed_attributes: whether the run changed a parameter or a buffer of the module.
+    """
+
+    specs: dict[fx.Node, Spec] = field(default_factory=dict)
+    mutated: dict[fx.Node, list[fx.Node]] = field(default_factory=dict)
+    aliases: dict[fx.Node, list[fx.Node]] = field(default_factory=dict)
+    outputs: Any = None
+    changed_attributes: bool = False
+
+
+def run_inputs(module: Any, inputs: tuple[Any, ...]) -> Any:
+    """What ``module`` returns for copies of ``inputs``, without gradients and with a fixed seed."""
+    devices = [x for x in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    with torch.no_grad(), torch.random.fork_rng(devices=devices):
+        torch.manual_seed(0)
+        return module(*copy_inputs(inputs))
+
+
+def copy_inputs(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The same structure with copies of the tensors, which the module may change."""
+    copied: tuple[Any, ...] = pytree.tree_map(
+        lambda x: x.detach().clone() if isinstance(x, torch.Tensor) else x, inputs
+    )
+    return copied
+
+
+def larger_batch(inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The inputs with two more samples than twice the batch; None where there is no one batch."""
+    tensors = [x for x in pytree.tree_leaves(inputs) if isinstance(x, torch.Tensor)]
+    sizes = {x.shape[0] if x.ndim else 0 for x in tensors}
+    if len(sizes) != 1 or not (batch := sizes.pop()):
+        return None
+    index = torch.arange(2 * batch + 3) % batch
+    larger: tuple[Any, ...] = pytree.tree_map(
+        lambda x: x.detach()[index.to(x.device)] if isinstance(x, torch.Tensor) else x, inputs
+    )
+    return larger
+
+
+def record(trace: Trace, inputs: tuple[Any, ...]) -> Record:
+    """Run the calls of ``trace`` on ``inputs``, and again on a larger batch of them.
+
+    Raises:
+        NotTraced: a tensor that was changed in place is used later, so that the order of the calls
+            matters; or the traced calls do not return what the module does.
+    """
+    module = fx.GraphModule(trace.root, trace.graph)
+    first = _Recorder(module)
+    run_inputs(first.run, inputs)
+    more = larger_batch(inputs)
+    shapes: dict[fx.Node, tuple[int, ...]] = {}
+    if more is not None:
+        again = _Recorder(module)
+        try:
+            run_inputs(again.run, more)
+            shapes = again.shapes
+        except Exception:  # the module takes this batch size only
+            shapes = {}
+    result = first.record
+    for node, shape in first.shapes.items():
+        batched = node in shapes and (
+            bool(shape)
+            and shapes[node][1:] == shape[1:]
+            and shapes[node][0] == _scaled(shape[0], inputs)
+        )
+        wide = (None, *shape[1:]) if shape else ()
+        result.specs[node] = Spec(wide, first.dtypes[node], batched)
+    _check_order(trace.graph, result)
+    return result
+
+
+def _scaled(size: int, inputs: tuple[Any, ...]) -> int:
+    batch = next(x.shape[0] for x in pytree.tree_leaves(inputs) if isinstance(x, torch.Tensor))
+    return 2 * batch + 3 if size == batch else -1
+
+
+class _Recorder(fx.Interpreter):
+    """Runs the calls of a graph one by one."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.record = Record()
+        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
+        self.dtypes: dict[fx.Node, str] = {}
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        held = [*self.module.parameters(), *self.module.buffers()]
+        before = [x._version for x in held]
+        self.record.outputs = super().run(*args, **kwargs)
+        self.record.changed_attributes = before != [x._version for x in held]
+        return self.record.outputs
+
+    def run_node(self, n: fx.Node) -> Any:
+        given = [(x, self.env[x]) for x in n.all_input_nodes]
+        before = [_versions(value) for _, value in given]
+        result = super().run_node(n)
+        changed = [
+            x
+            for (x, value), old in zip(given, before, strict=True)
+            if _versions(value)[: len(old)] != old
+        ]
+        if changed:
+            self.record.mutated[n] = changed
+        made = {_memory(x) for x in _tensors(result)}
+        shared = [x for x, value in given if made & {_memory(t) for t in _tensors(value)}]
+        if shared or _may_alias(n):
+            self.record.aliases[n] = shared if not _may_alias(n) else n.all_input_nodes
+        if isinstance(result, torch.Tensor):
+            self.shapes[n] = tuple(result.shape)
+            self.dtypes[n] = str(result.dtype).removeprefix("torch.")
+        return result
+
+
+_VIEWS = ("reshape", "contiguous", "flatten", "to", "expand_as", "type_as", "float", "view_as")
+"""Functions that return their argument or a copy, depending on its memory and dtype."""
+
+
+def _may_alias(n: fx.Node) -> bool:
+    name = n.target if isinstance(n.target, str) else getattr(n.target, "__name__", "")
+    return n.op in ("call_function", "call_method") and name in _VIEWS
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    return (x for x in pytree.tree_leaves(value) if isinstance(x, torch.Tensor))
+
+
+def _versions(value: Any) -> list[int]:
+    return [x._version for x in _tensors(value)]
+
+
+def _memory(x: torch.Tensor) -> int:
+    try:
+        return int(x.untyped_storage().data_ptr())
+    except (RuntimeError, NotImplementedError):  # a tensor without storage
+        return id(x)
+
+
+def _check_order(graph: fx.Graph, result: Record) -> None:
+    """Raise NotTraced where a call uses what an earlier one changed in place, but not returned."""
+    order = {node: i for i, node in enumerate(graph.nodes)}
+    classes: dict[fx.Node, set[fx.Node]] = {}
+    for node in graph.nodes:
+        own = classes.setdefault(node, {node})
+        for source in result.aliases.get(node, []):
+            own |= classes[source]
+        for member in own:
+            classes[member] = own
+        for source in result.mutated.get(node, []):
+            for member in classes[source] - {node}:
+                late = [x for x in member.users if order[x] > order[node]]
+                if late:
+                    raise NotTraced(
+                        f"'{node.name}' changes '{member.name}' in place, which '{late[0].name}' "
+                        "uses later"
+                    )
