@@ -14,7 +14,7 @@ from kito.errors import KitoError, UnsupportedModelError, summarize
 from kito.graph.ir import Graph
 from kito.graph.torch.inputs import as_inputs, find_inputs, other_size
 from kito.graph.torch.read import read_trace
-from kito.graph.torch.record import larger_batch, record, run_inputs
+from kito.graph.torch.record import other_batch, record, run_inputs
 from kito.graph.torch.trace import NotTraced, Trace, trace
 from kito.graph.torch.write import NotWritten, write_module
 from kito.rewrite.outcome import Kept, KeptAffine, Outcome, Rewrite
@@ -91,6 +91,7 @@ class Work:
     ) -> None:
         self.module, self.duplicate, self.passes = module, duplicate, passes
         self.given = example_inputs
+        self.values = list(zip(_tensors(duplicate), _tensors(module), strict=True))
         self._forget()
 
     def _forget(self) -> None:
@@ -105,6 +106,7 @@ class Work:
         self._restore()
         reduced = self._reduced(self.duplicate, inputs, "")
         problem = self._difference(reduced, expected)
+        self._restore()
         if problem and self.parts:  # a module may use the weights of one inside of it
             self._forget()
             self.kept = [Kept("", f"it stays as it is: its parts cannot be reduced: {problem}")]
@@ -117,22 +119,17 @@ class Work:
         return reduced
 
     def _inputs(self) -> tuple[Any, ...]:
-        if self.given is None:
-            return find_inputs(self.duplicate)
-        inputs = as_inputs(self.given)
+        return find_inputs(self.duplicate) if self.given is None else as_inputs(self.given)
+
+    def _expected(self, inputs: tuple[Any, ...]) -> list[tuple[tuple[Any, ...], Any]]:
+        """What the module returns for the inputs, and for other batches and sizes that it takes."""
         try:
-            run_inputs(self.duplicate, inputs)
+            runs = [(inputs, run_inputs(self.duplicate, inputs))]
         except Exception as error:  # whatever the forward of a module may raise
             raise UnsupportedModelError(
                 f"{type(self.module).__name__} does not take example_inputs: {summarize(error)}"
             ) from error
-        return inputs
-
-    def _expected(self, inputs: tuple[Any, ...]) -> list[tuple[tuple[Any, ...], Any]]:
-        """The inputs, a larger batch and other sizes, as far as the module takes them, and what it
-        returns."""
-        runs = [(inputs, run_inputs(self.duplicate, inputs))]
-        for more in (larger_batch(inputs), other_size(inputs)):
+        for more in (other_batch(inputs), other_size(inputs)):
             if more is not None:
                 try:
                     runs.append((more, run_inputs(self.duplicate, more)))
@@ -142,11 +139,9 @@ class Work:
 
     def _restore(self) -> None:
         """Give the copy the values of the original again, which its runs may have changed."""
-        pairs = zip(_tensors(self.duplicate), _tensors(self.module), strict=True)
         with torch.no_grad():
-            for mine, its in pairs:
-                if mine._version:
-                    mine.copy_(its)
+            for mine, its in self.values:
+                mine.copy_(its)
 
     # ---- one module ----------------------------------------------------------------------------
 

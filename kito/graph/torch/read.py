@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import keras
+import torch.nn.functional as F  # noqa: N812 (PyTorch's own name for it)
 from keras import layers
 from torch import fx, nn
 
@@ -139,12 +140,12 @@ class _Reader:
 
     def _add_opaque(self, node: fx.Node, operands: list[fx.Node], reason: str) -> None:
         kind, name = name_of_call(node), node.name
+        held = node.target is F.batch_norm
         if node.op == "call_module":
             module, name = self.root.get_submodule(str(node.target)), str(node.target)
             kind = type(module).__name__
-            if reason:
-                self.reading.opaque.setdefault(name, reason)
-        elif reason:
+            held = bool(list(module.parameters())) or kind.startswith(("BatchNorm", "InstanceNorm"))
+        if reason and held:
             self.reading.opaque.setdefault(name, reason)
         op = TorchOp(Opaque(kind, reason), name, kind, {})
         self._add(node, op, tuple(self.reading.tensors[x] for x in operands))

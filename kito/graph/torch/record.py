@@ -1,6 +1,6 @@
 """Run a traced module on inputs, and record the tensors: shapes, dtypes, aliases, and mutations.
 
-A second run with a larger batch tells which tensors hold one sample per element of axis 0.
+A second run with another batch size tells which tensors hold one sample per element of axis 0.
 """
 
 from __future__ import annotations
@@ -66,30 +66,34 @@ def copy_inputs(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return copied
 
 
-def larger_batch(inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """The inputs with two more samples than twice the batch; None where there is no one batch."""
+def other_batch(inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The inputs with another number of samples; None where they have no one batch."""
     tensors = [x for x in pytree.tree_leaves(inputs) if isinstance(x, torch.Tensor)]
     sizes = {x.shape[0] if x.ndim else 0 for x in tensors}
     if len(sizes) != 1 or not (batch := sizes.pop()):
         return None
-    index = torch.arange(2 * batch + 3) % batch
-    larger: tuple[Any, ...] = pytree.tree_map(
+    index = torch.arange(_other(batch)) % batch
+    changed: tuple[Any, ...] = pytree.tree_map(
         lambda x: x.detach()[index.to(x.device)] if isinstance(x, torch.Tensor) else x, inputs
     )
-    return larger
+    return changed
+
+
+def _other(batch: int) -> int:
+    return 5 if batch == 3 else 3
 
 
 def record(trace: Trace, inputs: tuple[Any, ...]) -> Record:
-    """Run the calls of ``trace`` on ``inputs``, and again on a larger batch of them.
+    """Run the calls of ``trace`` on ``inputs``, and again on another number of samples.
 
     Raises:
         NotTraced: a tensor that was changed in place is used later, so that the order of the calls
-            matters; or the traced calls do not return what the module does.
+            matters.
     """
     module = fx.GraphModule(trace.root, trace.graph)
     first = _Recorder(module)
     run_inputs(first.run, inputs)
-    more = larger_batch(inputs)
+    more = other_batch(inputs)
     shapes: dict[fx.Node, tuple[int, ...]] = {}
     if more is not None:
         again = _Recorder(module)
@@ -99,21 +103,18 @@ def record(trace: Trace, inputs: tuple[Any, ...]) -> Record:
         except Exception:  # the module takes this batch size only
             shapes = {}
     result = first.record
+    batch = next((x.shape[0] for x in pytree.tree_leaves(inputs) if _has_batch(x)), 0)
     for node, shape in first.shapes.items():
-        batched = node in shapes and (
-            bool(shape)
-            and shapes[node][1:] == shape[1:]
-            and shapes[node][0] == _scaled(shape[0], inputs)
-        )
+        expected = (_other(batch), *shape[1:]) if shape[:1] == (batch,) else None
+        batched = expected is not None and shapes.get(node) == expected
         wide = (None, *shape[1:]) if shape else ()
         result.specs[node] = Spec(wide, first.dtypes[node], batched)
     _check_order(trace.graph, result)
     return result
 
 
-def _scaled(size: int, inputs: tuple[Any, ...]) -> int:
-    batch = next(x.shape[0] for x in pytree.tree_leaves(inputs) if isinstance(x, torch.Tensor))
-    return 2 * batch + 3 if size == batch else -1
+def _has_batch(x: Any) -> bool:
+    return isinstance(x, torch.Tensor) and x.ndim > 0
 
 
 class _Recorder(fx.Interpreter):
@@ -149,10 +150,12 @@ class _Recorder(fx.Interpreter):
             self.record.aliases[n] = shared if not _may_alias(n) else n.all_input_nodes
         if isinstance(result, torch.Tensor):
             self.shapes[n] = tuple(result.shape)
-            self.dtypes[n] = str(result.dtype).removeprefix("torch.")
+            dtype = str(result.dtype).removeprefix("torch.")
+            self.dtypes[n] = dtype if dtype in _DTYPES else "bool"  # no description takes that
         return result
 
 
+_DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8")
 _VIEWS = ("reshape", "contiguous", "flatten", "to", "expand_as", "type_as", "float", "view_as")
 """Functions that return their argument or a copy, depending on its memory and dtype."""
 

@@ -106,6 +106,7 @@ class _Writer:
         was = _tensors_of(call, self)
         now = dict(zip(was, source, strict=True))
         new = self.graph.node_copy(call, lambda x: now[x] if x in now else self._apart(x))
+        new.type = None  # an annotation that is a string makes a module that cannot be saved
         record = self.reading.record
         if call.op == "call_module":
             path = str(call.target)
