@@ -18,7 +18,7 @@ from kito.graph.ir import Graph
 from kito.rewrite.outcome import Kept, Outcome, Rewrite
 from kito.rewrite.passes import collapse_linear, drop_identity
 from kito.rewrite.passes.fold_affine import fold as fold_affine
-from kito.rewrite.passes.merge_branches import merge as merge_branches
+from kito.rewrite.torch_sizes import merge_branches
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _RUN: dict[str, Callable[[Graph], Outcome]] = {
     "drop_identity": drop_identity.run,
     "fold_affine": fold_affine.run,
-    "merge_branches": merge_branches.run,
+    "merge_branches": merge_branches,
     "collapse_linear": collapse_linear.run,
 }
 TORCH_PASSES = tuple(_RUN)
@@ -113,7 +113,7 @@ def reduce_torch(
         KitoError: an argument is wrong, or inputs cannot be guessed.
     """
     try:
-        import torch  # noqa: F401 (a missing one is told in words)
+        import torch
     except ImportError as error:
         raise KitoError(
             "reduce_torch_module() needs PyTorch: pip install 'pytest-kito[torch]'"
@@ -125,8 +125,9 @@ def reduce_torch(
     if not set(passes) <= set(TORCH_PASSES):
         raise KitoError(f"passes: {passes!r} are not names out of {', '.join(TORCH_PASSES)}")
     run = [(name, _RUN[name]) for name in passes]
-    work = Work(module, copy_module(module), example_inputs, run)
-    reduced = work.reduce()
+    with torch.inference_mode(False):  # parameters must be no tensors of inference
+        work = Work(module, copy_module(module), example_inputs, run)
+        reduced = work.reduce()
     before, after = count(module), count(reduced)
     return TorchReduction(
         original=module,

@@ -12,18 +12,16 @@ from torch.utils import _pytree as pytree
 
 from kito.errors import KitoError, UnsupportedModelError, summarize
 from kito.graph.ir import Graph
-from kito.graph.torch.inputs import as_inputs, find_inputs, other_size
+from kito.graph.torch.inputs import as_inputs, find_inputs, other_size, with_noise
 from kito.graph.torch.read import read_trace
 from kito.graph.torch.record import other_batch, record, run_inputs
+from kito.graph.torch.same import find_difference
 from kito.graph.torch.trace import NotTraced, Trace, trace
 from kito.graph.torch.write import NotWritten, write_module
 from kito.rewrite.outcome import Kept, KeptAffine, Outcome, Rewrite
 
-_ROUNDING = {torch.float64: 1e-9, torch.float32: 1e-3}
-"""How far reduced outputs may be from the original's, relative to the largest; else a float64 run
-decides."""
-_COARSE = 5e-2
 _FLOAT64 = 1e-6
+"""How far outputs may be apart in float64, relative to the largest element."""
 
 Run = Sequence[tuple[str, Callable[[Graph], Outcome]]]
 
@@ -129,7 +127,7 @@ class Work:
             raise UnsupportedModelError(
                 f"{type(self.module).__name__} does not take example_inputs: {summarize(error)}"
             ) from error
-        for more in (other_batch(inputs), other_size(inputs)):
+        for more in (with_noise(other_batch(inputs)), other_size(inputs)):
             if more is not None:
                 try:
                     runs.append((more, run_inputs(self.duplicate, more)))
@@ -155,8 +153,7 @@ class Work:
             self._reduce_inside(module, path, lambda: run_inputs(module, inputs))
             return module
         finally:
-            if not path:
-                self._restore()
+            self._restore()
         for inner, reason in traced.closed.items():
             if inner in dict(reduced.named_modules()):
                 held = reduced.get_submodule(inner)
@@ -229,9 +226,9 @@ class Work:
         """In words, how the reduced module differs from the original; empty if it does not."""
         for inputs, theirs in expected:
             try:
-                problem = _departs(theirs, run_inputs(reduced, inputs), None)
-                if problem:
-                    problem = self._difference_in_float64(reduced, inputs) or ""
+                problem = find_difference(theirs, run_inputs(reduced, inputs))
+                if problem:  # rounding, perhaps
+                    problem = self._difference_in_float64(reduced, inputs)
             except Exception as error:  # whatever the forward of a module may raise
                 problem = summarize(error)
             if problem:
@@ -245,34 +242,7 @@ class Work:
             inputs,
         )
         both = [copy.deepcopy(x).double() for x in (copy_module(self.module), reduced)]
-        return _departs(*(run_inputs(x, wide) for x in both), _FLOAT64)
-
-
-def _departs(theirs: Any, ours: Any, limit: float | None) -> str:
-    """In words, how outputs differ by more than ``limit`` of their scale, or what rounding makes."""
-    one, its_kind = pytree.tree_flatten(theirs)
-    other, kind = pytree.tree_flatten(ours)
-    if its_kind != kind:
-        return "its outputs have another structure"
-    for a, b in zip(one, other, strict=True):
-        if not isinstance(a, torch.Tensor):
-            continue
-        if a.shape != b.shape or a.dtype != b.dtype:
-            return f"an output is {b.dtype} of shape {tuple(b.shape)}, not {tuple(a.shape)}"
-        if not a.is_floating_point():
-            if not a.is_complex() and not torch.equal(a, b):
-                return "an output of integers differs"
-            continue
-        most = _ROUNDING.get(a.dtype, _COARSE) if limit is None else limit
-        a, b = a.double(), b.double()
-        finite = torch.isfinite(a)
-        if not torch.equal(finite, torch.isfinite(b)):
-            return "other elements of an output are finite"
-        scale = float(a[finite].abs().max()) if bool(finite.any()) else 0.0
-        difference = float((a - b)[finite].abs().max()) if bool(finite.any()) else 0.0
-        if difference > most * scale:
-            return f"an output differs by {difference / max(scale, 1e-300):.2g} of its scale"
-    return ""
+        return find_difference(*(run_inputs(x, wide) for x in both), _FLOAT64)
 
 
 def _tensors(module: nn.Module) -> Iterator[torch.Tensor]:

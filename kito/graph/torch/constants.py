@@ -40,23 +40,17 @@ class Constants:
     Attributes:
         values: the value of each constant.
         sizes: the calls whose results are known from sizes of tensors, and constants.
-        used: the paths of the parameters and buffers that functions use.
     """
 
     def __init__(self, root: Any, record: Record, sizes_apart: bool) -> None:
         self.root, self.record, self.sizes_apart = root, record, sizes_apart
         self.values: dict[fx.Node, Any] = {}
         self.sizes: set[fx.Node] = set()
-        self.used: set[str] = set()
 
     def take(self, node: fx.Node) -> bool:
         """Whether the call, whose inputs were all taken before where they could be, is either."""
         if node.op == "get_attr":
-            self.used.add(str(node.target))
-            if self.record.changed_attributes:
-                self.sizes.add(node)  # it is read where it is used, and never folded
-            else:
-                self.values[node] = operator.attrgetter(str(node.target))(self.root)
+            self.values[node] = operator.attrgetter(str(node.target))(self.root)
             return True
         if node.op not in ("call_function", "call_method"):
             return False

@@ -50,6 +50,8 @@ def to_numpy(value: torch.Tensor) -> np.ndarray:
     Raises:
         NotDescribed: NumPy has no such dtype, or the tensor has no elements in memory.
     """
+    if type(value) not in (torch.Tensor, nn.Parameter):  # one that is quantized, or distributed
+        raise NotDescribed(f"its weights are a {type(value).__name__}")
     value = value.detach()
     if value.is_meta or value.is_sparse or value.is_quantized:
         raise NotDescribed("its weights are not plain tensors")

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 
 from kito.errors import KitoError, summarize
 from kito.graph.torch.record import run_inputs
@@ -64,6 +65,21 @@ def find_inputs(module: nn.Module) -> tuple[torch.Tensor]:
         f"{type(module).__name__} takes none of the random images that were tried ({problem}): "
         "pass example_inputs, a tensor or a tuple of the arguments of forward"
     )
+
+
+def with_noise(inputs: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+    """The inputs with noise on their floats, which may be all zero, say."""
+    generator = torch.Generator().manual_seed(0)
+
+    def disturbed(x: Any) -> Any:
+        if not isinstance(x, torch.Tensor) or not x.is_floating_point() or not x.numel():
+            return x
+        noise = torch.randn(x.shape, generator=generator).to(x.device, x.dtype)
+        scale = float(x.abs().max())
+        return x + noise * (0.1 * scale if 0 < scale < float("inf") else 1.0)
+
+    noisy: tuple[Any, ...] | None = pytree.tree_map(disturbed, inputs)
+    return noisy
 
 
 def other_size(inputs: tuple[Any, ...]) -> tuple[torch.Tensor] | None:

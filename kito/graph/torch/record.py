@@ -13,6 +13,7 @@ import torch
 from torch import fx
 from torch.utils import _pytree as pytree
 
+from kito.graph.torch.same import find_difference
 from kito.graph.torch.trace import NotTraced, Trace
 
 
@@ -39,15 +40,13 @@ class Record:
         specs: the tensor that each call returned; a call that returned something else has none.
         mutated: for each call, which of its arguments it changed in place.
         aliases: for each call, which of its arguments may share the memory of its result.
-        outputs: what the module returned.
-        changed_attributes: whether the run changed a parameter or a buffer of the module.
+        changed: the paths of the parameters and buffers that the run changed.
     """
 
     specs: dict[fx.Node, Spec] = field(default_factory=dict)
     mutated: dict[fx.Node, list[fx.Node]] = field(default_factory=dict)
     aliases: dict[fx.Node, list[fx.Node]] = field(default_factory=dict)
-    outputs: Any = None
-    changed_attributes: bool = False
+    changed: set[str] = field(default_factory=set)
 
 
 def run_inputs(module: Any, inputs: tuple[Any, ...]) -> Any:
@@ -88,11 +87,14 @@ def record(trace: Trace, inputs: tuple[Any, ...]) -> Record:
 
     Raises:
         NotTraced: a tensor that was changed in place is used later, so that the order of the calls
-            matters.
+            matters; or the calls do not return what the module does.
     """
     module = fx.GraphModule(trace.root, trace.graph)
+    expected = run_inputs(trace.root, inputs)
     first = _Recorder(module)
-    run_inputs(first.run, inputs)
+    problem = find_difference(expected, _plain(run_inputs(first.run, inputs)))
+    if problem:
+        raise NotTraced(f"what torch.fx traced does something else: {problem}")
     more = other_batch(inputs)
     shapes: dict[fx.Node, tuple[int, ...]] = {}
     if more is not None:
@@ -109,8 +111,27 @@ def record(trace: Trace, inputs: tuple[Any, ...]) -> Record:
         batched = expected is not None and shapes.get(node) == expected
         wide = (None, *shape[1:]) if shape else ()
         result.specs[node] = Spec(wide, first.dtypes[node], batched)
+    _check_state(trace.graph, result)
     _check_order(trace.graph, result)
     return result
+
+
+def _plain(value: Any) -> Any:
+    """A structure with plain lists and dicts in the place of those of ``torch.fx``."""
+    if isinstance(value, dict) and type(value).__module__.startswith("torch.fx"):
+        return {key: _plain(x) for key, x in value.items()}
+    if isinstance(value, list) and type(value).__module__.startswith("torch.fx"):
+        return [_plain(x) for x in value]
+    return tuple(_plain(x) for x in value) if type(value) is tuple else value
+
+
+def _check_state(graph: fx.Graph, result: Record) -> None:
+    """Raise NotTraced where the run changed other weights than those inside of modules it calls."""
+    used = {str(x.target) for x in graph.nodes if x.op == "get_attr"}
+    called = {f"{x.target}." for x in graph.nodes if x.op == "call_module"}
+    for name in sorted(result.changed):
+        if name in used or not any(name.startswith(x) for x in called):
+            raise NotTraced(f"it changes its own '{name}'")
 
 
 def _has_batch(x: Any) -> bool:
@@ -127,11 +148,11 @@ class _Recorder(fx.Interpreter):
         self.dtypes: dict[fx.Node, str] = {}
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        held = [*self.module.parameters(), *self.module.buffers()]
-        before = [x._version for x in held]
-        self.record.outputs = super().run(*args, **kwargs)
-        self.record.changed_attributes = before != [x._version for x in held]
-        return self.record.outputs
+        held = dict((*self.module.named_parameters(), *self.module.named_buffers()))
+        before = {name: x._version for name, x in held.items()}
+        result = super().run(*args, **kwargs)
+        self.record.changed = {name for name, x in held.items() if x._version != before[name]}
+        return result
 
     def run_node(self, n: fx.Node) -> Any:
         given = [(x, self.env[x]) for x in n.all_input_nodes]

@@ -8,6 +8,7 @@ flow that depends on data, say, becomes one opaque call.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,16 +48,28 @@ def trace(root: nn.Module, given: int) -> Trace:
     if has_hooks(root):
         raise NotTraced("it has hooks, which a trace would lose")
     closed: dict[str, str] = {}
+    held = dict((*root.named_parameters(), *root.named_buffers()))
+    versions = {name: x._version for name, x in held.items()}
     while True:
         tracer = _Tracer(closed)
         try:
-            graph = tracer.trace(root, _defaults(root, given))
+            double = _same_tensors(root)
+            graph = tracer.trace(double, _defaults(double, given))
         except Exception as error:  # whatever the forward of a module may raise
             if tracer.failed is None:
                 raise NotTraced(f"torch.fx cannot trace it: {summarize(error)}") from error
             closed[tracer.failed] = f"torch.fx cannot trace it: {summarize(error)}"
             continue
+        changed = [name for name, x in held.items() if x._version != versions[name]]
+        if changed:
+            raise NotTraced(f"it changes its own '{changed[0]}'")
         return Trace(root, graph, {**closed, **tracer.hooked})
+
+
+def _same_tensors(root: nn.Module) -> nn.Module:
+    """A copy of the modules with the same tensors: a forward may keep what it computes in one."""
+    memo: dict[int, Any] = {id(x): x for x in (*root.parameters(), *root.buffers())}
+    return copy.deepcopy(root, memo)
 
 
 def has_hooks(module: nn.Module) -> bool:

@@ -171,14 +171,14 @@ def test_flags_and_memory_of_weights_stay() -> None:
     check_exact(module, IMAGE)
 
 
-def test_the_result_can_be_copied_saved_and_traced(tmp_path: Any) -> None:
+def test_the_result_can_be_copied_saved_and_exported(tmp_path: Any) -> None:
     module = calls(in_place_residual)
     reduced = kito.reduce_torch_module(module, random_inputs(IMAGE))
     x = random_inputs(IMAGE)[0]
     torch.save(reduced, tmp_path / "reduced.pt")
     loaded = torch.load(tmp_path / "reduced.pt", weights_only=False)
     with torch.no_grad():
-        for other in (copy.deepcopy(reduced), loaded, torch.jit.trace(reduced, x)):
+        for other in (copy.deepcopy(reduced), loaded, torch.export.export(reduced, (x,)).module()):
             assert difference(reduced(x), other(x)) < 1e-6
 
 
@@ -249,3 +249,101 @@ def test_other_batches_and_sizes() -> None:
     (x,) = random_inputs((5, 3, 33, 21))
     with torch.no_grad():
         assert difference(module(x), reduced(x)) < 5e-5
+
+
+# ---- other passes ------------------------------------------------------------------------------
+
+
+class Parallel(nn.Module):
+    """The sum of convolutions of the same image, each with a normalization."""
+
+    def __init__(self, *convolutions: nn.Module, identity: bool = False) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(
+            nn.Sequential(x, nn.BatchNorm2d(6)) for x in convolutions
+        )
+        self.identity = nn.BatchNorm2d(6) if identity else None
+
+    def forward(self, x: Any) -> Any:
+        total = self.branches[0](x)
+        for branch in self.branches[1:]:
+            total = total + branch(x)
+        return total if self.identity is None else total + self.identity(x)
+
+
+def counted(module: nn.Module) -> int:
+    return sum(isinstance(x, nn.Conv2d) for x in module.modules())
+
+
+def test_branches_become_one_convolution() -> None:
+    module = Parallel(nn.Conv2d(6, 6, 3, padding=1), nn.Conv2d(6, 6, 1), identity=True)
+    assert counted(check_exact(randomized(module), IMAGE).module) == 1
+    module = Parallel(nn.Conv2d(6, 6, 3, 2, 1, groups=2), nn.Conv2d(6, 6, 1, 2, groups=2))
+    assert counted(check_exact(randomized(module), IMAGE).module) == 1
+
+
+def test_branches_stay_that_differ_in_size_for_other_images() -> None:
+    # Equal for an even height. For 3 rows the first has 2 and the second has 1, which is repeated.
+    module = Parallel(nn.Conv2d(6, 6, 3, 2, 1), nn.Conv2d(6, 6, (2, 2), 2))
+    reduced = check_exact(randomized(module), IMAGE).module
+    (x,) = random_inputs((1, 6, 3, 3))
+    with torch.no_grad():
+        assert difference(module(x), reduced(x)) < 5e-5
+
+
+def test_two_linear_layers_become_one() -> None:
+    module = nn.Sequential(nn.Conv2d(6, 16, 1), nn.BatchNorm2d(16), nn.Conv2d(16, 4, 1), nn.ReLU())
+    reduced = check_exact(randomized(module), IMAGE).module
+    assert counted(reduced) == 1
+
+
+def test_a_module_without_its_own_state_in_the_trace() -> None:
+    class Keeps(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6))
+            self.last: Any = None
+
+        def forward(self, x: Any) -> Any:
+            self.last = self.net(x)
+            return self.last * float(self.last.sum() != 0)
+
+    reduction = check_exact(randomized(Keeps()), IMAGE)
+    assert reduction.parts == ("net",)
+    assert isinstance(reduction.module.last, torch.Tensor)
+
+
+def test_a_module_that_counts_its_calls() -> None:
+    class Counts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6))
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x: Any) -> Any:
+            self.calls += 1
+            return self.net(x) * self.calls
+
+    module = randomized(Counts())
+    reduced = reduce_torch(module, random_inputs(IMAGE)).module
+    (x,) = random_inputs(IMAGE)
+    with torch.no_grad():
+        for _ in range(2):
+            assert difference(module(x), reduced(x)) < 5e-5
+
+
+def test_a_precision_that_a_forward_chooses() -> None:
+    class Autocasts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6))
+
+        def forward(self, x: Any) -> Any:
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return self.net(x)
+
+    module = randomized(Autocasts())
+    reduction = reduce_torch(module, random_inputs(IMAGE))
+    with torch.no_grad():
+        (x,) = random_inputs(IMAGE)
+        assert difference(module(x), reduction.module(x)) < 0.05
