@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from kito.rewrite.torch_module import TorchReduction, reduce_torch
+from kito.rewrite.torch.reduce import TorchReduction, reduce_torch
 
 FLOAT32, FLOAT64 = 5e-5, 1e-9
 

@@ -6,5 +6,5 @@ Keras' own classes or of :mod:`describe`. So the passes and transfers for Keras 
 :mod:`write` makes an ``fx.GraphModule`` of the graph. No Keras layer is built or called: Keras'
 backend does not matter.
 
-Only this package and :mod:`kito.rewrite.torch_module` import PyTorch, when they are used.
+Only this package and :mod:`kito.rewrite.torch` import PyTorch, when they are used.
 """

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from kito.graph.torch.functions import name_of
+from kito.graph.torch.call import name_of
 from kito.graph.torch.record import Record
 
 _RANK = ("ndim", "dim", "ndimension")
@@ -21,7 +21,19 @@ _SIZES = ("shape", "size", "device", "dtype", "is_cuda", "numel", "stride", "is_
 _FOLDABLE = frozenset(
     {
         *("reshape", "view", "flatten", "unsqueeze", "squeeze", "permute", "transpose", "expand"),
-        *("add", "sub", "mul", "div", "truediv", "neg", "pow", "sqrt", "rsqrt", "exp", "reciprocal"),
+        *(
+            "add",
+            "sub",
+            "mul",
+            "div",
+            "truediv",
+            "neg",
+            "pow",
+            "sqrt",
+            "rsqrt",
+            "exp",
+            "reciprocal",
+        ),
         *("sum", "mean", "abs", "contiguous", "t", "clamp", "sigmoid", "softplus"),
         *("eq", "ne", "lt", "le", "gt", "ge", "and_", "or_", "not_", "floordiv", "mod", "getitem"),
     }
@@ -82,7 +94,7 @@ class Constants:
     def _asks_rank(self, node: fx.Node) -> bool:
         if self._asked(node) not in _RANK:
             return False
-        self.values[node] = len(self.record.specs[node.args[0]].shape)  # type: ignore[index]
+        self.values[node] = len(self.record.specs[node.args[0]].shape)
         return True
 
     def _asks_sizes(self, node: fx.Node) -> bool:
@@ -99,5 +111,5 @@ class Constants:
             if node.op == "call_method":
                 self.values[node] = getattr(args[0], str(node.target))(*args[1:], **kwargs)
             else:
-                self.values[node] = node.target(*args, **kwargs)  # type: ignore[operator]
+                self.values[node] = node.target(*args, **kwargs)
         return True

@@ -176,9 +176,7 @@ def layer_normalization(module: Any) -> Described:
     if len(module.normalized_shape) != 1 or module.weight is None:
         raise NotDescribed("")
     dtype = _common_dtype(module.weight, module.bias)
-    layer = layers.LayerNormalization(
-        axis=-1, epsilon=module.eps, name="description", dtype=dtype
-    )
+    layer = layers.LayerNormalization(axis=-1, epsilon=module.eps, name="description", dtype=dtype)
     return Described(layer, _gamma_and_beta(module), module)
 
 

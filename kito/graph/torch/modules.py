@@ -28,9 +28,7 @@ def describe_module(module: nn.Module, dtype: str, rank: int) -> Described:
     known = _KNOWN.get(type(module))
     if known is None:
         if any(base in _KNOWN for base in type(module).__mro__):
-            raise NotDescribed(
-                f"it is a {type(module).__name__}, which may compute anything"
-            )
+            raise NotDescribed(f"it is a {type(module).__name__}, which may compute anything")
         raise NotDescribed("")
     if "forward" in vars(module):
         raise NotDescribed("its forward was replaced")

@@ -17,7 +17,7 @@ import numpy as np
 from kito.graph.ir import Op
 
 
-class Description(keras.Layer):
+class Description(keras.Layer):  # type: ignore[misc]
     """Stands for a call that no layer of Keras' own describes.
 
     Args:
@@ -55,8 +55,7 @@ class ChannelAffine(Description):
 
 
 class WideConvolution(Description):
-    """A convolution with settings that the layers of Keras do not take, such as strides and
-    dilations together; its kernel is that of a Keras layer."""
+    """A convolution with strides and dilations; its kernel is that of a layer of Keras."""
 
     def __init__(self, dtype: str, groups: int) -> None:
         super().__init__(dtype)
@@ -64,8 +63,7 @@ class WideConvolution(Description):
 
 
 class TransposedConvolution(Description):
-    """A transposed convolution with a kernel of shape (*window, groups, out / groups,
-    in / groups)."""
+    """A transposed convolution; its kernel is (*window, groups, out / groups, in / groups)."""
 
     def __init__(self, dtype: str) -> None:
         super().__init__(dtype)

@@ -12,9 +12,10 @@ from keras import layers
 from torch import fx, nn
 
 from kito.graph.ir import Graph, Node, Tensor
+from kito.graph.torch.call import Call, name_of
 from kito.graph.torch.constants import Constants
 from kito.graph.torch.describe import DTYPES, Described, NotDescribed
-from kito.graph.torch.functions import Call, describe_call, name_of
+from kito.graph.torch.functions import describe_call
 from kito.graph.torch.modules import describe_module
 from kito.graph.torch.op import Opaque, TorchOp
 from kito.graph.torch.record import Record, Spec
@@ -100,7 +101,7 @@ class _Reader:
         graph.inputs = []
         return self.reading
 
-    def _add(self, node: fx.Node, op: Op, args: Any) -> Node:
+    def _add(self, node: fx.Node, op: TorchOp, args: Any) -> Node:
         added = self.reading.graph.add(op, args, {}, [self.record.specs.get(node, _NO_TENSOR)])
         self.reading.calls[added] = node
         self.reading.tensors[node] = added.outputs[0]
@@ -108,7 +109,10 @@ class _Reader:
 
     def _read(self, node: fx.Node) -> None:
         operands = [x for x in node.all_input_nodes if x in self.reading.tensors]
-        if name_of_call(node) == "_assert" and self.reading.constants.argument(node.args)[0] is True:
+        if (
+            name_of_call(node) == "_assert"
+            and self.reading.constants.argument(node.args)[0] is True
+        ):
             self.reading.constants.sizes.add(node)
             return
         try:

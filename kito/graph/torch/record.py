@@ -51,7 +51,7 @@ class Record:
 
 def run_inputs(module: Any, inputs: tuple[Any, ...]) -> Any:
     """What ``module`` returns for copies of ``inputs``, without gradients and with a fixed seed."""
-    devices = [x for x in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    devices = list(range(torch.cuda.device_count()))
     with torch.no_grad(), torch.random.fork_rng(devices=devices):
         torch.manual_seed(0)
         return module(*copy_inputs(inputs))
@@ -138,7 +138,7 @@ def _has_batch(x: Any) -> bool:
     return isinstance(x, torch.Tensor) and x.ndim > 0
 
 
-class _Recorder(fx.Interpreter):
+class _Recorder(fx.Interpreter):  # type: ignore[misc]
     """Runs the calls of a graph one by one."""
 
     def __init__(self, module: fx.GraphModule) -> None:

@@ -88,7 +88,7 @@ def _defaults(root: nn.Module, given: int) -> dict[str, Any]:
     }
 
 
-class _Tracer(fx.Tracer):
+class _Tracer(fx.Tracer):  # type: ignore[misc]
     """Records calls; modules in ``closed`` and those with hooks are one call each.
 
     Attributes:

@@ -58,9 +58,7 @@ class _Writer:
         used = [x for x in end.all_input_nodes if x in self.reading.tensors]
         now = dict(zip(used, self.reading.graph.outputs, strict=True))
         self.graph.output(
-            fx.map_arg(
-                end.args[0], lambda x: self.written[now[x]] if x in now else self._apart(x)
-            )
+            fx.map_arg(end.args[0], lambda x: self.written[now[x]] if x in now else self._apart(x))
         )
         keep_values(self.graph, self.targets, self.fresh, self.mutated)
         module = fx.GraphModule(self.targets, self.graph, type(self.root).__name__)
@@ -203,8 +201,10 @@ class _Writer:
         if scales or not shifts:
             new = self.graph.call_function(operator.mul, (new, scale()))
         if shifts:  # in place, it takes as long as one batch_norm, else longer
-            add: Any = self.graph.call_function(operator.add, (new, shift())) if not scales else (
-                self.graph.call_method("add_", (new, shift()))
+            add: Any = (
+                self.graph.call_function(operator.add, (new, shift()))
+                if not scales
+                else (self.graph.call_method("add_", (new, shift())))
             )
             new = add
         self.fresh.add(new)
@@ -226,9 +226,11 @@ class _Writer:
 
     def _device(self, call: fx.Node) -> torch.device:
         """Where the call computes."""
-        held = [self.root] if call.op != "call_module" else [
-            self.root.get_submodule(str(call.target)), self.root
-        ]
+        held = (
+            [self.root]
+            if call.op != "call_module"
+            else [self.root.get_submodule(str(call.target)), self.root]
+        )
         values = self.reading.constants.values
         near = [values[x] for x in call.all_input_nodes if x in values]
         tensors = [x for x in near if isinstance(x, torch.Tensor)]

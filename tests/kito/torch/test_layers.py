@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch_modules import check_exact, difference, randomized
 
-from kito.rewrite.torch_module import reduce_torch
+from kito.rewrite.torch.reduce import reduce_torch
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 
@@ -45,7 +45,9 @@ AFTER: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "linear without bias": (nn.Sequential(nn.Linear(6, 8, bias=False), nn.BatchNorm1d(8)), (4, 6)),
     "without affine": (nn.Sequential(nn.Conv2d(6, 8, 3), nn.BatchNorm2d(8, affine=False)), IMAGE),
     "instance norm": (
-        nn.Sequential(nn.Conv2d(6, 8, 3), nn.InstanceNorm2d(8, affine=True, track_running_stats=True)),
+        nn.Sequential(
+            nn.Conv2d(6, 8, 3), nn.InstanceNorm2d(8, affine=True, track_running_stats=True)
+        ),
         IMAGE,
     ),
     "synchronized": (nn.Sequential(nn.Conv2d(6, 8, 3), nn.SyncBatchNorm(8)), IMAGE),
@@ -72,9 +74,7 @@ AFTER: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
         IMAGE,
     ),
     "global pooling": (
-        nn.Sequential(
-            nn.Conv2d(6, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(8)
-        ),
+        nn.Sequential(nn.Conv2d(6, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(8)),
         IMAGE,
     ),
     "flatten": (
@@ -134,7 +134,10 @@ NOT_EXACT: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
         IMAGE,
     ),
     "transposed": (nn.Sequential(nn.BatchNorm2d(6), nn.ConvTranspose2d(6, 8, 3, 2)), IMAGE),
-    "negative maxima": (nn.Sequential(nn.Conv2d(6, 8, 3), nn.MaxPool2d(2), nn.BatchNorm2d(8)), IMAGE),
+    "negative maxima": (
+        nn.Sequential(nn.Conv2d(6, 8, 3), nn.MaxPool2d(2), nn.BatchNorm2d(8)),
+        IMAGE,
+    ),
     "activation": (nn.Sequential(nn.Conv2d(6, 8, 3), nn.SiLU(), nn.BatchNorm2d(8)), IMAGE),
     "nothing": (nn.Sequential(nn.ReLU(), nn.BatchNorm2d(6), nn.Tanh()), IMAGE),
     # A Linear works on the last axis, a BatchNorm1d of three axes on the second.

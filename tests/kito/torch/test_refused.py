@@ -11,7 +11,7 @@ from torch import nn
 from torch_modules import check_exact, random_inputs, randomized
 
 import kito
-from kito.rewrite.torch_module import reduce_torch
+from kito.rewrite.torch.reduce import reduce_torch
 
 IMAGE = (2, 6, 12, 10)
 
@@ -100,7 +100,9 @@ def test_a_replaced_forward() -> None:
 def test_shared_weights() -> None:
     first, second = nn.Conv2d(6, 6, 1), nn.Conv2d(6, 6, 1)
     second.weight = first.weight
-    module = randomized(nn.Sequential(first, nn.BatchNorm2d(6), nn.ReLU(), second, nn.BatchNorm2d(6)))
+    module = randomized(
+        nn.Sequential(first, nn.BatchNorm2d(6), nn.ReLU(), second, nn.BatchNorm2d(6))
+    )
     reduction = check_exact(module, IMAGE, norms=0)
     assert "another module shares its 'weight'" in reasons(reduction)
     reduced = reduction.module

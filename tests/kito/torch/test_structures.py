@@ -13,7 +13,7 @@ from torch import nn
 from torch_modules import check_exact, difference, random_inputs, randomized
 
 import kito
-from kito.rewrite.torch_module import reduce_torch
+from kito.rewrite.torch.reduce import reduce_torch
 
 IMAGE = (2, 6, 12, 10)
 
@@ -259,9 +259,7 @@ class Parallel(nn.Module):
 
     def __init__(self, *convolutions: nn.Module, identity: bool = False) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(
-            nn.Sequential(x, nn.BatchNorm2d(6)) for x in convolutions
-        )
+        self.branches = nn.ModuleList(nn.Sequential(x, nn.BatchNorm2d(6)) for x in convolutions)
         self.identity = nn.BatchNorm2d(6) if identity else None
 
     def forward(self, x: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The steps of ``reduce_torch_module()``, for a module or for the parts of it that can be traced."""
+"""The steps of ``reduce_torch_module()``, for a module or for its parts that can be traced."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class Work:
             return module
         finally:
             self._restore()
-        for inner, reason in traced.closed.items():
+        for inner in traced.closed:
             if inner in dict(reduced.named_modules()):
                 held = reduced.get_submodule(inner)
                 self._reduce_inside(held, _join(path, inner), lambda: run_inputs(reduced, inputs))
@@ -166,7 +166,7 @@ class Work:
             reading = read_trace(traced, told, sizes_apart)
             rewrites: list[Rewrite] = []
             kept: list[KeptAffine] = []
-            for name, run in self.passes:
+            for _, run in self.passes:
                 outcome = run(reading.graph)
                 rewrites += outcome.rewrites
                 kept = kept if outcome.kept is None else outcome.kept
@@ -185,18 +185,14 @@ class Work:
             )
             for x in rewrites
         ]
-        self.kept += [
-            Kept(_join(path, x.kept.layer), x.kept.reason) for x in kept if x.op.calls()
-        ]
+        self.kept += [Kept(_join(path, x.kept.layer), x.kept.reason) for x in kept if x.op.calls()]
         self.kept += [
             Kept(_join(path, name), f"it stays as it is: {reason}")
             for name, reason in reading.opaque.items()
         ]
         return reduced
 
-    def _reduce_inside(
-        self, module: nn.Module, path: str, run: Callable[[], Any]
-    ) -> None:
+    def _reduce_inside(self, module: nn.Module, path: str, run: Callable[[], Any]) -> None:
         """Put reduced modules in the place of those in ``module`` that can be traced."""
         places = list(_callable_children(module))
         calls: dict[int, tuple[Any, ...]] = {}
@@ -220,9 +216,7 @@ class Work:
 
     # ---- comparison ----------------------------------------------------------------------------
 
-    def _difference(
-        self, reduced: nn.Module, expected: list[tuple[tuple[Any, ...], Any]]
-    ) -> str:
+    def _difference(self, reduced: nn.Module, expected: list[tuple[tuple[Any, ...], Any]]) -> str:
         """In words, how the reduced module differs from the original; empty if it does not."""
         for inputs, theirs in expected:
             try:
@@ -242,7 +236,8 @@ class Work:
             inputs,
         )
         both = [copy.deepcopy(x).double() for x in (copy_module(self.module), reduced)]
-        return find_difference(*(run_inputs(x, wide) for x in both), _FLOAT64)
+        theirs, ours = (run_inputs(x, wide) for x in both)
+        return find_difference(theirs, ours, _FLOAT64)
 
 
 def _tensors(module: nn.Module) -> Iterator[torch.Tensor]:

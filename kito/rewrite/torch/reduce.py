@@ -18,7 +18,7 @@ from kito.graph.ir import Graph
 from kito.rewrite.outcome import Kept, Outcome, Rewrite
 from kito.rewrite.passes import collapse_linear, drop_identity
 from kito.rewrite.passes.fold_affine import fold as fold_affine
-from kito.rewrite.torch_sizes import merge_branches
+from kito.rewrite.torch.sizes import merge_branches
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,8 +88,8 @@ def reduce_torch_module(module: nn.Module, example_inputs: Any = None) -> nn.Mod
             random ones are made.
 
     Returns:
-        An ``fx.GraphModule`` in eval mode, or a copy of the module with such ones in it. Layers keep
-        their paths, and so their names in ``state_dict``.
+        An ``fx.GraphModule`` in eval mode, or a copy of the module with such ones in it. Layers
+        keep their paths, and so their names in ``state_dict``.
 
     Raises:
         UnsupportedModelError: the module cannot be copied, run or traced.
@@ -118,7 +118,7 @@ def reduce_torch(
         raise KitoError(
             "reduce_torch_module() needs PyTorch: pip install 'pytest-kito[torch]'"
         ) from error
-    from kito.rewrite.torch_parts import Work, check_module, copy_module, count
+    from kito.rewrite.torch.work import Work, check_module, copy_module, count
 
     start = time.perf_counter()
     check_module(module)
