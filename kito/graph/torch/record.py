@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import fx
+from torch import fx, nn
 from torch.utils import _pytree as pytree
 
+from kito.errors import summarize
 from kito.graph.torch.same import find_difference
 from kito.graph.torch.trace import NotTraced, Trace
 
@@ -90,7 +91,10 @@ def record(trace: Trace, inputs: tuple[Any, ...]) -> Record:
             matters; or the calls do not return what the module does.
     """
     module = fx.GraphModule(trace.root, trace.graph)
-    expected = run_inputs(trace.root, inputs)
+    try:
+        expected = run_inputs(trace.root, inputs)
+    except Exception as error:  # of a part that needs more than its positional arguments
+        raise NotTraced(f"it cannot be run alone: {summarize(error)}") from error
     first = _Recorder(module)
     problem = find_difference(expected, _plain(run_inputs(first.run, inputs)))
     if problem:
@@ -167,8 +171,8 @@ class _Recorder(fx.Interpreter):  # type: ignore[misc]
             self.record.mutated[n] = changed
         made = {_memory(x) for x in _tensors(result)}
         shared = [x for x, value in given if made & {_memory(t) for t in _tensors(value)}]
-        if shared or _may_alias(n):
-            self.record.aliases[n] = shared if not _may_alias(n) else n.all_input_nodes
+        if shared or _may_alias(n, self.module):
+            self.record.aliases[n] = shared if not _may_alias(n, self.module) else n.all_input_nodes
         if isinstance(result, torch.Tensor):
             self.shapes[n] = tuple(result.shape)
             dtype = str(result.dtype).removeprefix("torch.")
@@ -177,11 +181,16 @@ class _Recorder(fx.Interpreter):  # type: ignore[misc]
 
 
 _DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8")
-_VIEWS = ("reshape", "contiguous", "flatten", "to", "expand_as", "type_as", "float", "view_as")
+_VIEWS = (
+    *("reshape", "contiguous", "flatten", "to", "expand_as", "type", "type_as", "view_as"),
+    *("float", "double", "half", "bfloat16", "cpu", "cuda"),
+)
 """Functions that return their argument or a copy, depending on its memory and dtype."""
 
 
-def _may_alias(n: fx.Node) -> bool:
+def _may_alias(n: fx.Node, module: fx.GraphModule) -> bool:
+    if n.op == "call_module":
+        return isinstance(module.get_submodule(str(n.target)), nn.Flatten | nn.Unflatten)
     name = n.target if isinstance(n.target, str) else getattr(n.target, "__name__", "")
     return n.op in ("call_function", "call_method") and name in _VIEWS
 

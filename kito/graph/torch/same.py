@@ -27,9 +27,19 @@ def find_difference(theirs: Any, ours: Any, limit: float | None = None) -> str:
             problem = _of_tensors(a, b, limit)
             if problem:
                 return problem
-        elif a is not b and a != b:
-            return f"an output is {b!r:.40}, not {a!r:.40}"
+        elif a is not b:
+            problem = _of_others(a, b, limit)
+            if problem:
+                return problem
     return ""
+
+
+def _of_others(a: Any, b: Any, limit: float | None) -> str:
+    if type(a) is not type(b):
+        return f"an output is a {type(b).__name__}, not a {type(a).__name__}"
+    if hasattr(a, "__dict__"):
+        return find_difference(vars(a), vars(b), limit)
+    return "" if a == b else f"an output is {b!r:.40}, not {a!r:.40}"
 
 
 def _of_tensors(a: torch.Tensor, b: Any, limit: float | None) -> str:

@@ -14,7 +14,7 @@ from kito.errors import KitoError, UnsupportedModelError, summarize
 from kito.graph.ir import Graph
 from kito.graph.torch.inputs import as_inputs, find_inputs, other_size, with_noise
 from kito.graph.torch.read import read_trace
-from kito.graph.torch.record import other_batch, record, run_inputs
+from kito.graph.torch.record import copy_inputs, other_batch, record, run_inputs
 from kito.graph.torch.same import find_difference
 from kito.graph.torch.trace import NotTraced, Trace, trace
 from kito.graph.torch.write import NotWritten, write_module
@@ -105,9 +105,14 @@ class Work:
         reduced = self._reduced(self.duplicate, inputs, "")
         problem = self._difference(reduced, expected)
         self._restore()
-        if problem and self.parts:  # a module may use the weights of one inside of it
+        if problem and (self.parts or not self.rewrites):
+            # A module may use the weights of one inside of it, or never return the same.
             self._forget()
-            self.kept = [Kept("", f"it stays as it is: its parts cannot be reduced: {problem}")]
+            self.kept = [
+                Kept(
+                    type(self.module).__name__, f"it stays as it is: with parts reduced, {problem}"
+                )
+            ]
             return copy_module(self.module)
         if problem:
             raise KitoError(
@@ -196,7 +201,8 @@ class Work:
         """Put reduced modules in the place of those in ``module`` that can be traced."""
         places = list(_callable_children(module))
         calls: dict[int, tuple[Any, ...]] = {}
-        hooks = [child.register_forward_pre_hook(_note(calls)) for _, _, child, _ in places]
+        note = _note(calls)
+        hooks = [x.register_forward_pre_hook(note, with_kwargs=True) for _, _, x, _ in places]
         try:
             run()
         finally:
@@ -204,7 +210,7 @@ class Work:
                 hook.remove()
         for holder, name, child, inner in places:
             given = calls.get(id(child))
-            if given is None or not list(child.children()):
+            if given is None or not list(child.children()):  # not called, or with keywords
                 continue
             before = len(self.rewrites)
             place = _join(path, inner)
@@ -261,11 +267,11 @@ def _callable_children(
             yield module, name, child, inner
 
 
-def _note(calls: dict[int, tuple[Any, ...]]) -> Callable[[nn.Module, Any], None]:
-    """A hook that notes the arguments of the first call of each module."""
-    from kito.graph.torch.record import copy_inputs
+def _note(calls: dict[int, tuple[Any, ...]]) -> Callable[[nn.Module, Any, Any], None]:
+    """A hook that notes the arguments of the first call of each module that has no keywords."""
 
-    def hook(module: nn.Module, args: Any) -> None:
-        calls.setdefault(id(module), copy_inputs(args))
+    def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
+        if not kwargs:
+            calls.setdefault(id(module), copy_inputs(args))
 
     return hook

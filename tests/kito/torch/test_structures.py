@@ -345,3 +345,24 @@ def test_a_precision_that_a_forward_chooses() -> None:
     with torch.no_grad():
         (x,) = random_inputs(IMAGE)
         assert difference(module(x), reduction.module(x)) < 0.05
+
+
+def test_a_part_that_is_called_with_keywords() -> None:
+    class Keyword(Branching):
+        def forward(self, x: Any) -> Any:
+            if float(x.abs().sum()) < 0:
+                return x
+            return self.blocks[1](input=self.blocks[0](x))
+
+    assert check_exact(randomized(Keyword()), IMAGE, norms=2).parts == ("blocks.0",)
+
+
+def test_a_module_that_never_returns_the_same() -> None:
+    class Clock(nn.Module):
+        calls = 0
+
+        def forward(self, x: Any) -> Any:
+            self.calls += 1
+            return x * self.calls
+
+    assert isinstance(reduce_torch(Clock(), random_inputs(IMAGE)).module, Clock)
