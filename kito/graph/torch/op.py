@@ -46,6 +46,10 @@ class Rectifier(Description):
     """Elementwise ``f`` with ``f(s * x) = s * f(x)`` for positive ``s``: ReLU and its kin."""
 
 
+class Unchanged(Description):
+    """The same elements, perhaps in another order of memory: it is no identity to what follows."""
+
+
 class ChannelAffine(Description):
     """``scale * x + shift`` with constants, which broadcast to the shape of ``x``."""
 

@@ -11,7 +11,7 @@ from torch import fx
 from kito.graph.torch import modules
 from kito.graph.torch.call import Call, Describe, check_only
 from kito.graph.torch.describe import Described, NotDescribed
-from kito.graph.torch.op import Largest, Mean, Rectifier
+from kito.graph.torch.op import Largest, Mean, Rectifier, Unchanged
 
 
 def relu(call: Call) -> Described:
@@ -57,7 +57,7 @@ def contiguous(call: Call) -> Described:
     """The same tensor, perhaps in another order of memory."""
     if len(call.args) != 1 or call.kwargs:
         raise NotDescribed("")
-    return modules.identity(call.dtype)
+    return Described(Unchanged(call.dtype))
 
 
 def _spatial(call: Call, names: Sequence[str], rank: int, **defaults: Any) -> dict[str, Any]:

@@ -19,11 +19,12 @@ from kito.graph.torch.op import (
     Mean,
     Rectifier,
     TransposedConvolution,
+    Unchanged,
     WideConvolution,
     ZeroPadded,
 )
 from kito.rewrite.affine import Affine, Array
-from kito.rewrite.transfer.activation import Homogeneous
+from kito.rewrite.transfer.activation import Homogeneous, Identity
 from kito.rewrite.transfer.arithmetic import constant_affine
 from kito.rewrite.transfer.convolution import Convolution, Transposed
 from kito.rewrite.transfer.pooling import Maximum, Padding, Pooling
@@ -61,4 +62,5 @@ provide(Pooling(), Mean)
 provide(Maximum(), Largest)
 provide(Padding(), ZeroPadded)
 provide(Homogeneous(), Rectifier)
+provide(Identity(), Unchanged)
 provide(Constants(), ChannelAffine)

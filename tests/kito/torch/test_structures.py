@@ -76,6 +76,10 @@ WHOLE: dict[str, Callable[[Any, Any], Any]] = {
     "transposed and back": lambda m, x: m.bn(
         m.conv(x).permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
     ),
+    "order of memory": lambda m, x: m.bn(m.conv(x).transpose(2, 3)).view(-1, 3, 2, 120).sum(1),
+    "order of memory made": lambda m, x: m.conv2(
+        m.bn(m.conv(x)).transpose(1, 2).contiguous().view(2, 12, 60).view(-1, 6, 12, 10)
+    ),
     "shuffled channels": lambda m, x: m.bn(
         m.conv(x).reshape(-1, 2, 3, 12, 10).transpose(1, 2).reshape(-1, 6, 12, 10)
     ),
