@@ -34,6 +34,17 @@ def find_difference(theirs: Any, ours: Any, limit: float | None = None) -> str:
     return ""
 
 
+def error_of(outputs: Any, truth: Any) -> float:
+    """The root of the mean of squared differences of all floats from those of ``truth``."""
+    pairs = zip(pytree.tree_leaves(outputs), pytree.tree_leaves(truth), strict=True)
+    errors = [
+        (a.double() - b.double()).flatten()
+        for a, b in pairs
+        if isinstance(a, torch.Tensor) and a.is_floating_point() and a.shape == b.shape
+    ]
+    return float(torch.cat(errors).square().mean().sqrt()) if errors else float("inf")
+
+
 def _of_others(a: Any, b: Any, limit: float | None) -> str:
     if type(a) is not type(b):
         return f"an output is a {type(b).__name__}, not a {type(a).__name__}"

@@ -370,3 +370,15 @@ def test_a_module_that_never_returns_the_same() -> None:
             return x * self.calls
 
     assert isinstance(reduce_torch(Clock(), random_inputs(IMAGE)).module, Clock)
+
+
+def test_a_network_that_makes_much_of_a_rounding() -> None:
+    class Chaotic(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Conv2d(6, 6, 3), nn.BatchNorm2d(6))
+
+        def forward(self, x: Any) -> Any:
+            return torch.sin(self.net(x) * 1e5)
+
+    assert reduce_torch(randomized(Chaotic()), random_inputs(IMAGE)).batchnorms == (1, 0)
