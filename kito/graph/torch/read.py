@@ -19,7 +19,7 @@ from kito.graph.torch.functions import describe_call
 from kito.graph.torch.modules import describe_module
 from kito.graph.torch.op import Opaque, TorchOp
 from kito.graph.torch.record import Record, Spec
-from kito.graph.torch.trace import Trace, has_hooks, is_shared, shared_parameters
+from kito.graph.torch.trace import Trace, is_shared, shared_parameters
 
 _NO_TENSOR = Spec((), "int32", False)
 """For a result that is no tensor, which only opaque calls take."""
@@ -193,8 +193,6 @@ class _Reader:
             raise NotDescribed("it is called with other arguments than one tensor")
         if path in self.reading.trace.closed:
             raise NotDescribed(self.reading.trace.closed[path])
-        if has_hooks(module):
-            raise NotDescribed("it has hooks")
         for name, value in (*module._parameters.items(), *module._buffers.items()):
             if value is not None and is_shared(value, self.shared):
                 raise NotDescribed(f"another module shares its '{name}'")

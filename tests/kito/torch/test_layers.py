@@ -142,8 +142,6 @@ NOT_EXACT: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "nothing": (nn.Sequential(nn.ReLU(), nn.BatchNorm2d(6), nn.Tanh()), IMAGE),
     # A Linear works on the last axis, a BatchNorm1d of three axes on the second.
     "other axis": (nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6)), (2, 6, 5)),
-    # Tensors without an axis for the batch: axis 1 holds no channels.
-    "no batch": (nn.Sequential(nn.MaxPool1d(2), nn.Flatten(0), nn.Linear(24, 4)), (6, 8)),
 }
 
 
@@ -154,6 +152,13 @@ def test_what_cannot_be_folded_exactly_stays_exact(name: str) -> None:
     norms = sum("Norm" in type(x).__name__ for x in module.modules())
     reduction = check_exact(module, shape)
     assert len(reduction.kept) == norms
+
+
+def test_a_tensor_without_a_batch() -> None:
+    # The convolution has its channels on axis 0 then, and the normalization on axis 1.
+    module = randomized(nn.Sequential(nn.Conv1d(6, 8, 1), nn.BatchNorm1d(8)))
+    reduction = check_exact(module, (6, 8))
+    assert "without an axis for the batch" in reduction.kept[-1].reason
 
 
 def test_a_scale_passes_zero_padding() -> None:

@@ -143,6 +143,19 @@ def test_a_module_on_tensors_of_two_ranks() -> None:
     check_exact(randomized(Ranks()), (2, 6), (2, 6, 6), norms=1)
 
 
+def test_a_module_that_is_called_in_ways_that_are_described_and_not() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up, self.bn = nn.ConvTranspose2d(6, 6, 3, 2), nn.BatchNorm2d(6)
+
+        def forward(self, x: Any) -> Any:
+            return self.bn(self.up(x)), self.up(x, output_size=[26, 22])
+
+    reduction = check_exact(randomized(Twice()), IMAGE)
+    assert {"up.weight", "up_1.weight"} <= set(reduction.module.state_dict())
+
+
 WRONG: dict[str, tuple[Any, Any, str]] = {
     "not a module": (3, None, "needs a torch.nn.Module; got int"),
     "inputs": (nn.Conv2d(3, 4, 1), {"x": 1}, "a tensor, or a tuple of the positional arguments"),
