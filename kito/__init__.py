@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kito.rewrite.outcome import Kept, Rewrite
     from kito.rewrite.reduce import reduce, reduce_keras_model
     from kito.rewrite.reduction import Reduction
+    from kito.rewrite.torch.reduce import TorchReduction, reduce_torch, reduce_torch_module
     from kito.rewrite.transfer import Change, Site, Transfer, register
     from kito.timing.result import SpeedupEstimate
     from kito.timing.speedup import measure_speedup
@@ -37,12 +38,15 @@ _MODULES = {
     "Rewrite": "rewrite.outcome",
     "Site": "rewrite.transfer",
     "SpeedupEstimate": "timing.result",
+    "TorchReduction": "rewrite.torch.reduce",
     "Transfer": "rewrite.transfer",
     "compare": "equivalence.compare",
     "compare_two_models_results": "equivalence.largest_difference",
     "measure_speedup": "timing.speedup",
     "reduce": "rewrite.reduce",
     "reduce_keras_model": "rewrite.reduce",
+    "reduce_torch": "rewrite.torch.reduce",
+    "reduce_torch_module": "rewrite.torch.reduce",
     "register": "rewrite.transfer",
 }
 """For each public name, the module below ``kito`` that defines it."""
@@ -60,6 +64,7 @@ __all__ = [
     "Rewrite",
     "Site",
     "SpeedupEstimate",
+    "TorchReduction",
     "Transfer",
     "UnsupportedModelError",
     "compare",
@@ -67,6 +72,8 @@ __all__ = [
     "measure_speedup",
     "reduce",
     "reduce_keras_model",
+    "reduce_torch",
+    "reduce_torch_module",
     "register",
 ]
 

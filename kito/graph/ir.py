@@ -1,7 +1,4 @@
-"""The editable graph of a model: tensors, ops, calls of ops, and the graph that they form.
-
-Passes edit it through its methods. The live Keras objects in it are read, and never changed.
-"""
+"""The editable graph of a model. The live Keras objects in it are read, and never changed."""
 
 from __future__ import annotations
 
@@ -87,6 +84,10 @@ class Op:
     def setting(self, name: str, default: Any = None) -> Any:
         """The current value of a constructor argument; ``default`` if the layer has none."""
         return self.config.get(name, getattr(self.layer, name, default))
+
+    def settings(self) -> dict[str, Any]:
+        """All settings of the layer but its name."""
+        return {key: x for key, x in self.layer.get_config().items() if key != "name"}
 
     def change(self, weights: Mapping[str, np.ndarray | None], config: Mapping[str, Any]) -> None:
         """Set weights (by variable name; None removes one) and constructor arguments."""
@@ -233,10 +234,7 @@ class Graph:
         return any(x is tensor for x in tree.flatten(self.outputs))
 
     def bypass(self, node: Node, source: Tensor | None = None) -> None:
-        """Remove ``node``; users of its output take ``source``, by default the node's data.
-
-        Calls that are then unused, such as one that only computed a mask, are removed as well.
-        """
+        """Remove ``node`` and what is unused then; its users take ``source``, or else its data."""
         source = source or node.data
         assert source is not None
         assert len(node.outputs) == 1

@@ -9,6 +9,7 @@ from kito.rewrite.transfer import arithmetic as arithmetic
 from kito.rewrite.transfer import attention as attention
 from kito.rewrite.transfer import convolution as convolution
 from kito.rewrite.transfer import dense as dense
+from kito.rewrite.transfer import described as described
 from kito.rewrite.transfer import layout as layout
 from kito.rewrite.transfer import merging as merging
 from kito.rewrite.transfer import normalization as normalization

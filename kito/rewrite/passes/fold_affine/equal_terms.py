@@ -53,8 +53,4 @@ def _equal(one: Tensor, other: Tensor) -> bool:
         return False
     if a.data is None or a.data is not b.data or not len(a.inputs) == len(b.inputs) == 1:
         return False
-    return _settings(a) == _settings(b)
-
-
-def _settings(node: Node) -> dict[str, object]:
-    return {key: x for key, x in node.op.layer.get_config().items() if key != "name"}
+    return a.op.settings() == b.op.settings()

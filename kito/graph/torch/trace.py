@@ -1,0 +1,151 @@
+"""Trace a PyTorch module with ``torch.fx``: which modules and functions it calls, in order.
+
+``torch.fx`` keeps the modules and their paths, so that the names in ``state_dict`` can stay, and
+its trace holds for any batch size. ``torch.export`` replaces modules by ATen functions, and a batch
+size by that of the example. A module inside that cannot be traced, whose ``forward`` has control
+flow that depends on data, say, becomes one opaque call.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from kito.errors import summarize
+
+
+class NotTraced(Exception):
+    """A module cannot be traced as a whole; the message says why."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a module calls.
+
+    Attributes:
+        root: the module that was traced.
+        graph: its calls.
+        closed: the modules inside that are one opaque call, by path, each with the reason.
+    """
+
+    root: nn.Module
+    graph: fx.Graph
+    closed: dict[str, str] = field(default_factory=dict)
+
+
+def trace(root: nn.Module, given: int) -> Trace:
+    """Trace ``root``; arguments of its ``forward`` after the first ``given`` keep their defaults.
+
+    Raises:
+        NotTraced: ``root`` cannot be traced as a whole.
+    """
+    if has_hooks(root):
+        raise NotTraced("it has hooks, which a trace would lose")
+    closed: dict[str, str] = {}
+    held = dict((*root.named_parameters(), *root.named_buffers()))
+    versions = {name: x._version for name, x in held.items()}
+    while True:
+        tracer = _Tracer(closed)
+        try:
+            double = _same_tensors(root)
+            graph = tracer.trace(double, _defaults(double, given))
+        except Exception as error:  # whatever the forward of a module may raise
+            if tracer.failed is None:
+                raise NotTraced(f"torch.fx cannot trace it: {summarize(error)}") from error
+            closed[tracer.failed] = f"torch.fx cannot trace it: {summarize(error)}"
+            continue
+        changed = [name for name, x in held.items() if x._version != versions[name]]
+        if changed:
+            raise NotTraced(f"it changes its own '{changed[0]}'")
+        return Trace(root, graph, {**closed, **tracer.hooked})
+
+
+def _same_tensors(root: nn.Module) -> nn.Module:
+    """A copy of the modules with the same tensors: a forward may keep what it computes in one."""
+    memo: dict[int, Any] = {id(x): x for x in (*root.parameters(), *root.buffers())}
+    return copy.deepcopy(root, memo)
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether calling the module runs hooks, as those of the old ``weight_norm``."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
+def _defaults(root: nn.Module, given: int) -> dict[str, Any]:
+    """The defaults of the parameters of ``forward`` that are not given."""
+    parameters = list(inspect.signature(root.forward).parameters.values())
+    return {
+        x.name: x.default
+        for x in parameters[given:]
+        if x.default is not inspect.Parameter.empty
+        and x.kind in (x.POSITIONAL_OR_KEYWORD, x.KEYWORD_ONLY)
+    }
+
+
+class _Tracer(fx.Tracer):  # type: ignore[misc]
+    """Records calls; modules in ``closed`` and those with hooks are one call each.
+
+    Attributes:
+        failed: the path of the innermost module in which the trace failed; None if in the root.
+        hooked: the modules with hooks, by path, and the reason why they are not traced.
+    """
+
+    def __init__(self, closed: dict[str, str]) -> None:
+        super().__init__()
+        self.closed = closed
+        self.failed: str | None = None
+        self.hooked: dict[str, str] = {}
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if has_hooks(m):
+            self.hooked[module_qualified_name] = "it has hooks"
+            return True
+        return module_qualified_name in self.closed or bool(
+            super().is_leaf_module(m, module_qualified_name)
+        )
+
+    def call_module(
+        self,
+        m: nn.Module,
+        forward: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        try:
+            return super().call_module(m, forward, args, kwargs)
+        except Exception:
+            if self.failed is None:
+                self.failed = self.path_of_module(m)
+            raise
+
+
+def shared_parameters(root: nn.Module) -> dict[int, list[str]]:
+    """The parameters and buffers that several modules hold, by id, with their paths.
+
+    A module that is registered under several names counts once.
+    """
+    paths: dict[int, list[str]] = {}
+    for path, module in root.named_modules():
+        for name, value in (*module._parameters.items(), *module._buffers.items()):
+            if value is not None:
+                paths.setdefault(_memory(value), []).append(f"{path}.{name}".lstrip("."))
+    return {key: names for key, names in paths.items() if len(names) > 1}
+
+
+def _memory(value: torch.Tensor) -> int:
+    """What is equal for tensors that share their memory."""
+    try:
+        return int(value.untyped_storage().data_ptr()) or id(value)
+    except (RuntimeError, NotImplementedError):  # a tensor without storage
+        return id(value)
+
+
+def is_shared(value: torch.Tensor, shared: dict[int, list[str]]) -> bool:
+    """Whether ``value`` is one of ``shared``."""
+    return _memory(value) in shared

@@ -1,0 +1,141 @@
+"""``reduce_torch_module()``: the same exact rewrites for a PyTorch module.
+
+A copy of the module is traced, read as a :class:`~kito.graph.ir.Graph`, rewritten by the passes for
+Keras models, and written as an ``fx.GraphModule``. What cannot be traced whole stays a module of
+its own, and the modules in it that can be are reduced. At the end, the outputs are compared with
+the original's: a module that differs is never returned.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kito.errors import KitoError
+from kito.graph.ir import Graph
+from kito.rewrite.outcome import Kept, Outcome, Rewrite
+from kito.rewrite.passes import collapse_linear, drop_identity
+from kito.rewrite.passes.fold_affine import fold as fold_affine
+from kito.rewrite.torch.sizes import merge_branches
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_RUN: dict[str, Callable[[Graph], Outcome]] = {
+    "drop_identity": drop_identity.run,
+    "fold_affine": fold_affine.run,
+    "merge_branches": merge_branches,
+    "collapse_linear": collapse_linear.run,
+}
+TORCH_PASSES = tuple(_RUN)
+"""The passes that PyTorch modules get, in order."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class TorchReduction:
+    """A module, its reduced module, and a report of the differences.
+
+    Attributes:
+        original: the module as it was given; it was not changed.
+        module: the reduced module, in eval mode.
+        rewrites: what was done, in order.
+        kept: the normalizations that are still there, and the modules that stayed as they are, each
+            with the reason.
+        parts: the paths of modules that were reduced apart, because what is around them cannot be
+            traced.
+        seconds: how long the reduction took.
+        parameters: number of elements of all parameters, (before, after).
+        batchnorms: number of batch normalizations, (before, after).
+    """
+
+    original: nn.Module
+    module: nn.Module
+    rewrites: tuple[Rewrite, ...]
+    kept: tuple[Kept, ...]
+    parts: tuple[str, ...]
+    seconds: float
+    parameters: tuple[int, int]
+    batchnorms: tuple[int, int]
+
+    def __repr__(self) -> str:
+        before, after = self.batchnorms
+        name = type(self.original).__name__
+        return f"<TorchReduction of {name}: batch normalizations {before} -> {after}>"
+
+    def summary(self) -> str:
+        """A table for people: sizes before and after, rewrites by pass, and what was kept."""
+        lines = [f"{type(self.original).__name__}: reduced in {self.seconds:.2f} s"]
+        for name, pair in (("parameters", self.parameters), ("batchnorms", self.batchnorms)):
+            lines.append(f"  {name:<12}{pair[0]:>14,}{pair[1]:>14,}")
+        for name in TORCH_PASSES:
+            count = sum(x.pass_name == name for x in self.rewrites)
+            lines += [f"  {name}: {count}"] if count else []
+        lines += [f"  reduced apart: {path}" for path in self.parts]
+        lines += [f"  kept {x.layer}: {x.reason}" for x in self.kept]
+        return "\n".join(lines)
+
+
+def reduce_torch_module(module: nn.Module, example_inputs: Any = None) -> nn.Module:
+    """A module with fewer layers that computes the same outputs in inference.
+
+    Args:
+        module: any ``torch.nn.Module``, in training mode or not. It is not changed.
+        example_inputs: a tensor, or a tuple of the positional arguments of ``forward``, as in
+            inference: the module is run on them, and what it takes later must have as many axes.
+            None for a module that takes images, signals or volumes and begins with a convolution:
+            random ones are made.
+
+    Returns:
+        An ``fx.GraphModule`` in eval mode, or a copy of the module with such ones in it. Layers
+        keep their paths, and so their names in ``state_dict``.
+
+    Raises:
+        UnsupportedModelError: the module cannot be copied, run or traced.
+        KitoError: an argument is wrong, or inputs cannot be guessed.
+    """
+    return reduce_torch(module, example_inputs).module
+
+
+def reduce_torch(
+    module: nn.Module, example_inputs: Any = None, passes: Sequence[str] = TORCH_PASSES
+) -> TorchReduction:
+    """Reduce a PyTorch module as :func:`reduce_torch_module` does, and report what was done.
+
+    Args:
+        module: as there.
+        example_inputs: as there.
+        passes: names from :data:`TORCH_PASSES`, run in this order.
+
+    Raises:
+        UnsupportedModelError: the module cannot be copied, run or traced.
+        KitoError: an argument is wrong, or inputs cannot be guessed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise KitoError(
+            "reduce_torch_module() needs PyTorch: pip install 'pytest-kito[torch]'"
+        ) from error
+    from kito.rewrite.torch.work import Work, check_module, copy_module, count
+
+    start = time.perf_counter()
+    check_module(module)
+    if not set(passes) <= set(TORCH_PASSES):
+        raise KitoError(f"passes: {passes!r} are not names out of {', '.join(TORCH_PASSES)}")
+    run = [(name, _RUN[name]) for name in passes]
+    with torch.inference_mode(False):  # parameters must be no tensors of inference
+        work = Work(module, copy_module(module), example_inputs, run)
+        reduced = work.reduce()
+    before, after = count(module), count(reduced)
+    return TorchReduction(
+        original=module,
+        module=reduced,
+        rewrites=tuple(work.rewrites),
+        kept=tuple(work.kept),
+        parts=tuple(work.parts),
+        seconds=time.perf_counter() - start,
+        parameters=(before[0], after[0]),
+        batchnorms=(before[1], after[1]),
+    )
