@@ -17,7 +17,8 @@ from kito.graph.torch.call import name_of
 from kito.graph.torch.record import Record
 
 _RANK = ("ndim", "dim", "ndimension")
-_SIZES = ("shape", "size", "device", "dtype", "is_cuda", "numel", "stride", "is_contiguous")
+_SIZES = ("shape", "size", "device", "dtype", "is_cuda", "numel")
+"""Not strides: a rewrite may change the order of memory."""
 _FOLDABLE = frozenset(
     {
         *("reshape", "view", "flatten", "unsqueeze", "squeeze", "permute", "transpose", "expand"),
