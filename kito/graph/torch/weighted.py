@@ -38,12 +38,12 @@ def convolution(rank: int, transposed: bool) -> Describe:
             inputs, outputs, tuple(weight.shape[2:]), bias=False, device="meta", **given
         )
         described = describe.transposed if transposed else describe.convolution
-        return _withcheck_constants(module.eval(), weight, bias, described)
+        return _with_constants(module.eval(), weight, bias, described)
 
     return known
 
 
-def _withcheck_constants(
+def _with_constants(
     module: Any, weight: Any, bias: Any, described: Callable[[Any], Described]
 ) -> Described:
     """``described(module)`` of a module that gets the constants of a call as its parameters."""
@@ -62,7 +62,7 @@ def linear(call: Call) -> Described:
     check_constants(given["weight"], given["bias"])
     outputs, inputs = given["weight"].shape
     module = nn.Linear(inputs, outputs, bias=False, device="meta")
-    return _withcheck_constants(module, given["weight"], given["bias"], describe.linear)
+    return _with_constants(module, given["weight"], given["bias"], describe.linear)
 
 
 def batch_norm(call: Call) -> Described:
