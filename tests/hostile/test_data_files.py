@@ -79,6 +79,7 @@ def test_a_text_is_no_report_and_no_manifest(
     assert not (tmp_path / "merged.json").exists()
 
 
+@pytest.mark.slow
 @EACH
 def test_a_report_with_any_value_of_another_type(
     commands: Commands, tmp_path: Path, valid: Path, each: bool

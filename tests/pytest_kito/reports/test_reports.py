@@ -79,6 +79,7 @@ def in_actions(monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> Pa
     return pytester.path / "summary.md"
 
 
+@pytest.mark.slow
 def test_plain_and_distributed_sessions_report_the_same(
     repository: Repository, in_actions: Path
 ) -> None:
