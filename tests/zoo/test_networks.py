@@ -68,7 +68,7 @@ def test_folds_as_in_the_table(network: Network) -> None:
         *("resnet50", "resnet152", "nasnet_large", "nasnet_mobile", "deeplab_xception"),
         *("zf_unet_224", "xception", "deeplab_mobile", "mobilenet"),
     },
-    nightly={"densenet169", "densenet201", "resnet152", "nasnet_large"},
+    nightly={"densenet169", "densenet201", "resnet152", "nasnet_large", "deeplab_xception"},
 )
 def test_computes_the_same(network: Network) -> None:
     model = network.build(network.numeric_size)
