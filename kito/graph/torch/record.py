@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 
 from kito.errors import summarize
 from kito.graph.torch.same import find_difference
-from kito.graph.torch.trace import NotTraced, Trace
+from kito.graph.torch.trace import NotTraced, Trace, memory_of
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,8 @@ class _Recorder(fx.Interpreter):  # type: ignore[misc]
         ]
         if changed:
             self.record.mutated[n] = changed
-        made = {_memory(x) for x in _tensors(result)}
-        shared = [x for x, value in given if made & {_memory(t) for t in _tensors(value)}]
+        made = {memory_of(x) for x in _tensors(result)}
+        shared = [x for x, value in given if made & {memory_of(t) for t in _tensors(value)}]
         if shared or _may_alias(n, self.module):
             self.record.aliases[n] = shared if not _may_alias(n, self.module) else n.all_input_nodes
         if isinstance(result, torch.Tensor):
@@ -201,13 +201,6 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 def _versions(value: Any) -> list[int]:
     return [x._version for x in _tensors(value)]
-
-
-def _memory(x: torch.Tensor) -> int:
-    try:
-        return int(x.untyped_storage().data_ptr())
-    except (RuntimeError, NotImplementedError):  # a tensor without storage
-        return id(x)
 
 
 def _check_order(graph: fx.Graph, result: Record) -> None:

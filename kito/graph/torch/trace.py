@@ -134,11 +134,11 @@ def shared_parameters(root: nn.Module) -> dict[int, list[str]]:
     for path, module in root.named_modules():
         for name, value in (*module._parameters.items(), *module._buffers.items()):
             if value is not None:
-                paths.setdefault(_memory(value), []).append(f"{path}.{name}".lstrip("."))
+                paths.setdefault(memory_of(value), []).append(f"{path}.{name}".lstrip("."))
     return {key: names for key, names in paths.items() if len(names) > 1}
 
 
-def _memory(value: torch.Tensor) -> int:
+def memory_of(value: torch.Tensor) -> int:
     """What is equal for tensors that share their memory."""
     try:
         return int(value.untyped_storage().data_ptr()) or id(value)
@@ -148,4 +148,4 @@ def _memory(value: torch.Tensor) -> int:
 
 def is_shared(value: torch.Tensor, shared: dict[int, list[str]]) -> bool:
     """Whether ``value`` is one of ``shared``."""
-    return _memory(value) in shared
+    return memory_of(value) in shared

@@ -31,7 +31,11 @@ def leaky_relu(call: Call) -> Described:
 
 def dropout(call: Call) -> Described:
     """A dropout, which does nothing unless it is called with ``training=True``."""
-    given = call.bind(["input", "p", "training", "inplace"], training=True)
+    return _only_in_training(call, ["input", "p", "training", "inplace"])
+
+
+def _only_in_training(call: Call, names: Sequence[str]) -> Described:
+    given = call.bind(names, training=True)
     check_only(call, given["input"])
     if given["training"] is not False:
         raise NotDescribed("it is called with training=True")
@@ -46,11 +50,7 @@ def is_stochastic_depth(target: Any) -> bool:
 
 def stochastic_depth(call: Call) -> Described:
     """It does nothing unless it is called with ``training=True``."""
-    given = call.bind(["input", "p", "mode", "training"], training=True)
-    check_only(call, given["input"])
-    if given["training"] is not False:
-        raise NotDescribed("it is called with training=True")
-    return modules.identity(call.dtype)
+    return _only_in_training(call, ["input", "p", "mode", "training"])
 
 
 def contiguous(call: Call) -> Described:
