@@ -93,6 +93,11 @@ def called_on_a_matrix_too() -> Any:
     return keras.Model(image, [dense(image), dense(L.GlobalMaxPooling2D()(image))])
 
 
+def called_by_a_wrapper_too() -> Any:
+    dense, image, video = L.Dense(3), keras.Input(IMAGE), keras.Input((2, *IMAGE))
+    return keras.Model([image, video], [dense(image), L.TimeDistributed(dense)(video)])
+
+
 class MyDense(L.Dense):
     """May compute anything."""
 
@@ -123,6 +128,7 @@ LEFT: dict[str, Callable[[], Any]] = {
     "a mask": masked,
     "an activation with weights": lambda: model_of(L.Dense(6, activation=L.PReLU())),
     "a subclass": lambda: model_of(MyDense(6)),
+    "a wrapper too": called_by_a_wrapper_too,
     "a wrapper": lambda: model_of(L.TimeDistributed(L.Dense(6))),
     "a subclassed model": subclassed,
     "one scale": lambda: model_of(L.Rescaling(0.5, 1.0)),
