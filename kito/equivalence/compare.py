@@ -36,6 +36,7 @@ from kito.runtime import backends
 from kito.runtime.batch import Inputs, batch_limit, batches, sample_count
 from kito.runtime.inputs import resolve_inputs
 from kito.runtime.pair import as_functional_pair, renamed_inputs
+from kito.runtime.torch_pair import wrapped_modules
 
 __all__ = ["Comparison", "Criteria", "OutputComparison", "Tolerance", "compare", "compare_with"]
 
@@ -62,10 +63,11 @@ def compare(  # noqa: PLR0913 (public)
     """Compare the outputs of two models in inference.
 
     Args:
-        original: the model that is right by definition.
+        original: the model that is right by definition: a Keras model, or a ``torch.nn.Module``.
         reduced: the model to judge, or a :class:`kito.runtime.engine.LoadedFile`. It takes the same
             inputs; where they have other names, in the same order.
-        inputs: see :func:`kito.runtime.inputs.resolve_inputs`; None for seeded random samples.
+        inputs: see :func:`kito.runtime.inputs.resolve_inputs`; None for seeded random samples. For
+            PyTorch modules, tensors or arrays as well; None is for images, signals or volumes only.
         samples: number of random samples.
         rtol: tolerance relative to each output's largest absolute value. None: 1e-4, or 1e-2 where
             the model computes in float16 or bfloat16; a value is strict: nothing beyond it passes.
@@ -81,10 +83,11 @@ def compare(  # noqa: PLR0913 (public)
             outputs differ in structure, names or shapes, a model cannot be run on the inputs, or
             there are fewer than two samples.
     """
+    original, reduced, inputs = wrapped_modules(original, reduced, inputs)
     original, reduced = as_functional_pair(original, reduced)
     values = resolve_inputs(original, inputs, samples=samples, seed=seed)
     criteria = Criteria(rtol, atol, outputs or {}, reference)
-    with backends.full_float32():
+    with backends.full_float32(original):
         return _compare(original, reduced, values, criteria, batch_size)
 
 
@@ -105,7 +108,7 @@ def compare_with(original: Any, reduced: Any, inputs: Any, criteria: Criteria) -
     """
     original, reduced = as_functional_pair(original, reduced)
     values = resolve_inputs(original, inputs)
-    with backends.full_float32():
+    with backends.full_float32(original):
         return _compare(original, reduced, values, criteria, _BATCH_SIZE)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from kito.equivalence.matching import read_calls
 from kito.equivalence.stepwise import Seen, StepwiseRun
 from kito.graph.keras_internals import input_names
+from kito.graph.torch_model import TorchModel
 from kito.runtime.batch import Inputs, batch_limit
 from kito.runtime.engine import LoadedFile
 from kito.runtime.pair import renamed_inputs
@@ -75,7 +76,7 @@ def find_departure(
     Returns:
         None where every layer agrees, or a model cannot be run layer by layer.
     """
-    if isinstance(reduced, LoadedFile):
+    if isinstance(reduced, LoadedFile | TorchModel):
         return None
     size = batch_limit(original, 1)
     start = sample - sample % size

@@ -24,6 +24,7 @@ from kito.graph.copy_layer import prepare_copies
 from kito.graph.keras_internals import output_names
 from kito.graph.keras_patches import kept_float64
 from kito.graph.limits import Limits, attempt
+from kito.graph.torch_model import TorchModel
 from kito.rewrite.inline.sweep import read_inlined
 from kito.runtime import backends
 from kito.runtime.batch import Inputs, batch_limit, batches
@@ -118,6 +119,8 @@ def copy_model(model: Any, dtype: str | None = None) -> Any:
     Raises:
         UnsupportedModelError: the model cannot be read.
     """
+    if isinstance(model, TorchModel):
+        return model.in_float64()
 
     def run(limits: Limits) -> Any:
         graph = read_inlined(model, limits=limits).graph
@@ -157,7 +160,7 @@ def errors_vs_float64(
         KitoError: the original cannot be copied to float64 or run in it, or the backend computed
             in a smaller dtype.
     """
-    kind: str = backends.current().float64_kind()
+    kind: str = backends.of(original).float64_kind()
     try:
         return _errors(original, reduced, inputs, batch_size, mixed, kind)
     except KitoError:
@@ -170,7 +173,7 @@ def errors_vs_float64(
 def _errors(
     original: Any, reduced: Any, inputs: Inputs, batch_size: int, mixed: bool, kind: str
 ) -> list[Errors]:
-    backend = backends.current()
+    backend = backends.of(original)
     with backend.float64(kind), kept_float64():
         truth = copy_model(original, dtype="float64")
     size = batch_limit(original, max(batch_size // 2, 1))  # its tensors are twice as large

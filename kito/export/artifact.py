@@ -20,6 +20,7 @@ from kito.export.own_file import advice, own_difference
 from kito.export.proof import Baseline, Proof, prove
 from kito.export.scratch import ScratchFolder, sweep
 from kito.graph.functional import as_functional
+from kito.graph.torch_model import framework_of
 
 
 class ArtifactDiffersError(KitoError):
@@ -83,7 +84,7 @@ def write_artifact(
             loaded again. After any error no new file is left behind, and an older file of the same
             name is unchanged.
     """
-    info = available_format(artifact_format)
+    info = available_format(artifact_format, framework_of(baseline.original))
     target = folder / f"{name}{info.suffix}"
     with _scratch_folder(target) as scratch:
         path = scratch / target.name

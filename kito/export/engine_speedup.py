@@ -21,7 +21,7 @@ from kito.export.engines.process import EngineProcess, Limits
 from kito.export.engines.protocol import Facts, Settings
 from kito.export.formats.base import LoadedArtifact, bound
 from kito.export.formats.interface import Interface
-from kito.export.formats.names import FormatInfo, available_format
+from kito.export.formats.names import FORMAT_NAMES, FormatInfo
 from kito.export.opened import Load
 from kito.runtime.backends import Jit
 from kito.runtime.batch import Inputs, sample_count
@@ -142,7 +142,7 @@ def measure_in_engine(  # noqa: PLR0913 - as measure_speedup()
     start = perf_counter()
     size = sample_count(reduced.batch)
     check_arguments(size, question, "auto")
-    info = available_format(artifact_format)
+    info = FORMAT_NAMES[artifact_format]
     clock, watch = RemoteClock(), GpuWatch()
 
     def between(pairs: int) -> None:

@@ -17,6 +17,7 @@ from kito.export.formats.names import FormatInfo, available_format
 from kito.export.opened import Load, opened
 from kito.graph.functional import as_functional
 from kito.graph.keras_internals import all_layers, input_names
+from kito.graph.torch_model import framework_of
 from kito.runtime.batch import Inputs, sample_count
 from kito.runtime.run import run
 
@@ -74,8 +75,8 @@ def prove(path: Path, artifact_format: str, baseline: Baseline, load: Load | Non
         KitoError: the format is unknown or lacks packages, the file cannot be loaded or run, or it
             takes fewer batch sizes than the original.
     """
-    info = available_format(artifact_format)
     original, inputs = baseline.original, baseline.inputs
+    info = available_format(artifact_format, framework_of(original))
     functional = as_functional(original)
     with opened(path, info, original, baseline.custom_objects, load) as loaded:
         _check_inputs(functional, inputs, info)

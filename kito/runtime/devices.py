@@ -36,20 +36,25 @@ class Device:
     driver: str | None = None
 
 
-def detect(kind: Literal["auto", "cpu", "gpu"] = "auto") -> Device:
+def detect(kind: Literal["auto", "cpu", "gpu"] = "auto", framework: str = "keras") -> Device:
     """The device to run on; ``auto`` is the GPU where the backend finds one, else the CPU.
+
+    Args:
+        kind: what is requested.
+        framework: ``torch`` for PyTorch modules, ``keras`` for what Keras' backend runs.
 
     Raises:
         KitoError: a GPU is requested and the backend finds none.
     """
     if kind not in ("auto", "cpu", "gpu"):
         raise KitoError(f"there is no device {kind!r}; allowed: auto, cpu, gpu")
-    names = [] if kind == "cpu" else backends.current().gpu_names()
+    names = [] if kind == "cpu" else backends.of_framework(framework).gpu_names()
     if names:
         return Device("gpu", names[0], nvml.driver())
     if kind == "gpu":
+        backend = "torch" if framework == "torch" else keras.backend.backend()
         raise KitoError(
-            f"there is no GPU that {keras.backend.backend()} can use: install its build for "
+            f"there is no GPU that {backend} can use: install its build for "
             "GPUs, check with nvidia-smi that the driver sees one, and that "
             "CUDA_VISIBLE_DEVICES does not hide it"
         )
@@ -66,7 +71,7 @@ def prepare(kind: Literal["auto", "cpu", "gpu"] = "auto") -> None:
     Raises:
         KitoError: the CPU is requested, and it is too late to choose it.
     """
-    backends.current().prepare(kind)
+    backends.of().prepare(kind)
 
 
 def compiled_call(
@@ -88,7 +93,7 @@ def compiled_call(
     """
     if jit is None:
         jit = uses_jit(model, "auto", device)
-    return backends.current().compiled_call(model, call_arguments(model, batch), device.kind, jit)
+    return backends.of(model).compiled_call(model, call_arguments(model, batch), device.kind, jit)
 
 
 def uses_jit(model: keras.Model, wanted: Jit, device: Device) -> bool:
@@ -104,17 +109,17 @@ def uses_jit(model: keras.Model, wanted: Jit, device: Device) -> bool:
     Raises:
         KitoError: the backend cannot do what is wanted.
     """
-    return backends.current().jit(model, wanted, device.kind)
+    return backends.of(model).jit(model, wanted, device.kind)
 
 
 def transfer_call(model: keras.Model, batch: Inputs, device: Device) -> Callable[[], None]:
     """A function that copies a batch from the host to the device, and returns when that is done."""
-    return backends.current().transfer(call_arguments(model, batch), device.kind)
+    return backends.of(model).transfer(call_arguments(model, batch), device.kind)
 
 
-def threads() -> int:
-    """How many threads one operation may use."""
-    return backends.current().threads() or processors()
+def threads(model: Any = None) -> int:
+    """How many threads one operation of a model may use; None is for a model of Keras."""
+    return backends.of(model).threads() or processors()
 
 
 def environment(device: Device) -> dict[str, Any]:
@@ -125,7 +130,7 @@ def environment(device: Device) -> dict[str, Any]:
     ``clocks_mhz`` (``{"sm": [now, most], "memory": [now, most]}``), ``power_w``, ``temperature_c``
     and ``throttled`` (reasons).
     """
-    backend = backends.current()
+    backend = backends.of()
     values: dict[str, Any] = {
         "python": platform.python_version(),
         "keras": keras.__version__,

@@ -14,6 +14,7 @@ import keras
 
 from kito.errors import KitoError, describe, nearest, shown
 from kito.graph.keras_patches import limited_weights
+from kito.graph.torch_model import is_torch_module
 from kito.runtime.import_path import MODEL_FILES, import_object, importable, is_import_path
 from kito.runtime.model_file import ModelFile, classes, read_model_file
 
@@ -60,9 +61,7 @@ def load_model(
         with contextlib.nullcontext() if custom_objects is None else importable(base):
             found = _load(source, base, custom_objects)
     elif is_import_path(source):
-        # A factory may import from its own repository only when it is called.
-        with importable(base):
-            found = _call(import_object(source, base=base), source, kwargs or {})
+        found = call_source(source, base, kwargs or {})
     else:
         raise KitoError(
             f"source {source!r} is neither package.module:callable nor a "
@@ -73,9 +72,26 @@ def load_model(
     return found
 
 
+def call_source(source: str, base: Path, kwargs: Mapping[str, Any]) -> Any:
+    """What the callable of an import path returns.
+
+    Args:
+        source: ``package.module:name`` or dotted.
+        base: a directory whose modules can be imported.
+        kwargs: keyword arguments for the callable.
+
+    Raises:
+        KitoError: it cannot be imported, is no callable that makes models, does not take these
+            arguments, or raises.
+    """
+    # A factory may import from its own repository only when it is called.
+    with importable(base):
+        return _call(import_object(source, base=base), source, kwargs)
+
+
 def _call(target: Any, source: str, kwargs: Mapping[str, Any]) -> Any:
     # A model is callable too, but calling it would run it.
-    if not callable(target) or isinstance(target, keras.Model):
+    if not callable(target) or isinstance(target, keras.Model) or is_torch_module(target):
         raise KitoError(
             f"source {source!r} is {_a(target)}, not a callable that returns a model; "
             "name a function or a class"
@@ -211,6 +227,8 @@ def _what_else(value: Any) -> str:
     """A value that is not a Keras 3 model, and what to do about it, for a message."""
     if value is None:
         return "None, not a model; does the function end with 'return model'?"
+    if is_torch_module(value):
+        return f"a PyTorch module, {type(value).__name__}: declare it with framework: torch"
     roots = {base.__module__.partition(".")[0] for base in type(value).__mro__}
     if "tf_keras" in roots:
         return f"a model made by tf_keras (Keras 2): {_FROM_KERAS_2}"

@@ -21,13 +21,13 @@ from kito.graph.inference import without_gradients
 from kito.graph.keras_internals import all_layers
 from kito.runtime.batch import Inputs, batch_limit, call_arguments, samples_at_once
 
-_BETA, _BIAS = (0.25, 0.5), 0.05
+BETA, BIAS = (0.25, 0.5), 0.05
 """(mean, standard deviation) of betas, and standard deviation of biases.
 
 The betas are large enough to show in every output. Their positive mean keeps most ReLUs in their
 linear part; otherwise a network of 150 layers amplifies rounding until it hides everything else.
 """
-_SAMPLES = 32
+SAMPLES = 32
 """Most samples of the calibrating pass, which holds every activation of the model in memory."""
 
 
@@ -53,7 +53,7 @@ def randomize_weights(model: Any, inputs: Inputs, seed: int = 0) -> None:
                 _draw(variable, rng)
     norms = [x for x in layers if isinstance(x, keras.layers.BatchNormalization)]
     if norms:
-        count = batch_limit(model, samples_at_once(inputs, _SAMPLES))
+        count = batch_limit(model, samples_at_once(inputs, SAMPLES))
         few = {name: values[:count] for name, values in inputs.items()}
         with _calibrating(norms), without_gradients():
             model(call_arguments(model, few), training=False)
@@ -77,9 +77,9 @@ def _draw(variable: Any, rng: np.random.Generator) -> None:
         values = rng.uniform(0.6, 1.4, shape)
         values[..., ::8] *= -1
     elif name == "beta":
-        values = rng.normal(*_BETA, shape)
+        values = rng.normal(*BETA, shape)
     elif len(shape) < 2:
-        values = rng.normal(0, _BIAS, shape)
+        values = rng.normal(0, BIAS, shape)
     elif "embedding" in name:
         values = rng.normal(0, 1, shape)
     else:

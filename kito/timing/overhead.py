@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from kito.graph.torch_model import TorchModel
 from kito.runtime.batch import Inputs, call_arguments, sample_count
 from kito.runtime.devices import Device, transfer_call
 
@@ -25,7 +26,8 @@ class Overheads:
 
     Attributes:
         transfer_ms: one batch from the host to the device.
-        predict_ms: ``model.predict`` on that batch, from the host and back to it.
+        predict_ms: ``model.predict`` on that batch, from the host and back to it; PyTorch modules
+            have none.
     """
 
     transfer_ms: float | None
@@ -48,6 +50,9 @@ def measure_overheads(
         clock: seconds from any start.
         limit_s: for each of the two, no call begins after so many seconds; one is always timed.
     """
+    transfer_ms = _median_ms(transfer_call(model, batch, device), clock, limit_s)
+    if isinstance(model, TorchModel):
+        return Overheads(transfer_ms, None)
     # predict stores its compiled function on the model: on this one, not on the caller's.
     if isinstance(model, keras.Sequential):  # one that was not called yet has no ``input``
         ends = model.inputs[0], model.outputs[0]
@@ -59,10 +64,7 @@ def measure_overheads(
     def predict() -> None:
         own.predict(call_arguments(own, batch), batch_size=size, verbose=0)
 
-    return Overheads(
-        _median_ms(transfer_call(model, batch, device), clock, limit_s),
-        _median_ms(predict, clock, limit_s),
-    )
+    return Overheads(transfer_ms, _median_ms(predict, clock, limit_s))
 
 
 def _median_ms(

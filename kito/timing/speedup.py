@@ -11,12 +11,14 @@ import keras
 import numpy as np
 
 from kito.errors import KitoError, describe
+from kito.graph.torch_model import framework_of
 from kito.runtime.backends import Jit
 from kito.runtime.batch import Inputs, batch_limit, sample_count
 from kito.runtime.devices import Device, compiled_call, detect, threads, uses_jit
 from kito.runtime.inputs import resolve_inputs
 from kito.runtime.nvml import GpuWatch
 from kito.runtime.pair import as_functional_pair, renamed_inputs
+from kito.runtime.torch_pair import wrapped_modules
 from kito.timing.budget import Budget, plan
 from kito.timing.overhead import measure_overheads
 from kito.timing.paired import measure_pairs
@@ -26,8 +28,8 @@ from kito.timing.verdict import explain
 
 
 def measure_speedup(  # noqa: PLR0913 (public)
-    original: keras.Model,
-    reduced: keras.Model,
+    original: Any,
+    reduced: Any,
     inputs: Any = None,
     *,
     batch_size: int = 32,
@@ -47,10 +49,11 @@ def measure_speedup(  # noqa: PLR0913 (public)
     reported apart. This function does not compare outputs: see :func:`kito.compare`.
 
     Args:
-        original: a built model.
+        original: a built Keras model, or a ``torch.nn.Module``.
         reduced: a model of the same inputs, in the same order where their names differ.
         inputs: as for :func:`kito.compare`; None for random ones. The batch is their first samples,
-            repeated where there are too few.
+            repeated where there are too few. For PyTorch modules, tensors or arrays as well; None
+            is for images, signals or volumes only.
         batch_size: samples per call.
         minimum: the ratio to judge; 1 means "not slower". None to measure without a verdict, for
             at most a quarter of the budget.
@@ -60,9 +63,10 @@ def measure_speedup(  # noqa: PLR0913 (public)
             timed, whatever they take. Tracing does not count.
         seed: of random inputs, of the order within pairs, and of the bootstrap.
         device: from :func:`kito.runtime.devices.detect`, which is the default.
-        jit: whether XLA compiles both models: ``on``, ``off``, or ``auto``. With ``auto``, JAX
-            always compiles; otherwise models on a GPU are compiled where the original's own
-            ``predict`` would be, and models on a CPU are not.
+        jit: whether XLA, or ``torch.compile`` for PyTorch, compiles both models: ``on``, ``off``,
+            or ``auto``. With ``auto``, JAX always compiles, and PyTorch does not; otherwise models
+            on a GPU are compiled where the original's own ``predict`` would be, and models on a CPU
+            are not.
         progress: called between rounds, outside of what is timed, with the number of pairs so far.
 
     Raises:
@@ -71,9 +75,10 @@ def measure_speedup(  # noqa: PLR0913 (public)
     """
     start = perf_counter()
     question = Question(minimum, confidence, budget_s)
+    original, reduced, inputs = wrapped_modules(original, reduced, inputs)
     _check_models(original=original, reduced=reduced)
     check_arguments(batch_size, question, jit)
-    device = detect() if device is None else device
+    device = detect(framework=framework_of(original)) if device is None else device
     original, reduced = as_functional_pair(original, reduced)
     batch = timed_batch(original, inputs, batch_size, seed)
     reduced_batch = renamed_inputs(batch, original, reduced)
@@ -123,7 +128,7 @@ def measure_speedup(  # noqa: PLR0913 (public)
         explanation=explain(pairs, question),
         warnings=tuple(watch.warnings()),
         jit=compiled,
-        threads=threads(),
+        threads=threads(original),
         transfer_ms=overheads.transfer_ms,
         predict_ms=overheads.predict_ms,
         gpu=watch.figures(),
@@ -134,7 +139,8 @@ def _check_models(**models: object) -> None:
     for role, model in models.items():
         if not isinstance(model, keras.Model):
             raise KitoError(
-                f"the {role} model is of type {type(model).__name__}; give a keras.Model"
+                f"the {role} model is of type {type(model).__name__}; give a keras.Model, or a "
+                "torch.nn.Module"
             )
 
 

@@ -23,7 +23,7 @@ def check_reduction(run: ModelRun) -> dict[str, Any]:
         KitoError: the model cannot be built or reduced.
     """
     reduction, spec = run.reduction(), run.spec.reduction
-    data = reduction.to_dict()
+    data: dict[str, Any] = reduction.to_dict()
     # A BatchNormalization that became a Rescaling was not folded.
     before, after = reduction.batchnorms[0], reduction.batchnorms[1] + reduction.precomputed
     problems = []
@@ -92,7 +92,7 @@ def check_artifact(
 
     if not run.comparison().passed:
         raise CheckFailed("not written: equivalence did not pass")
-    reduced = run.reduction().model
+    reduced = run.reduced()
     run.artifacts[artifact_format] = None
     written = write_artifact(reduced, run.baseline(), folder, run.spec.name, artifact_format)
     path = run.artifacts[artifact_format] = folder / written.file

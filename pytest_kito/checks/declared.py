@@ -61,6 +61,7 @@ class DeclaredModel:
         line: the line of its name in kito.yaml, from 1.
         checks: the names of its checks, in their order.
         speedup_device: the kind of device that its minimum is for; None without ``speedup``.
+        framework: what it is of, ``keras`` or ``torch``.
     """
 
     name: str
@@ -68,6 +69,7 @@ class DeclaredModel:
     line: int = 1
     checks: tuple[str, ...] = ()
     speedup_device: str | None = None
+    framework: str = "keras"
 
 
 def declared_checks(spec: ModelSpec) -> tuple[DeclaredCheck, ...]:
@@ -100,6 +102,7 @@ def declared_model(spec: ModelSpec) -> DeclaredModel:
     return DeclaredModel(
         name=spec.name,
         source=spec.source,
+        framework=spec.framework,
         line=spec.line,
         checks=tuple(check.name for check in declared_checks(spec)),
         speedup_device=None if spec.speedup is None else spec.speedup.device,

@@ -70,7 +70,8 @@ def check_engine_speedup(
     from kito.timing.protocol import Question
 
     assert run.spec.speedup is not None
-    info, own = available_format(timing.engine), run.spec.speedup.engines[timing.engine]
+    info = available_format(timing.engine, run.spec.framework)
+    own = run.spec.speedup.engines[timing.engine]
     spec = run.spec.speedup.in_engine(timing.engine)
     against = info.name if own.against == "same" else own.against
     device, minimum, reason = _device(spec, info, session)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kito.errors import KitoError
-from kito.export.formats.names import available_format
+from kito.export.formats.names import FORMAT_NAMES, available_format
 from pytest_kito.checks.evaluate import evaluate
 from pytest_kito.checks.model_run import ModelRun
 from pytest_kito.checks.outcome import CheckFailed, CheckSkipped
@@ -104,7 +104,7 @@ def _figures(spec: MetricSpec, name: str, artifact_format: str | None) -> dict[s
 
 def _file(run: ModelRun, artifact_format: str, folder: Path) -> Path:
     """Where the check of the artifact leaves its file; a file of this name has passed."""
-    return folder / f"{run.spec.name}{available_format(artifact_format).suffix}"
+    return folder / f"{run.spec.name}{FORMAT_NAMES[artifact_format].suffix}"
 
 
 @contextmanager
@@ -117,9 +117,9 @@ def _predictor(
 
     original = run.original()
     if artifact_format is None or path is None:
-        yield Predictor(run.reduction().model, original), "the reduced model"
+        yield Predictor(run.reduced(), original), "the reduced model"
         return
-    info = available_format(artifact_format)
+    info = available_format(artifact_format, run.spec.framework)
     with opened(path, info, original, run.custom_objects()) as loaded:
         yield Predictor(loaded.model, original), f"'{path.name}', run by {info.engine}"
 

@@ -14,12 +14,12 @@ from kito.errors import KitoError
 from kito.runtime.quiet import without_deprecations
 from pytest_kito.checks.phases import METRIC, PhaseClock
 from pytest_kito.checks.timed_files import TimedFiles
+from pytest_kito.checks.torch_run import build_module, reduce_module
 
 if TYPE_CHECKING:
     from kito.equivalence.criteria import Criteria
     from kito.equivalence.result import Comparison
     from kito.export.proof import Baseline
-    from kito.rewrite.reduction import Reduction
     from kito.runtime.batch import Inputs
     from pytest_kito.checks.evaluate import Reading
     from pytest_kito.config.load import ModelSpec
@@ -64,12 +64,23 @@ class ModelRun:
 
     def inputs(self) -> Inputs:
         """The inputs of every check."""
-        model = self.original()
-        return self._once("inputs", lambda: self._resolve(model), "build")
+        return self._resolved(self.original())
 
-    def reduction(self) -> Reduction:
-        """The model reduced by the declared passes."""
+    def reduction(self) -> Any:
+        """The :class:`kito.Reduction`, or :class:`kito.TorchReduction`, by the declared passes."""
         return self._once("reduction", self._reduce, "reduce")
+
+    def reduced(self) -> Any:
+        """The reduced model; a PyTorch module in the form of a Keras model, like the original."""
+        reduction = self.reduction()
+        if self.spec.framework == "keras":
+            return reduction.model
+        from kito.runtime.torch_pair import wrap_module
+
+        examples = self.original().examples
+        return self._once(
+            "reduced", lambda: wrap_module(reduction.module, examples, self.spec.name), "reduce"
+        )
 
     def comparison(self) -> Comparison:
         """The comparison of the reduced model's outputs with the original's."""
@@ -118,7 +129,7 @@ class ModelRun:
 
     def _file(self, name: str, artifact_format: str) -> Path:
         baseline = self.baseline()
-        model = self.original() if name == "original" else self.reduction().model
+        model = self.original() if name == "original" else self.reduced()
         if self._timed is None:
             self._timed = TimedFiles()
         files = self._timed
@@ -140,13 +151,18 @@ class ModelRun:
         from kito.runtime.weights import apply_weights
 
         spec = self.spec
+        if spec.framework == "torch":
+            return build_module(spec, self.base, self._data(), self._resolved)
         model = load_model(
             spec.source, base=self.base, kwargs=spec.kwargs, custom_objects=spec.custom_objects
         )
         if spec.weights != "as-built":
-            inputs = self._once("inputs", lambda: self._resolve(model), "build")
+            inputs = self._resolved(model)
             apply_weights(model, spec.weights, base=self.base, inputs=inputs, seed=spec.inputs.seed)
         return model
+
+    def _resolved(self, model: Any) -> Inputs:
+        return self._once("inputs", lambda: self._resolve(model), "build")
 
     def _resolve(self, model: Any) -> Inputs:
         from kito.runtime.inputs import resolve_inputs
@@ -171,14 +187,15 @@ class ModelRun:
             return None
         return self.base / data if data.endswith(".npz") else import_object(data, base=self.base)
 
-    def _reduce(self) -> Reduction:
+    def _reduce(self) -> Any:
         from kito.rewrite.reduce import reduce
 
         spec = self.spec.reduction
+        if self.spec.framework == "torch":
+            return reduce_module(self.original(), self.inputs(), spec.passes)
         return reduce(self.original(), passes=spec.passes, target=spec.target, strict=spec.strict)
 
     def _compare(self) -> Comparison:
         from kito.equivalence.compare import compare_with
 
-        reduced = self.reduction().model
-        return compare_with(self.original(), reduced, self.inputs(), self.criteria())
+        return compare_with(self.original(), self.reduced(), self.inputs(), self.criteria())

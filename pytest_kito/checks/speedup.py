@@ -59,7 +59,7 @@ def check_speedup(
         raise CheckFailed("not timed: equivalence did not pass")
     estimate = measure_speedup(
         run.original(),
-        run.reduction().model,
+        run.reduced(),
         run.inputs(),
         batch_size=batch_size,
         minimum=minimum,

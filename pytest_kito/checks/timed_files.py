@@ -23,7 +23,7 @@ class TimedFiles:
         """Write a model, and prove the file in a process of its own.
 
         The reduced model is written as an artifact is, the original (``baseline.original``) as
-        Keras exports it.
+        Keras or PyTorch exports it.
 
         Raises:
             KitoError: the format cannot hold the model, its engine fails, or the outputs differ.
@@ -31,8 +31,9 @@ class TimedFiles:
         from kito.export.artifact import write_artifact
         from kito.export.engine_speedup import engine_process, loader
         from kito.export.formats.names import available_format
+        from kito.graph.torch_model import framework_of
 
-        info = available_format(artifact_format)
+        info = available_format(artifact_format, framework_of(model))
         with engine_process(info, "cpu") as process:
             load = loader(process, info)
             rewrite = model is not baseline.original

@@ -13,8 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from kito.errors import counted
+from pytest_kito.config.agreement import keras_only, missing_artifacts, unwritable_artifacts
 from pytest_kito.config.defaults import origin, with_defaults
-from pytest_kito.config.engines import missing_artifacts
 from pytest_kito.config.names import NAME_RULE, is_safe_name
 from pytest_kito.config.problems import ConfigError, KeyPath, Problem, explain, quoted
 from pytest_kito.config.schema import KitoFile, ModelKeys, known_keys
@@ -79,7 +79,7 @@ def load_config(path: Path, *, root: Path | None = None, formats: bool = False) 
     models: tuple[ModelSpec, ...] = ()
     if file is not None:
         models = tuple(_spec(name, keys, file, document) for name, keys in file.models.items())
-    disagreeing = _disagreeing(models, document)
+    disagreeing = _disagreeing(models, document, formats)
     problems = _unique((*document.problems, *name_problems, *invalid, *disagreeing))
     if file is None or problems:
         raise ConfigError(_listed(problems, shown))
@@ -94,6 +94,9 @@ def _spec(name: str, keys: ModelKeys, file: KitoFile, document: YamlFile) -> Mod
         )
         for field in ModelKeys.model_fields
     }
+    written = keys.model_fields_set | file.defaults.model_fields_set
+    if values["framework"] == "torch" and "artifacts" not in written:
+        values["artifacts"] = ("torch",)
     # The keys are validated already: model_construct() does not validate them again.
     return ModelSpec.model_construct(**values, name=name, line=document.lines["models", name])
 
@@ -147,10 +150,14 @@ def _validate(
         return None, problems
 
 
-def _disagreeing(models: Iterable[ModelSpec], document: YamlFile) -> Iterator[Problem]:
+def _disagreeing(
+    models: Iterable[ModelSpec], document: YamlFile, formats: bool
+) -> Iterator[Problem]:
     """What sections of a model ask of each other, each of which may come from ``defaults``."""
     for spec in models:
-        for path, text in missing_artifacts(spec.name, spec):
+        found = [*missing_artifacts(spec.name, spec), *keras_only(spec.name, spec)]
+        found += unwritable_artifacts(spec.name, spec) if formats else []
+        for path, text in found:
             at = origin(path, document.value)
             yield Problem(_line(at, document.lines), at, text)
 

@@ -175,7 +175,10 @@ class DefaultKeys(Section):
     kwargs: Mapping[str, Any] = Field(default_factory=dict)
     """Arguments for the callable that `source` names."""
     weights: str = "as-built"
-    """as-built, random (calibrated), or a weights file relative to kito.yaml."""
+    """as-built, random (calibrated), or a weights file relative to kito.yaml: for torch, that of a
+    state_dict."""
+    framework: Literal["keras", "torch"] = "keras"
+    """What the model is of: keras, or torch for a torch.nn.Module."""
     custom_objects: ImportPath | None = None
     """package.module:NAME of a dict of custom objects, to load a model file with."""
     inputs: InputsSpec = Field(default_factory=InputsSpec)
@@ -186,7 +189,8 @@ class DefaultKeys(Section):
     artifacts: Annotated[tuple[Format, ...], LIST, AfterValidator(distinct)] = Field(
         default=("keras",), json_schema_extra=UNIQUE
     )
-    """The formats to write, reload and compare again."""
+    """The formats to write, reload and compare again; without it `[keras]`, or `[torch]` for models
+    of torch."""
     metrics: Metrics = Field(default_factory=dict)
     """Metrics of the task by name, evaluated on the original, the reduced model and each artifact;
     a name is letters, digits, '_' and '.'."""

@@ -42,13 +42,16 @@ def _known_pass(name: str) -> str:
 
 
 def _installed(name: str, info: ValidationInfo) -> str:
-    """Return the format's name; it must be writable here if the context says so."""
-    known = FORMAT_NAMES[name]
+    """Return the format's name; if the context says so, its packages must be installed.
+
+    They need be for one framework only, as it is not known yet which one the model is of: see
+    :func:`pytest_kito.config.agreement.unwritable_artifacts`.
+    """
     if (info.context or {}).get("formats"):
-        if known.unwritable is not None:
-            raise wrong(f"{quoted(name)} {known.unwritable}")
-        if known.missing:
-            raise wrong(f"{quoted(name)} {known.advice}")
+        known = FORMAT_NAMES[name]
+        lacks = [known.lack(framework) for framework in known.frameworks]
+        if None not in lacks:
+            raise wrong(f"{quoted(name)} {lacks[0]}")
     return name
 
 

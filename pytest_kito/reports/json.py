@@ -45,6 +45,7 @@ def _model(model: ModelResult) -> dict[str, Any]:
     return {
         "name": model.name,
         "source": model.declared.source,
+        "framework": model.declared.framework,
         "line": model.declared.line,
         "passed": model.passed,
         "seconds": _rounded(model.seconds),

@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from kito.rewrite.reduction import Reduction
+    from kito.rewrite.torch.reduce import TorchReduction
     from pytest_kito.checks.model_run import ModelRun
 
 
@@ -19,14 +20,17 @@ def kito_model_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def kito_reduction(kito_model_name: str, request: pytest.FixtureRequest) -> Reduction:
-    """The :class:`kito.Reduction` of a model declared in kito.yaml."""
-    return _run(request, kito_model_name).reduction()
+def kito_reduction(
+    kito_model_name: str, request: pytest.FixtureRequest
+) -> Reduction | TorchReduction:
+    """The :class:`kito.Reduction`, or :class:`kito.TorchReduction`, of a declared model."""
+    reduction: Reduction | TorchReduction = _run(request, kito_model_name).reduction()
+    return reduction
 
 
 @pytest.fixture
-def kito_reduced(kito_reduction: Reduction) -> Any:
-    """The reduced ``keras.Model`` of each model declared in kito.yaml.
+def kito_reduced(kito_reduction: Reduction | TorchReduction) -> Any:
+    """The reduced ``keras.Model``, or ``torch.nn.Module``, of each model declared in kito.yaml.
 
     A test that uses it runs once per declared model; ``@pytest.mark.kito_model("name", ...)``
     selects the models.
@@ -36,20 +40,26 @@ def kito_reduced(kito_reduction: Reduction) -> Any:
 
 @pytest.fixture
 def kito_original(kito_model_name: str, request: pytest.FixtureRequest) -> Any:
-    """The original ``keras.Model`` of each model declared in kito.yaml."""
-    return _run(request, kito_model_name).original()
+    """The original ``keras.Model``, or ``torch.nn.Module``, of each declared model."""
+    from kito.graph.torch_model import as_given
+
+    return as_given(_run(request, kito_model_name).original())
 
 
 @pytest.fixture(scope="session")
 def kito_reduce() -> Callable[..., Any]:
     """A function that returns the reduced model of a model that the test builds itself.
 
-    It takes the arguments of :func:`kito.reduce`.
+    It takes the arguments of :func:`kito.reduce`, or with a ``torch.nn.Module`` those of
+    :func:`kito.reduce_torch`.
     """
 
     def reduce(model: Any, **options: Any) -> Any:
         import kito
+        from kito.graph.torch_model import is_torch_module
 
+        if is_torch_module(model):
+            return kito.reduce_torch(model, **options).module
         return kito.reduce(model, **options).model
 
     return reduce

@@ -42,7 +42,7 @@ class Gate:
             self.specs = _part(self.config, options)
         self._runs: dict[str, ModelRun] = {}
         self._expected: Counter[str] = Counter()
-        self._device: Device | None = None
+        self._devices: dict[str, Device] = {}
         self._prepared = False
         self._environment: dict[str, Any] | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
@@ -87,15 +87,19 @@ class Gate:
             prepare(self.wanted_device)
             self._prepared = True
 
-    def device(self) -> Device:
-        """Where this session runs; raises KitoError where there is no such device."""
-        if self._device is None:
+    def device(self, framework: str = "keras") -> Device:
+        """Where this session runs models of a framework, ``keras`` or ``torch``.
+
+        Raises:
+            KitoError: there is no such device.
+        """
+        if framework not in self._devices:
             self._import()
             from kito.runtime.devices import detect
 
             self.prepare()
-            self._device = detect(self.wanted_device)
-        return self._device
+            self._devices[framework] = detect(self.wanted_device, framework)
+        return self._devices[framework]
 
     @property
     def wanted_device(self) -> DeviceChoice:

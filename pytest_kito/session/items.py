@@ -156,7 +156,7 @@ class Speedup(CheckItem):
 
     def check(self) -> dict[str, Any]:
         gate, run = self.gate, self.gate.run(self.spec.name)
-        device = gate.device()
+        device = gate.device(self.spec.framework)
         self.progress.limit_s = self.limit_s
         with gate.clock.measure("time"):  # without the stages that may have to run first
             if isinstance(self.parameter, InEngine):

@@ -13,7 +13,7 @@ import keras
 import pytest
 
 from kito.export.artifact import write_artifact
-from kito.export.formats.names import FORMAT_NAMES, FORMATS
+from kito.export.formats.names import FORMAT_NAMES, KERAS_FORMATS
 from kito.export.manifest import verify
 from kito.export.proof import Baseline
 from kito.export.publishing import update_manifest
@@ -31,7 +31,7 @@ ENGINES = [
 ]
 
 ROOT = Path(__file__).parent.parent.parent
-DETERMINISTIC = [name for name in FORMATS if FORMAT_NAMES[name].deterministic]
+DETERMINISTIC = [name for name in KERAS_FORMATS if FORMAT_NAMES[name].deterministic]
 
 
 @pytest.mark.slow  # the gate of this repository writes it in four of them
@@ -45,7 +45,7 @@ def test_digits_passes_the_gate_in_every_format_and_verifies(
       digits:
         source: {digits / "digits.keras"}
         inputs: {{data: {digits / "test_images.npz"}}}
-        artifacts: [{", ".join(FORMATS)}]
+        artifacts: [{", ".join(KERAS_FORMATS)}]
         metrics:
           accuracy:
             source: keras.metrics.SparseCategoricalAccuracy
@@ -56,11 +56,11 @@ def test_digits_passes_the_gate_in_every_format_and_verifies(
     (pytester.path / "kito.yaml").write_text(dedent(config))
     # An inner run forgets what it imported, and engines cannot be imported twice.
     result = pytester.runpytest_subprocess("--kito-check", "--kito-artifacts=out")
-    result.assert_outcomes(passed=2 + len(FORMATS) + 1 + len(FORMATS))
+    result.assert_outcomes(passed=2 + len(KERAS_FORMATS) + 1 + len(KERAS_FORMATS))
     manifest = json.loads((pytester.path / "out" / "kito-manifest.json").read_text())
     [metrics] = {json.dumps(entry["checks"]["metrics"]) for entry in manifest["files"]}
     found = [(x["format"], x["value"] == x["original"] > 0.98) for x in json.loads(metrics)]
-    assert found == [(None, True), *((name, True) for name in FORMATS)]
+    assert found == [(None, True), *((name, True) for name in KERAS_FORMATS)]
     capsys.readouterr()
     with pytest.raises(SystemExit) as exit_:
         app(["verify", "out", "--run"])
@@ -86,7 +86,7 @@ def mobilenet() -> Reduction:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(x, marks=pytest.mark.slow if x != "onnx" else ()) for x in FORMATS]
+    "name", [pytest.param(x, marks=pytest.mark.slow if x != "onnx" else ()) for x in KERAS_FORMATS]
 )
 def test_mobilenet_in_every_format(tmp_path: Path, mobilenet: Reduction, name: str) -> None:
     baseline = Baseline(mobilenet.original, random_inputs(mobilenet.original, samples=8))

@@ -5,6 +5,7 @@ How it is run, and in which precision, is in :mod:`kito.export.engines.openvino`
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ from kito.export.formats.convolutions import with_convolutions
 from kito.export.formats.exporting import export
 from kito.export.formats.interface import Interface
 from kito.export.formats.numbering import Numbering
+from kito.export.formats.torch_program import export_program, quiet_export
+from kito.graph.torch_model import TorchModel
 
 _COUNTER = r"_\d+$"
 """What OpenVINO appends to the type of an operation to make its name."""
+_FORMER_NAMES = re.compile(rb'\s*<attribute name="fused_names"[^>]*/>')
+"""The names that operations had before. In those, OpenVINO counts up while the process lives."""
 
 
 def write(model: Any, path: Path, name: str, interface: Interface, rewrite: bool = True) -> None:
@@ -27,9 +32,12 @@ def write(model: Any, path: Path, name: str, interface: Interface, rewrite: bool
     from kito.export.engines.openvino import core
 
     exported = path.with_name("exported.xml")
-    if rewrite:
-        model = with_convolutions(model)
-    export(interface.with_named_outputs(model), exported, "openvino")
+    if isinstance(model, TorchModel):
+        _export_module(model, exported, interface)
+    else:
+        if rewrite:
+            model = with_convolutions(model)
+        export(interface.with_named_outputs(model), exported, "openvino")
     loaded = core().read_model(exported)
     ordered = openvino.Model(_in_order(loaded, interface), loaded.get_parameters(), model.name)
     names = Numbering(_COUNTER, interface.inputs)
@@ -39,6 +47,24 @@ def write(model: Any, path: Path, name: str, interface: Interface, rewrite: bool
     folder.mkdir()
     openvino.serialize(ordered, folder / f"{name}.xml", folder / f"{name}.bin")
     archives.pack(folder, path, name)
+
+
+def _export_module(model: TorchModel, path: Path, interface: Interface) -> None:
+    """Write a module as OpenVINO's two files, with the names of the interface."""
+    import openvino
+
+    with quiet_export():
+        converted = openvino.convert_model(export_program(model))
+    for port, name in zip(converted.inputs, interface.inputs, strict=True):
+        port.get_tensor().set_names({name})
+        port.get_node().set_friendly_name(name)
+    names = model.in_module_order(interface.outputs)
+    for port, name in zip(converted.outputs, names, strict=True):
+        port.get_tensor().set_names({name})
+    shapes = {name: [-1, *x.shape[1:]] for name, x in model.examples.items()}
+    converted.reshape(shapes)
+    openvino.serialize(converted, path)
+    path.write_bytes(_FORMER_NAMES.sub(b"", path.read_bytes()))
 
 
 def native(path: Path, scratch: Path) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from kito.errors import KitoError
@@ -46,8 +46,11 @@ class TorchReduction:
         parts: the paths of modules that were reduced apart, because what is around them cannot be
             traced.
         seconds: how long the reduction took.
+        layers: number of modules that hold no other, (before, after).
         parameters: number of elements of all parameters, (before, after).
         batchnorms: number of batch normalizations, (before, after).
+        precomputed: how many batch normalizations could not be folded and became
+            ``x * scale + shift`` with two buffers.
     """
 
     original: nn.Module
@@ -56,18 +59,43 @@ class TorchReduction:
     kept: tuple[Kept, ...]
     parts: tuple[str, ...]
     seconds: float
+    layers: tuple[int, int]
     parameters: tuple[int, int]
     batchnorms: tuple[int, int]
+    precomputed: int = 0
+
+    @property
+    def model(self) -> nn.Module:
+        """The reduced module, by the name that it has in :class:`kito.Reduction`."""
+        return self.module
 
     def __repr__(self) -> str:
         before, after = self.batchnorms
         name = type(self.original).__name__
         return f"<TorchReduction of {name}: batch normalizations {before} -> {after}>"
 
+    def to_dict(self) -> dict[str, Any]:
+        """The section ``reduction`` of the JSON report, as plain data."""
+        return {
+            "layers": list(self.layers),
+            "parameters": list(self.parameters),
+            "batchnorms": list(self.batchnorms),
+            "precomputed": self.precomputed,
+            "opened": list(self.parts),
+            "shared": [],
+            "seconds": self.seconds,
+            "rewrites": [
+                {"pass_name": x.pass_name, "layers": list(x.layers), "into": x.into}
+                for x in self.rewrites
+            ],
+            "kept": [asdict(x) for x in self.kept],
+        }
+
     def summary(self) -> str:
         """A table for people: sizes before and after, rewrites by pass, and what was kept."""
         lines = [f"{type(self.original).__name__}: reduced in {self.seconds:.2f} s"]
-        for name, pair in (("parameters", self.parameters), ("batchnorms", self.batchnorms)):
+        for name in ("layers", "parameters", "batchnorms"):
+            pair = getattr(self, name)
             lines.append(f"  {name:<12}{pair[0]:>14,}{pair[1]:>14,}")
         for name in TORCH_PASSES:
             count = sum(x.pass_name == name for x in self.rewrites)
@@ -118,7 +146,8 @@ def reduce_torch(
         raise KitoError(
             "reduce_torch_module() needs PyTorch: pip install 'pytest-kito[torch]'"
         ) from error
-    from kito.rewrite.torch.work import Work, check_module, copy_module, count
+    from kito.graph.torch.given import check_module, copy_module
+    from kito.rewrite.torch.work import Work, count
 
     start = time.perf_counter()
     check_module(module)
@@ -136,6 +165,8 @@ def reduce_torch(
         kept=tuple(work.kept),
         parts=tuple(work.parts),
         seconds=time.perf_counter() - start,
-        parameters=(before[0], after[0]),
-        batchnorms=(before[1], after[1]),
+        layers=(before[0], after[0]),
+        parameters=(before[1], after[1]),
+        batchnorms=(before[2], after[2]),
+        precomputed=work.precomputed,
     )

@@ -11,7 +11,8 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from kito.errors import KitoError, UnsupportedModelError, summarize
-from kito.graph.ir import Graph
+from kito.graph.ir import Graph, Op
+from kito.graph.torch.given import copy_module
 from kito.graph.torch.inputs import as_inputs, find_inputs, other_size, with_noise
 from kito.graph.torch.read import read_trace
 from kito.graph.torch.record import copy_inputs, other_batch, record, run_inputs
@@ -29,49 +30,11 @@ is orders of magnitude away."""
 Run = Sequence[tuple[str, Callable[[Graph], Outcome]]]
 
 
-def check_module(module: Any) -> None:
-    """Raise a KitoError that says what to do where ``module`` cannot be reduced at all."""
-    name = type(module).__name__
-    if not isinstance(module, nn.Module):
-        raise KitoError(f"reduce_torch_module() needs a torch.nn.Module; got {name}")
-    inside = {"OptimizedModule": "_orig_mod", "DataParallel": "module"}
-    inside["DistributedDataParallel"] = "module"
-    if name in inside:
-        raise UnsupportedModelError(
-            f"reduce_torch_module() got a {name}: pass the module in it, .{inside[name]}, and wrap "
-            "the reduced one again"
-        )
-    if isinstance(module, torch.jit.ScriptModule):
-        raise UnsupportedModelError(
-            f"reduce_torch_module() got {name}, which is compiled: reduce the module that it was "
-            "made of, and compile the reduced one"
-        )
-    for path, value in (*module.named_parameters(), *module.named_buffers()):
-        if nn.parameter.is_lazy(value):
-            raise UnsupportedModelError(f"'{path}' has no shape yet: call the module once before")
-        if value.is_meta:
-            raise UnsupportedModelError(f"'{path}' is on the meta device: load its values before")
-
-
-def copy_module(module: nn.Module) -> nn.Module:
-    """A copy of ``module`` in eval mode.
-
-    Raises:
-        UnsupportedModelError: it cannot be copied.
-    """
-    try:
-        return copy.deepcopy(module).eval()
-    except Exception as error:  # whatever the copy of an attribute may raise
-        raise UnsupportedModelError(
-            f"{type(module).__name__} cannot be copied: {summarize(error)}. A weight that a hook "
-            "computes must be made a parameter before: torch.nn.utils.remove_weight_norm, say"
-        ) from error
-
-
-def count(module: nn.Module) -> tuple[int, int]:
-    """The elements of the parameters, and the batch normalizations in a module."""
+def count(module: nn.Module) -> tuple[int, int, int]:
+    """The modules in a module that hold no other, its parameters, and its batch normalizations."""
+    leaves = [x for x in module.modules() if not list(x.children())]
     norms = sum(isinstance(x, nn.modules.batchnorm._BatchNorm) for x in module.modules())
-    return sum(x.numel() for x in module.parameters()), norms
+    return len(leaves), sum(x.numel() for x in module.parameters()), norms
 
 
 class Work:
@@ -84,7 +47,7 @@ class Work:
         passes: the passes to run.
 
     Attributes:
-        rewrites, kept, parts: what there is to report.
+        rewrites, kept, parts, precomputed: what there is to report.
     """
 
     def __init__(
@@ -99,6 +62,7 @@ class Work:
         self.rewrites: list[Rewrite] = []
         self.kept: list[Kept] = []
         self.parts: list[str] = []
+        self.precomputed = 0
 
     def reduce(self) -> nn.Module:
         """The reduced module; it returned what the original returns."""
@@ -174,9 +138,11 @@ class Work:
             reading = read_trace(traced, told, sizes_apart)
             rewrites: list[Rewrite] = []
             kept: list[KeptAffine] = []
+            precomputed: list[Op] = []
             for _, run in self.passes:
                 outcome = run(reading.graph)
                 rewrites += outcome.rewrites
+                precomputed += outcome.precomputed
                 kept = kept if outcome.kept is None else outcome.kept
             try:
                 reduced = write_module(reading)
@@ -193,6 +159,7 @@ class Work:
             )
             for x in rewrites
         ]
+        self.precomputed += sum(bool(x.calls()) for x in precomputed)
         self.kept += [Kept(_join(path, x.kept.layer), x.kept.reason) for x in kept if x.op.calls()]
         self.kept += [
             Kept(_join(path, name), f"it stays as it is: {reason}")

@@ -86,7 +86,7 @@ class Torch:
         """
         torch = self._torch
         try:
-            with _warnings_ignored(), _on_device(kind):
+            with warnings_ignored(), _on_device(kind):
                 with torch.no_grad():
                     program = torch.export.export(self._module(model), (batch,), strict=False)
                 compiled: Callable[[Any], Any]
@@ -153,7 +153,7 @@ def _inference(model: keras.Model) -> Callable[[Any], Any]:
 
 
 @contextmanager
-def _warnings_ignored() -> Iterator[None]:
+def warnings_ignored() -> Iterator[None]:
     """PyTorch's compiler warns of what PyTorch itself deprecates, and gives advice on speed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -16,7 +16,7 @@ import kito
 from kito.equivalence import float64 as rounding
 from kito.equivalence.float64 import Errors, errors_vs_float64
 from kito.errors import KitoError
-from kito.runtime import backends
+from kito.runtime.backends import select
 from kito.runtime.random_inputs import random_inputs
 
 
@@ -79,6 +79,9 @@ class WithGpu:
     def float64_kind(self) -> str:
         return "gpu"
 
+    def full_float32(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
     @contextlib.contextmanager
     def float64(self, kind: str) -> Iterator[None]:
         self.log.append(kind)
@@ -93,7 +96,7 @@ def test_it_is_run_on_the_gpu_and_where_that_fails_on_the_cpu(
     fails: bool, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = WithGpu(fails)
-    monkeypatch.setattr(backends, "current", lambda: backend)
+    monkeypatch.setattr(select, "current", lambda: backend)
     model = classifier()
     (found,) = errors_vs_float64(model, model, random_inputs(model, samples=4), 4, False)
     assert found.device == device

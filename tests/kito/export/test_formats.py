@@ -24,7 +24,7 @@ from kito.export.formats.chosen_backend import chosen_backend
 from kito.export.formats.interface import Interface
 from kito.export.formats.names import (
     FORMAT_NAMES,
-    FORMATS,
+    KERAS_FORMATS,
     FormatInfo,
     available_format,
     split_file_name,
@@ -34,7 +34,7 @@ from kito.runtime.random_inputs import random_inputs
 
 L = keras.layers
 NAMED = ["onnx", "openvino", "litert"]
-DETERMINISTIC = [name for name in FORMATS if FORMAT_NAMES[name].deterministic]
+DETERMINISTIC = [name for name in KERAS_FORMATS if FORMAT_NAMES[name].deterministic]
 
 
 def two(outputs: str = "list") -> Any:
@@ -64,7 +64,7 @@ def write_only(model: Any, folder: Path, name: str) -> bytes:
 
 
 @pytest.mark.parametrize("outputs", ["list", "dict"])
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", KERAS_FORMATS)
 def test_several_inputs_and_outputs_are_kept_apart(tmp_path: Path, name: str, outputs: str) -> None:
     written = write(two(outputs), tmp_path, name)
     kind = FORMAT_NAMES[name]
@@ -89,7 +89,7 @@ def test_an_onnx_file_bears_the_models_names_in_its_order(tmp_path: Path) -> Non
     assert [x.type.tensor_type.shape.dim[0].dim_param for x in graph.input] == ["batch", "batch"]
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", KERAS_FORMATS)
 def test_the_model_is_left_as_it_was(tmp_path: Path, name: str) -> None:
     model = two()
     inputs = list(random_inputs(model, samples=2).values())
@@ -106,7 +106,7 @@ def test_the_model_is_left_as_it_was(tmp_path: Path, name: str) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", KERAS_FORMATS)
 def test_a_file_that_differs_never_appears(tmp_path: Path, name: str) -> None:
     model = two()
     other = kito.reduce(model).model
@@ -314,11 +314,11 @@ def test_two_processes_write_the_same_bytes_where_the_format_says_so(tmp_path: P
         folder.mkdir()
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": seed}
         here = str(Path(__file__).parent)
-        command = [sys.executable, "-c", TWICE, str(folder), ",".join(FORMATS), here]
+        command = [sys.executable, "-c", TWICE, str(folder), ",".join(KERAS_FORMATS), here]
         subprocess.run(command, env=environ, check=True, capture_output=True)
         return {x.parent.name: sha256(x) for x in folder.glob("*/two.*")}
 
     first, second = digests("1"), digests("2")
-    assert {name: first[name] == second[name] for name in FORMATS} == {
-        name: FORMAT_NAMES[name].deterministic for name in FORMATS
+    assert {name: first[name] == second[name] for name in KERAS_FORMATS} == {
+        name: FORMAT_NAMES[name].deterministic for name in KERAS_FORMATS
     }

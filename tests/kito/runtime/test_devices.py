@@ -7,7 +7,7 @@ import pytest
 
 from imaginary import ImaginaryBackend, Nvml
 from kito.errors import KitoError
-from kito.runtime import backends
+from kito.runtime.backends import select
 from kito.runtime.devices import (
     Device,
     compiled_call,
@@ -24,7 +24,7 @@ from kito.runtime.random_inputs import random_inputs
 @pytest.fixture
 def two_gpus(monkeypatch: pytest.MonkeyPatch) -> ImaginaryBackend:
     backend = ImaginaryBackend(["Imaginary 1", "Imaginary 2"])
-    monkeypatch.setattr(backends, "current", lambda: backend)
+    monkeypatch.setattr(select, "current", lambda: backend)
     return backend
 
 
@@ -42,7 +42,7 @@ class TestDetect:
         assert detect("cpu") == Device("cpu", cpu_name(), None)
 
     def test_without_a_gpu(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(backends, "current", lambda: ImaginaryBackend([]))
+        monkeypatch.setattr(select, "current", lambda: ImaginaryBackend([]))
         assert detect().kind == "cpu"
         with pytest.raises(KitoError, match=r"there is no GPU that .* can use: install"):
             detect("gpu")

@@ -18,6 +18,7 @@ from kito.export import engine_speedup as timing
 from kito.export.engines.process import EngineFailedError, EngineProcess
 from kito.export.engines.protocol import NoEngineDeviceError
 from kito.export.formats import onnx
+from kito.export.formats.names import available_format
 from kito.runtime.devices import Device
 from pytest_kito.checks.declared import InEngine, declared_checks
 from pytest_kito.checks.engine_speedup import Session, _device, check_engine_speedup
@@ -239,9 +240,7 @@ def test_the_engine_runs_on_the_device_that_is_declared(
 
     monkeypatch.setattr(EngineProcess, "gpu", gpu)
     spec = SpeedupSpec.model_validate({"engines": {"onnx": {"min": 1.1, **keys}}})
-    device, minimum, reason = _device(
-        spec.in_engine("onnx"), timing.available_format("onnx"), session
-    )
+    device, minimum, reason = _device(spec.in_engine("onnx"), available_format("onnx"), session)
     kind, expected, why = found
     assert (device.kind, minimum, reason[: len(why)]) == (kind, expected, why)
     assert bool(reason) == bool(why)

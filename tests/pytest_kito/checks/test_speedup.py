@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from imaginary import GPU_NAME, Nvml, PretendingTensorFlow
-from kito.runtime import backends
+from kito.runtime.backends import select
 from kito.runtime.devices import Device
 from kito.timing import speedup as timing
 from pytest_kito.checks.speedup import minimum_on
@@ -34,7 +34,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     prepared: list[str] = []
     backend = PretendingTensorFlow()
     monkeypatch.setattr(backend, "prepare", prepared.append)
-    monkeypatch.setattr(backends, "current", lambda: backend)
+    monkeypatch.setattr(select, "current", lambda: backend)
     assert timing  # imported before an inner run of pytest, whose modules are forgotten
     return prepared
 
