@@ -23,6 +23,7 @@ OUTSIDE = {
     "changelog.md": "CHANGELOG.md",
     "examples/digits/index.md": "examples/digits/README.md",
     "examples/model-repo/index.md": "examples/model-repo/README.md",
+    "examples/two-frameworks/index.md": "examples/two-frameworks/README.md",
 }
 """Pages of the site whose source lies outside of docs/: by its place on the site, the file."""
 _LOADS = re.compile(

@@ -14,7 +14,7 @@ from kito_models import randomize
 
 from benchmarks.store import Store
 from benchmarks.topics import verdicts
-from kito.export.formats.names import FORMAT_NAMES, FORMATS
+from kito.export.formats.names import FORMAT_NAMES, FORMATS, FormatInfo
 from kito.rewrite.passes.names import DEFAULT_PASSES, PASSES
 from pytest_kito.config.metrics import MetricSpec
 from pytest_kito.config.schema import (
@@ -160,9 +160,13 @@ def test_the_table_of_formats_is_complete(document: str) -> None:
         for name, file, engine, extra, same, *_ in rows
     ]
     assert documented == [
-        (x.name, f"NAME{x.suffix}", x.engine, x.name if x.modules else "", _yes(x.deterministic))
+        (x.name, f"NAME{x.suffix}", x.engine, _extra(x), _yes(x.deterministic))
         for x in FORMAT_NAMES.values()
     ]
+
+
+def _extra(info: FormatInfo) -> str:
+    return info.name if info.modules or info.frameworks == ("torch",) else ""
 
 
 def _yes(value: bool) -> str:

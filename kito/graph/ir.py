@@ -46,10 +46,11 @@ class Op:
         config: constructor arguments that passes changed.
         closed: why a layer that contains layers is not inlined; None for any other layer.
         fixed: why passes may not change its weights and configuration; None if they may.
+        runtime: what computes its calls: ``keras`` or ``torch``.
     """
 
     def __init__(self, layer: Any, name: str) -> None:
-        self.layer, self.name = layer, name
+        self.layer, self.name, self.runtime = layer, name, "keras"
         self.nodes: list[Node] = []
         self.graph: Graph | None = None
         self.inner: Op | None = None

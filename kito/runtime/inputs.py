@@ -190,7 +190,7 @@ def _at(path: Sequence[Any], structure: Any, given: Any) -> Any:
 def _check_one(name: str, tensor: Any, given: Any) -> np.ndarray:
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     try:
-        values = to_numpy(given) if keras.ops.is_tensor(given) else np.asarray(given)
+        values = as_array(given)
     except ValueError as error:
         raise KitoError(f"input '{name}' is not an array: {error}") from error
     wanted = tuple(tensor.shape)
@@ -224,6 +224,14 @@ def _check_one(name: str, tensor: Any, given: Any) -> np.ndarray:
     if target.kind in "biu" and not np.array_equal(cast, values):
         raise KitoError(f"input '{name}' holds values that {dtype} cannot hold")
     return cast
+
+
+def as_array(value: Any) -> np.ndarray:
+    """A tensor of Keras' backend or of PyTorch, or whatever NumPy takes, as an array."""
+    if hasattr(value, "detach"):  # it may be on a GPU, need gradients, or be of a dtype of its own
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+    return to_numpy(value) if keras.ops.is_tensor(value) else np.asarray(value)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kito.errors import KitoError
 from kito.graph.torch_model import TorchModel, argument_names, is_torch_module
-from kito.runtime.inputs import read_arrays
+from kito.runtime.inputs import as_array, read_arrays
 
 
 def wrapped_modules(original: Any, reduced: Any, inputs: Any) -> tuple[Any, Any, Any]:
@@ -111,10 +111,7 @@ def shaped_arrays(shapes: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
 
 
 def _array(name: Any, value: Any) -> np.ndarray:
-    if hasattr(value, "detach"):  # a tensor of PyTorch, which may be on a GPU, or need gradients
-        value = value.detach().cpu()
-        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
-    array = np.asarray(value)
+    array = as_array(value)
     if array.ndim == 0 or array.dtype.kind not in "biuf" or not len(array):
         raise KitoError(
             f"input '{name}' is {array.dtype} of shape {array.shape}: give numbers, samples first"

@@ -103,6 +103,7 @@ class TorchOp(Op):
 
     def __init__(self, layer: Any, name: str, kind: str, values: Mapping[str, np.ndarray]) -> None:
         super().__init__(layer, name)
+        self.runtime = "torch"
         self.kind, self.values = kind, dict(values)
         self.template: Any = None
 

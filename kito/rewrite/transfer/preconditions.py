@@ -38,10 +38,12 @@ def check_plain(op: Op) -> None:
 def check_bias_axis(op: Op, shape: Shape) -> None:
     """Raise Refused where Keras may add a bias to a result of ``shape`` along a wrong axis.
 
-    On TensorFlow, Keras takes the last axis wherever that has as many elements as the bias.
+    On TensorFlow, Keras takes the last axis wherever that has as many elements as the bias. PyTorch
+    runs the layers of its modules itself.
     """
+    keras_adds = op.runtime == "keras" and keras.config.backend() == "tensorflow"
     first = is_channels_first(op.layer) and len(shape) > 2
-    if first and keras.config.backend() == "tensorflow" and shape[-1] in (None, shape[1]):
+    if first and keras_adds and shape[-1] in (None, shape[1]):
         raise Refused(
             f"'{op.name}' has channels first, and Keras may add its bias along the last axis"
         )

@@ -1,0 +1,1 @@
+"""A digit classifier in each of two frameworks."""
