@@ -11,6 +11,7 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from kito.graph.clone_check import copy_trainable, find_mismatch
 from kito.graph.clone_config import create_layer
@@ -33,7 +34,7 @@ class LayerClone:
         original: Any,
         name: str,
         changes: Mapping[str, Any],
-        weights: Mapping[str, Any | None],
+        weights: Mapping[str, np.ndarray | None],
         inner: Any = None,
         dtype: str | None = None,
     ) -> None:
@@ -43,7 +44,7 @@ class LayerClone:
             original: the layer to clone.
             name: the name of the clone.
             changes: constructor arguments that differ from the original's.
-            weights: tensors, by variable name, that differ from the original's; None for a
+            weights: values, by variable name, that differ from the original's; None for a
                 variable that the clone does not have.
             inner: the layer that the clone wraps, if the original is a wrapper.
             dtype: replaces the original's dtype policy if that is a float one.
@@ -51,7 +52,12 @@ class LayerClone:
         Raises:
             UnsupportedModelError: the layer cannot be created from its configuration.
         """
-        self.original, self.changes, self.weights = original, changes, weights
+        self.original, self.changes = original, changes
+        # As tensors: a variable shares their memory, but copies arrays.
+        self.weights = {
+            name: None if x is None else keras.ops.convert_to_tensor(x)
+            for name, x in weights.items()
+        }
         self.layer = create_layer(original, name, changes, inner, dtype)
         self._copied: list[Any] = []
         self.wraps = inner is not None

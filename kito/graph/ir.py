@@ -41,8 +41,7 @@ class Op:
         graph: the calls inside, where ``layer`` is a functional or Sequential model.
         inner: what ``layer`` wraps, where it is a ``TimeDistributed``.
         wrappers: the ops that have it as their ``inner``.
-        weights: new values that passes set, by variable name; None for a removed variable. They are
-            tensors of the backend, because a variable shares their memory but copies arrays.
+        weights: new values that passes set, by variable name; None for a removed variable.
         config: constructor arguments that passes changed.
         closed: why a layer that contains layers is not inlined; None for any other layer.
         fixed: why passes may not change its weights and configuration; None if they may.
@@ -55,7 +54,7 @@ class Op:
         self.graph: Graph | None = None
         self.inner: Op | None = None
         self.wrappers: list[Op] = []
-        self.weights: dict[str, Any] = {}
+        self.weights: dict[str, np.ndarray | None] = {}
         self.config: dict[str, Any] = {}
         self.closed: str | None = None
         self.fixed: str | None = None
@@ -77,8 +76,7 @@ class Op:
     def weight(self, name: str) -> np.ndarray | None:
         """The current value of the variable of this name; None if there is none."""
         if name in self.weights:
-            value = self.weights[name]
-            return None if value is None else np.asarray(keras.ops.convert_to_numpy(value))
+            return self.weights[name]
         variable = named_weights(self.layer).get(name)
         return None if variable is None else to_array(variable)
 
@@ -92,8 +90,7 @@ class Op:
 
     def change(self, weights: Mapping[str, np.ndarray | None], config: Mapping[str, Any]) -> None:
         """Set weights (by variable name; None removes one) and constructor arguments."""
-        for name, value in weights.items():
-            self.weights[name] = None if value is None else keras.ops.convert_to_tensor(value)
+        self.weights.update(weights)
         self.config.update(config)
 
     def become(self, layer: Any, weights: Mapping[str, np.ndarray | None]) -> None:

@@ -33,7 +33,9 @@ def steps_of(part: Op, axes: Sequence[Axis], source: Tensor, name: str) -> list[
         source: the tensor, of which the channels are the last axis.
         name: that of the last layer.
     """
-    *window, _, filters = part.weights["kernel"].shape
+    kernel = part.weight("kernel")
+    assert kernel is not None
+    *window, _, filters = kernel.shape
     zeros = [x.zeros for x in axes]
     same = zeros == [Window(x.taps, 1, 1).same(x.size) for x in axes]
     config = {"filters": filters, "kernel_size": tuple(window)}
