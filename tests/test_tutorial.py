@@ -58,7 +58,10 @@ def assert_shows(output: str, expected: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name, package, commands",
-    [("tutorial.md", "pytest-kito", 7), ("first-steps.md", "'pytest-kito[report]'", 7)],
+    [
+        pytest.param("tutorial.md", "pytest-kito", 7, marks=pytest.mark.nightly),
+        ("first-steps.md", "'pytest-kito[report]'", 7),
+    ],
 )
 def test_a_page_works_from_top_to_bottom(
     name: str, package: str, commands: int, tmp_path: Path

@@ -228,7 +228,10 @@ def _what_else(value: Any) -> str:
     if value is None:
         return "None, not a model; does the function end with 'return model'?"
     if is_torch_module(value):
-        return f"a PyTorch module, {type(value).__name__}: declare it with framework: torch"
+        return (
+            f"a PyTorch module, {type(value).__name__}: declare it in kito.yaml with framework: "
+            "torch, or reduce it with kito.reduce_torch_module"
+        )
     roots = {base.__module__.partition(".")[0] for base in type(value).__mro__}
     if "tf_keras" in roots:
         return f"a model made by tf_keras (Keras 2): {_FROM_KERAS_2}"

@@ -94,8 +94,9 @@ def _target_file(model: str, output: Path) -> tuple[str, str]:
         suffixes = ", ".join(kind.suffix for kind in FORMAT_NAMES.values())
         raise KitoError(f"{output} has no suffix of a format; use one of {suffixes}")
     _, artifact_format = named
-    if FORMAT_NAMES[artifact_format].missing:
-        raise KitoError(f"'{artifact_format}' {FORMAT_NAMES[artifact_format].advice}")
+    obstacle = FORMAT_NAMES[artifact_format].obstacle()
+    if obstacle is not None:
+        raise KitoError(f"'{artifact_format}' {obstacle}")
     if not output.parent.is_dir():
         raise KitoError(f"there is no directory {output.parent} to write {output.name} into")
     if output.is_dir():

@@ -98,7 +98,11 @@ def test_the_artifacts_of_the_only_shard_that_makes_some_are_published(
 @pytest.mark.parametrize(
     "arguments, checked",
     [
-        ("-x test_user.py", {"small": True, "medium": False, "large": True}),
+        pytest.param(
+            "-x test_user.py",
+            {"small": True, "medium": False, "large": True},
+            marks=pytest.mark.nightly,
+        ),
         ("test_user.py", {"small": True, "medium": True, "large": True}),
     ],
     ids=["before its models were checked", "although its models passed"],

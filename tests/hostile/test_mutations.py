@@ -245,4 +245,4 @@ def test_a_few(kind: Mutate, commands: Commands, with_archive: Path, tmp_path: P
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_many(kind: Mutate, commands: Commands, with_archive: Path, tmp_path: Path) -> None:
-    try_some(kind, 90, commands, with_archive, tmp_path / "scratch")
+    try_some(kind, 50, commands, with_archive, tmp_path / "scratch")

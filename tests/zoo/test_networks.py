@@ -68,7 +68,10 @@ def test_folds_as_in_the_table(network: Network) -> None:
         *("resnet50", "resnet152", "nasnet_large", "nasnet_mobile", "deeplab_xception"),
         *("zf_unet_224", "xception", "deeplab_mobile", "mobilenet"),
     },
-    nightly={"densenet169", "densenet201", "resnet152", "nasnet_large", "deeplab_xception"},
+    nightly={
+        *("densenet169", "densenet201", "resnet152", "nasnet_large", "deeplab_xception"),
+        "inception_resnet_v2",
+    },
 )
 def test_computes_the_same(network: Network) -> None:
     model = network.build(network.numeric_size)
@@ -122,7 +125,7 @@ def check_outputs(model: keras.Model, reduced: list[keras.Model], inputs: Inputs
 
 
 # Its grouped convolutions take minutes in float64.
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_convnext() -> None:
     model = keras.applications.ConvNeXtTiny(weights=None, input_shape=(64, 64, 3))
     inputs = random_inputs(model, samples=SAMPLES, seed=1, high=255.0)

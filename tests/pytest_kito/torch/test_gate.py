@@ -178,5 +178,5 @@ def test_a_source_of_the_other_framework_says_so(repository: Any) -> None:
     folder = repository(CONFIG.replace("framework: torch", "framework: keras"))
     result = folder.runpytest_inprocess("--kito-check", "-k", "reduction")
     result.stdout.fnmatch_lines(
-        ["*a PyTorch module, Sequential: declare it with framework: torch*"]
+        ["*a PyTorch module, Sequential: declare it in kito.yaml with framework: torch*"]
     )
