@@ -144,7 +144,7 @@ def _problem(layer: Any, custom_objects: Mapping[str, Any] | None) -> str | None
 
 
 def _other_formats() -> str:
-    names = [x.name for x in FORMAT_NAMES.values() if x.name != "keras" and not x.missing]
+    names = [x.name for x in FORMAT_NAMES.values() if x.name != "keras" and x.obstacle() is None]
     return (
         "Formats that hold the function instead of the layers need none of this; installed: "
         f"{', '.join(names)}"

@@ -13,6 +13,8 @@ from kito.export.manifest import MANIFEST
 from kito.export.publishing import update_manifest
 from pytest_kito.artifacts.verify import verify_by_running
 
+pytestmark = pytest.mark.backends("tensorflow")  # it writes ONNX
+
 Repository = Callable[[str], pytest.Pytester]
 
 CONFIG = """

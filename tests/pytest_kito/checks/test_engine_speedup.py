@@ -27,6 +27,8 @@ from pytest_kito.checks.outcome import CheckFailed, CheckSkipped
 from pytest_kito.config.load import ModelSpec, load_config
 from pytest_kito.config.schema import SpeedupSpec
 
+pytestmark = pytest.mark.backends("tensorflow")  # it writes what the engines run
+
 Repository = Callable[[str], pytest.Pytester]
 CPU, GPU = Device("cpu", "EPYC"), Device("gpu", GPU_NAME)
 ONE = """

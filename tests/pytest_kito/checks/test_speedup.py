@@ -74,6 +74,7 @@ def test_the_minimum_is_that_of_the_device(
     assert bool(why) == bool(reason)
 
 
+@pytest.mark.backends("tensorflow")  # whose GPU is simulated
 @pytest.mark.usefixtures("gpu")
 class TestOnAGpu:
     def test_what_is_declared_for_it_is_judged(self, repository: Repository) -> None:

@@ -72,7 +72,15 @@ def test_reduce_as_json_and_by_passes(folder: Path, capsys: pytest.CaptureFixtur
     assert result["equivalence"]["passed"] is True
 
 
-@pytest.mark.parametrize("command", [["explain"], ["reduce", "-o", "out.tflite"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["explain"], id="explain"),
+        pytest.param(
+            ["reduce", "-o", "out.tflite"], id="reduce", marks=pytest.mark.backends("tensorflow")
+        ),
+    ],
+)
 def test_strict_refuses_what_would_be_shared(
     folder: Path, capsys: pytest.CaptureFixture[str], models_source: str, command: list[str]
 ) -> None:
@@ -204,6 +212,7 @@ def test_bench_measures_against_the_reduction(
     assert "'long' is neither; give a number of seconds, or auto" in capsys.readouterr().err
 
 
+@pytest.mark.backends("tensorflow")
 def test_bench_measures_exported_models_in_an_engine(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

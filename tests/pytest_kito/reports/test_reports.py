@@ -180,6 +180,7 @@ def test_junit_has_the_figures_of_each_check(repository: Repository) -> None:
     assert float(reduction["kito_seconds_build"]) > 0
 
 
+@pytest.mark.backends("tensorflow")
 def test_the_artifacts_are_what_was_tested(repository: Repository) -> None:
     folder = repository(
         "{version: 1, models: {small: {source: 'nets:net', artifacts: [keras, onnx]}}}"
