@@ -60,7 +60,7 @@ class TorchModel(Functional):  # type: ignore[misc]
             UnsupportedModelError: the module cannot be copied.
             KitoError: it cannot be run on the examples, or returns something else than tensors.
         """
-        held = _Held(module)
+        held = _Held(module, list(examples.values()))
         inputs = [
             keras.Input(x.shape[1:], dtype=held.dtype_of(x), name=key)
             for key, x in examples.items()
@@ -96,7 +96,7 @@ class TorchModel(Functional):  # type: ignore[misc]
 
     def tensors(self, batch: Any) -> tuple[Any, ...]:
         """A batch, in the structure that the model takes, as the arguments of the module."""
-        return tuple(self._held.tensor(x) for x in tree.flatten(batch))
+        return self._held.tensors(tree.flatten(batch))
 
     def in_module_order(self, names: Sequence[str]) -> list[str]:
         """Names of the outputs in the order of PyTorch, which does not sort the keys of dicts."""
@@ -122,39 +122,40 @@ class _Examples:
 class _Held:
     """A module and its copy, which Keras on PyTorch would take for layers of the model."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, examples: Sequence[np.ndarray]) -> None:
         from kito.graph.torch.given import check_module, copy_module
 
         check_module(module)
         self.module, self.copy = module, copy_module(module)
         tensors = [*self.copy.parameters(), *self.copy.buffers()]
-        first = next((x for x in tensors if x.is_floating_point()), None)
-        self._dtype = None if first is None else first.dtype
-        self._device = tensors[0].device if tensors else "cpu"
-
-    @property
-    def precision(self) -> str:
+        dtypes = (str(x.dtype).removeprefix("torch.") for x in tensors if x.is_floating_point())
+        self.precision = next(dtypes, "float32")
         """What the module computes in, as Keras names it."""
-        return "float32" if self._dtype is None else str(self._dtype).removeprefix("torch.")
+        self._device = tensors[0].device if tensors else "cpu"
+        self._dtypes = [self.precision if x.dtype.kind == "f" else str(x.dtype) for x in examples]
 
     def dtype_of(self, array: np.ndarray) -> str:
-        """The dtype of an input, as Keras names it."""
-        if array.dtype.kind != "f":
-            return str(array.dtype)
-        return self.precision if self.precision in _NUMPY else "float32"
+        """The dtype of an input, as Keras' backend holds it."""
+        if array.dtype.kind == "f":
+            return self.precision if self.precision in _NUMPY else "float32"
+        wide = keras.backend.backend() == "jax" and array.dtype.itemsize == 8
+        return str(array.dtype).replace("64", "32") if wide else str(array.dtype)
 
-    def tensor(self, array: Any) -> Any:
-        """An array of NumPy or of Keras' backend as a tensor: floats in the dtype of the module."""
+    def tensors(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
+        """Arrays of NumPy or of Keras' backend as tensors, in the dtypes that the module takes."""
         torch = importlib.import_module("torch")
-        values = np.array(keras.ops.convert_to_numpy(array))
-        floating = values.dtype.kind == "f"
-        return torch.from_numpy(values).to(self._device, self._dtype if floating else None)
+        return tuple(
+            torch.from_numpy(np.array(keras.ops.convert_to_numpy(x))).to(
+                self._device, getattr(torch, dtype)
+            )
+            for x, dtype in zip(arrays, self._dtypes, strict=True)
+        )
 
-    def call(self, arrays: list[Any]) -> Any:
+    def call(self, arrays: Sequence[Any]) -> Any:
         """What the module returns for arrays."""
         from kito.graph.torch.record import run_inputs
 
-        return run_inputs(self.copy, tuple(map(self.tensor, arrays)))
+        return run_inputs(self.copy, self.tensors(arrays))
 
 
 class _ModuleCall(keras.Layer):  # type: ignore[misc]
@@ -166,10 +167,12 @@ class _ModuleCall(keras.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, inputs: Any) -> Any:
-        return tree.map_structure(
-            lambda x: keras.ops.convert_to_tensor(x, dtype=str(x.dtype)),
-            plain_outputs(self._held.call(tree.flatten(inputs))),
-        )
+        def tensor(values: np.ndarray) -> Any:  # JAX has no integers of 64 bits, and would warn
+            dtype = str(values.dtype) if values.dtype.kind == "f" else None
+            return keras.ops.convert_to_tensor(values, dtype=dtype)
+
+        outputs = plain_outputs(self._held.call(tree.flatten(inputs)))
+        return tree.map_structure(tensor, outputs)
 
     def compute_output_spec(self, inputs: Any) -> Any:
         return tree.map_structure(

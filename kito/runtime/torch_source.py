@@ -112,7 +112,7 @@ def _drawn(layer: Any, name: str, shape: tuple[int, ...], rng: np.random.Generat
         gamma[::8] *= -1
         return gamma
     if len(shape) < 2:
-        return rng.normal(0, BIAS, shape)
+        return np.asarray(rng.normal(0, BIAS, shape))
     if "Embedding" in kind:
         return rng.normal(0, 1, shape)
     return rng.normal(0, np.sqrt(2 / max(math.prod(shape[1:]), 1)), shape)

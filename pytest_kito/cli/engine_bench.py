@@ -16,16 +16,21 @@ if TYPE_CHECKING:
     from pytest_kito.cli.progress import Working
 
 
-def known_engine(name: str) -> FormatInfo:
+def known_engine(name: str, framework: str = "keras") -> FormatInfo:
     """The format of an engine.
 
+    Args:
+        name: one of :data:`kito.export.formats.names.ENGINES`.
+        framework: ``keras`` or ``torch``: what is to be run.
+
     Raises:
-        KitoError: there is no such engine, or its packages are not installed.
+        KitoError: there is no such engine, it cannot run such a model, or its packages are not
+            installed.
     """
     if name not in ENGINES:
         known = f"{nearest(name, ENGINES)}there are: {', '.join(ENGINES)}"
         raise KitoError(f"no engine {name!r}; {known}")
-    return available_format(name)
+    return available_format(name, framework)
 
 
 def bench_in_engine(
@@ -54,9 +59,11 @@ def bench_in_engine(
     from kito.export.engine_speedup import FileSide, cpu, measure_in_engine
     from kito.runtime.inputs import resolve_inputs
     from kito.runtime.pair import as_functional_pair, renamed_inputs
+    from kito.runtime.torch_pair import wrapped_modules
     from kito.timing.speedup import timed_batch
 
-    first, second = as_functional_pair(*models)
+    *pair, data = wrapped_modules(*models, data)
+    first, second = as_functional_pair(*pair)
     inputs = resolve_inputs(first, data)
     batch = timed_batch(first, inputs, batch_size)
     with tempfile.TemporaryDirectory(prefix="kito-") as name:

@@ -12,6 +12,7 @@ from pytest_kito.reports.reasons import Group, grouped
 if TYPE_CHECKING:
     from kito.rewrite.patterns import Pattern
     from kito.rewrite.reduction import Reduction
+    from kito.rewrite.torch.reduce import TorchReduction
 
 _MOST_GROUPS = 8
 """Groups of one heading that are shown; the others only with ``--all``."""
@@ -37,6 +38,34 @@ def explain_reduction(reduction: Reduction, every: bool, more: Iterable[str] = (
             branches.append(_section(f"{title}: {len(reasons)}", map(Branch, lines), every))
     branches += map(Branch, more)
     title = f"{reduction.original.name}: reduced in {reduction.seconds:.2f} s"
+    return Page(title, reduction.sizes(), branches)
+
+
+def explain_module(reduction: TorchReduction, every: bool, more: Iterable[str] = ()) -> Page:
+    """The page of the reduction of a PyTorch module.
+
+    Args:
+        reduction: what :func:`kito.reduce_torch` returned.
+        every: whether every module has a line of its own.
+        more: lines that stand below.
+    """
+    branches = []
+    if reduction.precomputed:
+        what = "of the batchnorms became x * scale + shift"
+        branches.append(Branch(counted(reduction.precomputed, what, what)))
+    for name in dict.fromkeys(x.pass_name for x in reduction.rewrites):
+        done = [x for x in reduction.rewrites if x.pass_name == name]
+        lines = [Branch(_rewrite(x.layers, x.into)) for x in done if every]
+        branches.append(_section(f"{name}: {counted(len(done), 'rewrite')}", lines, every))
+    if reduction.parts:
+        parts = map(Branch, reduction.parts)
+        branches.append(_section(f"reduced apart: {len(reduction.parts)}", parts, every))
+    kept = [(x.layer, x.reason) for x in reduction.kept]
+    if kept:
+        told = [f"{x}: {why}" for x, why in kept] if every else group_reasons(kept, {})
+        branches.append(_section(f"kept: {len(kept)}", map(Branch, told), every))
+    branches += map(Branch, more)
+    title = f"{type(reduction.original).__name__}: reduced in {reduction.seconds:.2f} s"
     return Page(title, reduction.sizes(), branches)
 
 

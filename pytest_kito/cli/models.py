@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -17,15 +16,23 @@ from kito.runtime.quiet import import_keras
 from pytest_kito.cli.answers import Json, answer
 from pytest_kito.cli.engine_bench import bench_in_engine, known_engine
 from pytest_kito.cli.explain_html import check_html, write_explanation
-from pytest_kito.cli.explanation import explain_reduction
+from pytest_kito.cli.explanation import explain_module, explain_reduction
 from pytest_kito.cli.html import measured, write_html
-from pytest_kito.cli.progress import Working, working
+from pytest_kito.cli.loading import (
+    Framework,
+    Reduced,
+    known_framework,
+    load,
+    reduce_source,
+    reduced_model,
+)
+from pytest_kito.cli.progress import working
 from pytest_kito.reports.html.page import require_extra
 
 if TYPE_CHECKING:
     from kito.equivalence.result import Comparison
-    from kito.rewrite.reduction import Reduction
     from kito.timing.budget import Budget
+    from pytest_kito.cli.tree import Page
 
 MODEL = "A .keras or .h5 file, or package.module:callable."
 Model = Annotated[str, typer.Argument(help=MODEL, show_default=False)]
@@ -52,10 +59,11 @@ def reduce(  # noqa: PLR0913 - each is an option of the command
     strict: Strict = False,
     data: Data = None,
     samples: Samples = 32,
+    framework: Framework = "keras",
     as_json: Json = False,
 ) -> None:
     """Reduce a model, and write it if its outputs are the same."""
-    name, artifact_format = _target_file(model, output)
+    name, artifact_format = _target_file(model, output, framework)
     with working() as shown:
         shown.on("starting Keras")
         import_keras()
@@ -64,37 +72,43 @@ def reduce(  # noqa: PLR0913 - each is an option of the command
         from kito.export.proof import Baseline
         from kito.runtime.inputs import resolve_inputs
 
-        reduction = _reduce(model, passes, target, strict, shown)
-        inputs = resolve_inputs(reduction.original, data, samples=samples)
+        done = reduce_source(model, framework, shown, passes, target, strict, data)
+        inputs = resolve_inputs(done.original, data, samples=samples)
         shown.on("comparing")
-        comparison = compare(reduction.original, reduction.model, inputs)
+        comparison = compare(done.original, done.model, inputs)
         written, outcome = False, f"{output} is not written"
         if comparison.passed:
             shown.on(f"writing {output}")
             try:
-                baseline = Baseline(reduction.original, inputs)
-                write_artifact(reduction.model, baseline, output.parent, name, artifact_format)
+                baseline = Baseline(done.original, inputs)
+                write_artifact(done.model, baseline, output.parent, name, artifact_format)
                 written, outcome = True, f"wrote {output}"
             except ArtifactDiffersError as error:
                 outcome += f": {error}"
     result = {
-        **reduction.to_dict(),
+        **done.reduction.to_dict(),
         "equivalence": _comparison_json(comparison),
         "written": written,
         "message": outcome,
     }
     lines = [*comparison.message().splitlines(), outcome]
-    answer(result, explain_reduction(reduction, False, lines), as_json, yes=written)
+    answer(result, _page(done, framework, False, lines), as_json, yes=written)
 
 
-def _target_file(model: str, output: Path) -> tuple[str, str]:
+def _page(done: Reduced, framework: str, every: bool, more: Sequence[str] = ()) -> Page:
+    explain_it: Any = explain_reduction if framework == "keras" else explain_module
+    page: Page = explain_it(done.reduction, every, more)
+    return page
+
+
+def _target_file(model: str, output: Path, framework: str) -> tuple[str, str]:
     """The name and the format of the file to write; raises KitoError if it cannot be written."""
     named = split_file_name(output.name)
     if named is None:
         suffixes = ", ".join(kind.suffix for kind in FORMAT_NAMES.values())
         raise KitoError(f"{output} has no suffix of a format; use one of {suffixes}")
     _, artifact_format = named
-    obstacle = FORMAT_NAMES[artifact_format].obstacle()
+    obstacle = FORMAT_NAMES[artifact_format].obstacle(known_framework(framework))
     if obstacle is not None:
         raise KitoError(f"'{artifact_format}' {obstacle}")
     if not output.parent.is_dir():
@@ -106,7 +120,7 @@ def _target_file(model: str, output: Path) -> tuple[str, str]:
     return named
 
 
-def explain(
+def explain(  # noqa: PLR0913 - each is an option of the command
     model: Model,
     passes: Passes = _DEFAULT,
     target: Target = "any",
@@ -116,29 +130,35 @@ def explain(
         Path | None,
         typer.Option("--html", help="Also write a page that shows the network before and after."),
     ] = None,
+    data: Data = None,
+    framework: Framework = "keras",
     as_json: Json = False,
 ) -> None:
     """Say what is rewritten in a model, what that saves, what is kept, and why."""
     if page_file is not None:
         check_html(page_file)
+        if known_framework(framework) != "keras":
+            raise KitoError("--html draws Keras models only; leave it out for a PyTorch module")
     with working() as shown:
         shown.on("starting Keras")
         import_keras()
-        reduction = _reduce(model, passes, target, strict, shown)
-    patterns = [x.to_dict() for x in reduction.patterns]
-    page = explain_reduction(reduction, every)
+        done = reduce_source(model, framework, shown, passes, target, strict, data)
+    reduction: Any = done.reduction
+    patterns = [x.to_dict() for x in getattr(reduction, "patterns", ())]
+    page = _page(done, framework, every)
     if page_file is not None:
         write_explanation(reduction, page, page_file)
     answer({**reduction.to_dict(), "patterns": patterns}, page, as_json)
 
 
-def compare(
+def compare(  # noqa: PLR0913 - each is an option of the command
     a: Model,
     b: Model,
     data: Data = None,
     samples: Samples = 32,
     rtol: Annotated[float | None, typer.Option(help="Relative tolerance; strict.", min=0)] = None,
     atol: Annotated[float | None, typer.Option(help="Absolute tolerance; strict.", min=0)] = None,
+    framework: Framework = "keras",
     as_json: Json = False,
 ) -> None:
     """Compare the outputs of two models."""
@@ -147,7 +167,7 @@ def compare(
         import_keras()
         from kito.equivalence import compare as comparison
 
-        first, second = _load(a, shown), _load(b, shown)
+        first, second = load(a, framework, shown), load(b, framework, shown)
         shown.on("comparing")
         result = comparison.compare(first, second, data, samples=samples, rtol=rtol, atol=atol)
     lines = [
@@ -176,27 +196,27 @@ def bench(  # noqa: PLR0913 - each is an option of the command
         typer.Option(help=f"Export both and time the files in {', '.join(ENGINES)}, on the CPU."),
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write an HTML report, too.")] = None,
+    framework: Framework = "keras",
     as_json: Json = False,
 ) -> None:
     """Measure how many times as fast B is as A."""
     if html is not None:
         require_extra("--html")
-    info = None if engine is None else known_engine(engine)
+    info = None if engine is None else known_engine(engine, known_framework(framework))
     with working() as shown:
         shown.on("starting Keras")
         import_keras()
-        from kito.rewrite.reduce import reduce as reduce_model
         from kito.runtime.devices import prepare
         from kito.timing.protocol import Question
         from kito.timing.speedup import measure_speedup
 
         prepare("auto" if info is None else "cpu")
-        first = _load(a, shown)
+        first = load(a, framework, shown)
         if b is None:
             shown.on(f"reducing {a}")
-            second = reduce_model(first).model
+            second = reduced_model(first, data)
         else:
-            second = _load(b, shown)
+            second = load(b, framework, shown)
         if info is not None:
             question = Question(minimum, budget_s=_seconds(budget))
             estimate = bench_in_engine((first, second), data, batch_size, question, info, shown)
@@ -239,24 +259,6 @@ def _seconds(budget: str) -> Budget:
         raise typer.BadParameter(
             f"{budget!r} is neither; give a number of seconds, or auto", param_hint="--budget"
         ) from None
-
-
-def _load(source: str, shown: Working) -> Any:
-    from kito.runtime.load import load_model
-
-    shown.on(f"loading {source}")
-    # Standard output is for the answer only, not for what the user's code prints.
-    with redirect_stdout(sys.stderr):
-        return load_model(source, base=Path.cwd())
-
-
-def _reduce(source: str, passes: str, target: str, strict: bool, shown: Working) -> Reduction:
-    from kito.rewrite.reduce import reduce as reduce_model
-
-    names = [name.strip() for name in passes.split(",") if name.strip()]
-    model = _load(source, shown)
-    shown.on(f"reducing {source}")
-    return reduce_model(model, passes=names, target=target, strict=strict)
 
 
 def _comparison_json(comparison: Comparison) -> dict[str, Any]:

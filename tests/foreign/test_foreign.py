@@ -49,8 +49,8 @@ _BY_DAY |= {"gpt2_causal_lm", "t5_seq_2_seq_lm", "flux_text_to_image"}
 def _at_night(model: Foreign) -> bool:
     if model in KERAS_HUB:
         task = model.name.endswith(_TASKS) and model.name not in _BY_DAY
-        # The head of d_fine takes half a minute.
-        return model.nightly or task or model.name == "d_fine_detector"
+        # Either takes more than half a minute.
+        return model.nightly or task or model.name in ("d_fine", "d_fine_detector")
     return True  # the layers are those of keras-hub and of tests/zoo, in other networks
 
 

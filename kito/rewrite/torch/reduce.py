@@ -74,6 +74,12 @@ class TorchReduction:
         name = type(self.original).__name__
         return f"<TorchReduction of {name}: batch normalizations {before} -> {after}>"
 
+    def sizes(self) -> list[tuple[str, str, str]]:
+        """The rows of a table for people, headings first: what there is, before and after."""
+        names = ("layers", "parameters", "batchnorms")
+        pairs = [(name, getattr(self, name)) for name in names]
+        return [("", "before", "after"), *((name, f"{a:,}", f"{b:,}") for name, (a, b) in pairs)]
+
     def to_dict(self) -> dict[str, Any]:
         """The section ``reduction`` of the JSON report, as plain data."""
         return {
@@ -94,9 +100,7 @@ class TorchReduction:
     def summary(self) -> str:
         """A table for people: sizes before and after, rewrites by pass, and what was kept."""
         lines = [f"{type(self.original).__name__}: reduced in {self.seconds:.2f} s"]
-        for name in ("layers", "parameters", "batchnorms"):
-            pair = getattr(self, name)
-            lines.append(f"  {name:<12}{pair[0]:>14,}{pair[1]:>14,}")
+        lines += [f"  {name:<12}{before:>14}{after:>14}" for name, before, after in self.sizes()]
         for name in TORCH_PASSES:
             count = sum(x.pass_name == name for x in self.rewrites)
             lines += [f"  {name}: {count}"] if count else []
