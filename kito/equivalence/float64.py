@@ -173,7 +173,7 @@ def errors_vs_float64(
 def _errors(
     original: Any, reduced: Any, inputs: Inputs, batch_size: int, mixed: bool, kind: str
 ) -> list[Errors]:
-    backend = backends.of(original)
+    backend = backends.of()  # that of Keras, which holds the outputs of a PyTorch module, too
     with backend.float64(kind), kept_float64():
         truth = copy_model(original, dtype="float64")
     size = batch_limit(original, max(batch_size // 2, 1))  # its tensors are twice as large

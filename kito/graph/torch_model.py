@@ -129,7 +129,8 @@ class _Held:
         self.module, self.copy = module, copy_module(module)
         tensors = [*self.copy.parameters(), *self.copy.buffers()]
         dtypes = (str(x.dtype).removeprefix("torch.") for x in tensors if x.is_floating_point())
-        self.precision = next(dtypes, "float32")
+        given = (str(x.dtype) for x in examples if x.dtype.kind == "f")
+        self.precision = next(dtypes, next(given, "float32"))
         """What the module computes in, as Keras names it."""
         self._device = tensors[0].device if tensors else "cpu"
         self._dtypes = [self.precision if x.dtype.kind == "f" else str(x.dtype) for x in examples]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 from kito.errors import KitoError, describe
@@ -52,6 +51,3 @@ class TorchModules(Torch):
 
     def float64_kind(self) -> Literal["cpu", "gpu"]:
         return "cpu"  # where TorchModel.in_float64() computes
-
-    def float64(self, kind: str) -> AbstractContextManager[Any]:
-        return nullcontext()

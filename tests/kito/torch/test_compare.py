@@ -118,6 +118,16 @@ class TestCompare:
         reduced = kito.reduce_torch_module(module, (image, vector))
         assert kito.compare(module, reduced, path).passed
 
+    def test_a_module_without_weights_computes_in_what_it_is_given(self) -> None:
+        class Twice(nn.Module):
+            def forward(self, x: Any) -> Any:
+                return {"double": 2 * x, "place": x.argmax(-1)}
+
+        (x,) = random_inputs((6, 5))
+        result = kito.compare(Twice(), Twice(), x, reference="float64")
+        assert result.passed
+        assert result.error_vs_float64 == (0.0, 0.0)
+
     def test_integers_stay_integers(self) -> None:
         module = nn.Sequential(nn.Embedding(20, 6), nn.Flatten(), nn.Linear(18, 3)).eval()
         tokens = torch.arange(12).reshape(4, 3)

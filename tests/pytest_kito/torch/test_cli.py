@@ -11,7 +11,7 @@ import torch
 
 from pytest_kito.cli.app import main
 
-NETS = '''
+NETS = """
 import torch
 from torch import nn
 
@@ -33,7 +33,7 @@ def other():
     with torch.no_grad():
         module[5].bias.add_(1)
     return module
-'''
+"""
 
 
 @pytest.fixture
