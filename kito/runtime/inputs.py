@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,19 +55,29 @@ def resolve_inputs(
             not finite.
     """
     if callable(inputs):
-        try:
-            inputs = inputs()
-        except Exception as error:
-            raise KitoError(
-                f"the function that makes the inputs raised {type(error).__name__}: {error}"
-            ) from error
-        if inputs is None:
-            raise KitoError("the function that makes the inputs returned None; return arrays")
+        inputs = made_by(inputs)
     if inputs is None:
         return random_inputs(model, samples=samples, seed=seed, shape=shape, low=low, high=high)
     if isinstance(inputs, str | Path):
         inputs = _read_npz(Path(inputs))
     return _check(as_functional(model), inputs)
+
+
+def made_by(function: Callable[[], Any]) -> Any:
+    """What a function that makes inputs returns.
+
+    Raises:
+        KitoError: it raises, or returns None.
+    """
+    try:
+        inputs = function()
+    except Exception as error:
+        raise KitoError(
+            f"the function that makes the inputs raised {type(error).__name__}: {error}"
+        ) from error
+    if inputs is None:
+        raise KitoError("the function that makes the inputs returned None; return arrays")
+    return inputs
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kito.errors import KitoError
 from kito.graph.torch_model import TorchModel, argument_names, is_torch_module
-from kito.runtime.inputs import as_array, read_arrays
+from kito.runtime.inputs import as_array, made_by, read_arrays
 
 
 def wrapped_modules(original: Any, reduced: Any, inputs: Any) -> tuple[Any, Any, Any]:
@@ -75,12 +75,7 @@ def named_arrays(module: Any, inputs: Any) -> dict[str, np.ndarray]:
             ``forward`` takes.
     """
     if callable(inputs) and not hasattr(inputs, "shape"):
-        try:
-            inputs = inputs()
-        except Exception as error:
-            raise KitoError(
-                f"the function that makes the inputs raised {type(error).__name__}: {error}"
-            ) from error
+        inputs = made_by(inputs)
     if isinstance(inputs, str | Path):
         inputs = read_arrays(Path(inputs))
     if not isinstance(inputs, Mapping):
