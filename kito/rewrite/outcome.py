@@ -66,3 +66,10 @@ class Outcome:
     rewrites: list[Rewrite] = field(default_factory=list)
     kept: list[KeptAffine] | None = None
     precomputed: list[Op] = field(default_factory=list)
+
+
+def size_rows(reduction: Any) -> list[tuple[str, str, str]]:
+    """The sizes of a reduction as the rows of a table for people, headings first."""
+    names = ("layers", "parameters", "batchnorms")
+    pairs = [(name, getattr(reduction, name)) for name in names]
+    return [("", "before", "after"), *((name, f"{a:,}", f"{b:,}") for name, (a, b) in pairs)]

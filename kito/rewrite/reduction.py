@@ -14,7 +14,7 @@ from kito.errors import counted, html_table
 from kito.graph.build import Shared
 from kito.graph.calls import Call
 from kito.graph.keras_internals import all_layers
-from kito.rewrite.outcome import Kept, Rewrite
+from kito.rewrite.outcome import Kept, Rewrite, size_rows
 from kito.rewrite.patterns import Pattern
 
 
@@ -68,9 +68,7 @@ class Reduction:
 
     def sizes(self) -> list[tuple[str, str, str]]:
         """The rows of a table for people, headings first: what there is, before and after."""
-        names = ("layers", "parameters", "batchnorms")
-        pairs = [(name, getattr(self, name)) for name in names]
-        return [("", "before", "after"), *((name, f"{a:,}", f"{b:,}") for name, (a, b) in pairs)]
+        return size_rows(self)
 
     def _repr_html_(self) -> str:
         """The sizes, the kinds of rewrites, what is kept, and the drawing, for a notebook.

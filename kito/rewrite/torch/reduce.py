@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kito.errors import KitoError
 from kito.graph.ir import Graph
-from kito.rewrite.outcome import Kept, Outcome, Rewrite
+from kito.rewrite.outcome import Kept, Outcome, Rewrite, size_rows
 from kito.rewrite.passes import collapse_linear, drop_identity
 from kito.rewrite.passes.fold_affine import fold as fold_affine
 from kito.rewrite.torch.sizes import merge_branches
@@ -76,9 +76,7 @@ class TorchReduction:
 
     def sizes(self) -> list[tuple[str, str, str]]:
         """The rows of a table for people, headings first: what there is, before and after."""
-        names = ("layers", "parameters", "batchnorms")
-        pairs = [(name, getattr(self, name)) for name in names]
-        return [("", "before", "after"), *((name, f"{a:,}", f"{b:,}") for name, (a, b) in pairs)]
+        return size_rows(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The section ``reduction`` of the JSON report, as plain data."""

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch_modules import random_inputs, randomized
 
 import kito
 from kito.errors import KitoError, UnsupportedModelError
 from kito.graph.torch_model import TorchModel, is_torch_module
 from kito.runtime.torch_pair import named_arrays, wrap_module
-from tests.torch_modules import random_inputs, randomized
 
 
 def net() -> nn.Sequential:

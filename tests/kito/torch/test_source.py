@@ -64,10 +64,21 @@ def test_the_file_of_a_state_dict(tmp_path: Path) -> None:
         apply_module_weights(module, "weights.pt", base=tmp_path, inputs={}, seed=0)
 
 
-def test_a_file_that_runs_code_is_refused(tmp_path: Path) -> None:
-    torch.save(nn.Linear(3, 2), tmp_path / "weights.pt")  # a whole module, by pickle
-    with pytest.raises(KitoError, match=r"'weights\.pt' cannot be loaded into Linear"):
-        apply_module_weights(nn.Linear(3, 2), "weights.pt", base=tmp_path, inputs={}, seed=0)
+class Runs:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def test_a_file_that_runs_code_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+    torch.save({**nn.Linear(3, 2).state_dict(), "more": Runs(tmp_path / "ran")}, tmp_path / "w.pt")
+    with pytest.raises(KitoError, match=r"'w\.pt' cannot be loaded into Linear"):
+        apply_module_weights(nn.Linear(3, 2), "w.pt", base=tmp_path, inputs={}, seed=0)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_random_weights_are_calibrated_and_the_same_for_the_same_seed(tmp_path: Path) -> None:
