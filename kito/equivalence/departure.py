@@ -21,7 +21,6 @@ import numpy as np
 from kito.equivalence.matching import read_calls
 from kito.equivalence.stepwise import Seen, StepwiseRun
 from kito.graph.keras_internals import input_names
-from kito.graph.torch_model import TorchModel
 from kito.runtime.batch import Inputs, batch_limit
 from kito.runtime.engine import LoadedFile
 from kito.runtime.pair import renamed_inputs
@@ -76,7 +75,7 @@ def find_departure(
     Returns:
         None where every layer agrees, or a model cannot be run layer by layer.
     """
-    if isinstance(reduced, LoadedFile | TorchModel):
+    if isinstance(reduced, LoadedFile):
         return None
     size = batch_limit(original, 1)
     start = sample - sample % size

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import keras
 
-from kito.graph.interpret import calls
+from kito.graph.interpret import Interpreter, Result, calls
 from kito.graph.ir import Graph, Node, Op
 from kito.graph.keras_internals import all_layers
 from kito.graph.names import within
 from kito.graph.read import read_graph
+from kito.graph.torch_model import TorchModel, to_array
 from kito.rewrite.inline.sweep import read_inlined
+
+if TYPE_CHECKING:
+    from kito.graph.torch.walk import Steps
 
 _PADDING = (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D, keras.layers.ZeroPadding3D)
 """Layers that vanish into the layer after them; the layer before them keeps its output."""
@@ -37,9 +42,39 @@ class Calls:
     graph: Graph
     nameless: frozenset[Op]
 
+    def walk(self, inputs: list[Any]) -> Iterator[Result]:
+        """Run them, as :meth:`kito.graph.interpret.Interpreter.walk` does."""
+        return Interpreter(self.graph).walk(inputs)
+
+
+@dataclass(frozen=True)
+class ModuleCalls(Calls):
+    """The calls of a PyTorch module; those of functions are nameless.
+
+    Attributes:
+        model: the module as a model.
+        steps: its calls, as they were traced.
+    """
+
+    model: TorchModel
+    steps: Steps
+
+    def walk(self, inputs: list[Any]) -> Iterator[Result]:
+        for made in self.steps.walk(list(self.model.tensors(inputs))):
+            yield replace(made, value=to_array(made.value))
+
 
 def read_calls(model: Any) -> Calls:
-    """The calls of a model, under the names that its reduced model has."""
+    """The calls of a model, under the names that its reduced model has.
+
+    Raises:
+        NotTraced: it is a PyTorch module that cannot be traced as a whole.
+    """
+    if isinstance(model, TorchModel):
+        from kito.graph.torch.walk import read_steps
+
+        steps = read_steps(model.frozen, model.tensors(list(model.examples.values())))
+        return ModuleCalls(steps.graph, steps.functions, model, steps)
     known = {id(layer) for layer in all_layers(model)}
     before = read_graph(model)
     known |= {id(node.op.layer) for inner in before.graphs() for node in inner.nodes}

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from kito.equivalence.matching import Calls, match_layers
-from kito.graph.interpret import Interpreter, Result, calls, is_entered
+from kito.graph.interpret import Result, calls, is_entered
 from kito.graph.ir import Graph
 from kito.runtime.run import to_numpy
 
@@ -79,9 +79,8 @@ class StepwiseRun:
 
         At least one of them is done, since the first that is held is never dropped.
         """
-        original = Interpreter(self.original[0].graph)
-        waiting = _Waiting(original.walk(self.original[1]), wanted, self.uses)
-        for made in Interpreter(self.reduced[0].graph).walk(self.reduced[1]):
+        waiting = _Waiting(self.original[0].walk(self.original[1]), wanted, self.uses)
+        for made in self.reduced[0].walk(self.reduced[1]):
             if made.number == len(self.seen):
                 self.seen.append(Seen(made.layer, made.parents))
             seen = self.seen[made.number]

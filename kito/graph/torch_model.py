@@ -67,7 +67,7 @@ class TorchModel(Functional):  # type: ignore[misc]
         ]
         try:
             returned = held.call(list(examples.values()))
-            outputs = _ModuleCall(held, _structure(returned, _array))(inputs)
+            outputs = _ModuleCall(held, _structure(returned, to_array))(inputs)
         except KitoError:
             raise
         except Exception as error:  # whatever the forward of a module may raise
@@ -208,10 +208,11 @@ def plain_outputs(value: Any) -> Any:
     Raises:
         KitoError: it holds something else than tensors.
     """
-    return _structure(value, _array)
+    return _structure(value, to_array)
 
 
-def _array(tensor: Any) -> np.ndarray:
+def to_array(tensor: Any) -> np.ndarray:
+    """The elements of a tensor, as float32 where NumPy has no such floats."""
     known = not tensor.is_floating_point() or str(tensor.dtype).removeprefix("torch.") in _NUMPY
     array: np.ndarray = (tensor if known else tensor.float()).cpu().numpy()
     return array

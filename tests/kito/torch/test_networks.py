@@ -1,60 +1,31 @@
-"""Whole networks of torchvision and timm, without weights, with the statistics of training."""
+"""Whole networks of torchvision and timm: the families that a model repository holds."""
 
 from __future__ import annotations
 
 import copy
-import importlib
 
 import pytest
 import torch
-from torch import nn
 from torch_modules import FLOAT32, FLOAT64, difference
+from torch_networks import build_network, calibrate
 
 from kito.rewrite.torch.reduce import reduce_torch
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.filterwarnings("default")  # of the packages themselves
 
 NETWORKS = (
     *("torchvision:vgg11_bn", "torchvision:resnet18", "torchvision:resnet50"),
     *("torchvision:mobilenet_v3_small", "torchvision:densenet121"),
     *("torchvision:regnet_y_400mf", "torchvision:efficientnet_b0"),
     *("timm:seresnet50", "timm:legacy_seresnet50", "timm:mobilenetv3_small_100"),
-    *("timm:regnety_002", "timm:efficientnet_b0", "timm:repvgg_a0"),
+    *("timm:regnety_002", "timm:efficientnet_b0", "timm:repvgg_a0", "timm:mobileone_s0"),
+    *("timm:dpn68", "timm:convnext_atto"),
 )
-
-
-def build(name: str) -> nn.Module:
-    package, _, kind = name.partition(":")
-    try:
-        module = importlib.import_module(package)
-    except Exception as error:  # a build for another PyTorch fails in its own way
-        pytest.skip(f"{package} cannot be imported: {error}")
-    torch.manual_seed(0)
-    if package == "timm":
-        return module.create_model(kind)  # type: ignore[no-any-return]
-    return module.models.get_model(kind, weights=None)  # type: ignore[no-any-return]
-
-
-def calibrate(module: nn.Module, images: torch.Tensor) -> None:
-    """Random gammas and betas, and the statistics of ``images``; in eval mode."""
-    norms = [x for x in module.modules() if isinstance(x, nn.modules.batchnorm._BatchNorm)]
-    with torch.no_grad():
-        for norm in norms:
-            norm.weight.copy_(torch.rand_like(norm.weight) + 0.5)
-            norm.weight[::5] *= -1
-            norm.bias.copy_(torch.randn_like(norm.bias) * 0.3)
-            norm.reset_running_stats()
-            norm.momentum = None  # the statistics of the one batch
-        module.eval()
-        for norm in norms:
-            norm.train()
-        module(images)
-    module.eval()
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_normalization_is_left(name: str) -> None:
-    module = build(name)
+    module = build_network(name)
     images = torch.randn(4, 3, 96, 96)
     calibrate(module, images)
     reduction = reduce_torch(module, images[:2])
