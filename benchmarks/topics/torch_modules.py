@@ -17,7 +17,7 @@ from benchmarks.topic import Row, Rows, markdown, measured
 TITLE = "PyTorch modules"
 ABOUT = """\
 Networks of timm with random weights and calibrated statistics, one call in float32 on a batch of 8
-images, in `torch.inference_mode`. **fx** is `torch.fx.experimental.optimization.fuse`, which folds
+images, in `torch.inference_mode`; freed memory stays with the process ([why](timing.md#pytorch-on-a-cpu)). **fx** is `torch.fx.experimental.optimization.fuse`, which folds
 a BatchNormalization into the convolution before it; **kito** is `kito.reduce_torch_module`. Eager,
 and compiled by `torch.compile`, each in rounds of its own. Ratios are times of the original over
 times of the form: above 1 is faster. **over fx** is the time of fx' module over that of ours, in

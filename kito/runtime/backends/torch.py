@@ -14,6 +14,7 @@ from keras import tree
 
 from kito.errors import KitoError, describe
 from kito.runtime.backends.protocol import Jit
+from kito.runtime.freed_memory import keep_freed_memory
 
 
 class Torch:
@@ -66,6 +67,8 @@ class Torch:
         self, model: keras.Model, arguments: Any, kind: str, jit: bool = False
     ) -> Callable[[], None]:
         torch = self._torch
+        if kind == "cpu":
+            keep_freed_memory()
         batch = self._place(arguments, kind)
         infer = self._compiled(model, batch, kind) if jit else _inference(model)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from kito.errors import KitoError, describe
 from kito.graph.torch_model import TorchModel
 from kito.runtime.backends.torch import Torch, warnings_ignored
+from kito.runtime.freed_memory import keep_freed_memory
 
 
 class TorchModules(Torch):
@@ -23,6 +24,8 @@ class TorchModules(Torch):
         torch = self._torch
         device = "cpu" if kind == "cpu" else "cuda"
         assert isinstance(model, TorchModel)
+        if kind == "cpu":
+            keep_freed_memory()
         module = model.frozen
         if any(x.device.type != device for x in (*module.parameters(), *module.buffers())):
             module = copy.deepcopy(module).to(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch_modules import random_inputs, randomized
 import kito
 from kito.errors import KitoError, UnsupportedModelError
 from kito.graph.torch_model import TorchModel, is_torch_module
+from kito.runtime.devices import compiled_call, detect
 from kito.runtime.torch_pair import named_arrays, wrap_module
 
 
@@ -224,6 +226,23 @@ class TestSpeedup:
         assert not estimate.jit
         assert estimate.threads == torch.get_num_threads()
         assert seen[-1] == (6, True, False)
+
+    @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what glibc does by default")
+    def test_calls_keep_the_memory_of_the_call_before(self) -> None:
+        import resource  # not on Windows
+
+        def faults() -> int:
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+        # Blocks of 64 MB and less; each new page of 4 KB is a fault.
+        module = nn.Sequential(nn.Conv2d(3, 32, 1), nn.ReLU(), nn.Conv2d(32, 16, 1))
+        batch = {"input": np.zeros((2, 3, 512, 512), np.float32)}
+        call = compiled_call(wrap_module(module, batch), batch, detect("cpu", "torch"), False)
+        call()
+        call()
+        before = faults()
+        call()
+        assert faults() - before < 1000
 
     def test_a_compiler_that_fails_is_reported(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*args: Any, **kwargs: Any) -> Any:
