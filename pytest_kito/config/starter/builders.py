@@ -1,4 +1,8 @@
-"""Finds functions that look as if they built a model, by their source alone: no code is run."""
+"""Finds what looks as if it built a model, by its source alone: no code is run.
+
+That is a function; for PyTorch, also a class of modules that is not used in its own file, as blocks
+of networks are.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from kito.runtime.bounded import read_file
 from pytest_kito.config.starter.find import walk
@@ -15,10 +20,12 @@ from pytest_kito.config.starter.find import walk
 _MOST_BYTES = 1_000_000
 """The largest source that is read."""
 _MOST_SOURCES = 2000
-_FRAMEWORKS = {"keras", "tensorflow", "keras_hub", "keras_cv", "kimm"}
+_KERAS = {"keras", "tensorflow", "keras_hub", "keras_cv", "kimm"}
+_TORCH = {"torch", "torchvision", "timm"}
 _OTHER_FOLDERS = {"test", "tests", "docs", "build", "dist"}
 _NAME = re.compile(r"(?:build|create|make|get)_(?P<what>\w+)|(?P<front>\w+)_model")
-_MODEL = re.compile(r"\b(Model|Sequential|Functional)\b")
+_KERAS_MODEL = re.compile(r"\b(Model|Sequential|Functional)\b")
+_TORCH_MODULE = re.compile(r"\b(Module|Sequential)\b")
 _OTHER_THINGS = re.compile(
     r"loss|optimi[sz]er|metric|callback|dataset|data|parser|layer|config|logger|argument|schedule"
 )
@@ -26,19 +33,21 @@ _OTHER_THINGS = re.compile(
 
 @dataclass(frozen=True)
 class Builder:
-    """A function that seems to return a model.
+    """A function that seems to return a model, or a class of PyTorch modules.
 
     Attributes:
         source: its import path, as ``source`` in kito.yaml.
         name: what it builds: ``unet`` for ``build_unet``.
         where: its file and line.
         required: the names of the arguments that it must be given.
+        framework: ``keras`` or ``torch``, as ``framework`` in kito.yaml.
     """
 
     source: str
     name: str
     where: str
     required: tuple[str, ...]
+    framework: str = "keras"
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Sources:
     """What the Python files of a repository hold.
 
     Attributes:
-        builders: functions that seem to return a model, in order of their files and lines.
+        builders: what seems to build a model, in order of their files and lines.
         custom_objects: the import paths of dicts of that name.
     """
 
@@ -67,8 +76,8 @@ def find_builders(directory: Path) -> Sources:
             continue
         where = path.relative_to(directory).as_posix()
         dicts += [f"{module}:{name}" for name in _dicts(tree)]
-        if _imports_a_framework(tree):
-            builders += _builders(tree, module, where)
+        if frameworks := _frameworks(tree):
+            builders += _builders(tree, frameworks, module, where)
     return Sources(tuple(builders), tuple(dicts))
 
 
@@ -98,14 +107,16 @@ def _modules(directory: Path) -> Iterator[tuple[Path, str]]:
                 yield folder / name, ".".join(dotted)
 
 
-def _imports_a_framework(tree: ast.Module) -> bool:
+def _frameworks(tree: ast.Module) -> list[str]:
+    """The frameworks that a file imports; Keras goes first."""
+    packages = set()
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and not node.level:
             names = [node.module or ""]
-        if any(name.partition(".")[0] in _FRAMEWORKS for name in names):
-            return True
-    return False
+        packages |= {name.partition(".")[0] for name in names}
+    known = {"keras": _KERAS, "torch": _TORCH}
+    return [framework for framework, those in known.items() if those & packages]
 
 
 def _dicts(tree: ast.Module) -> Iterator[str]:
@@ -124,27 +135,64 @@ def _dicts(tree: ast.Module) -> Iterator[str]:
                 yield target.id
 
 
-def _builders(tree: ast.Module, module: str, where: str) -> Iterator[Builder]:
+def _builders(
+    tree: ast.Module, frameworks: list[str], module: str, where: str
+) -> Iterator[Builder]:
+    called = {x.func.id for x in ast.walk(tree) if isinstance(x, ast.Call) and _is_name(x.func)}
     for node in tree.body:
-        if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef) or node.name.startswith("_"):
             continue
-        required = _required(node.args)
-        name = _what_it_builds(node, bool(required))
-        if name is not None:
-            yield Builder(f"{module}:{node.name}", name, f"{where}:{node.lineno}", required)
+        if isinstance(node, ast.FunctionDef):
+            required = _required(node.args)
+            found = _what_it_builds(node, frameworks, bool(required))
+        else:
+            if node.name in called or not _is_network(node, frameworks):
+                continue
+            required, found = _required_by_class(node), (node.name.lower(), "torch")
+        if found is not None:
+            name, framework = found
+            at = f"{where}:{node.lineno}"
+            yield Builder(f"{module}:{node.name}", name, at, required, framework)
 
 
-def _what_it_builds(node: ast.FunctionDef, takes_arguments: bool) -> str | None:
-    """The name of the model that a function seems to return; None if it does not seem to."""
+def _is_name(node: ast.expr) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name)
+
+
+def _what_it_builds(
+    node: ast.FunctionDef, frameworks: list[str], takes_arguments: bool
+) -> tuple[str, str] | None:
+    """The name of the model that a function seems to return, and its framework; or None."""
     match = _NAME.fullmatch(node.name)
     name = node.name if match is None else match["what"] or match["front"]
     if node.returns is not None:
         # What returns a model and needs no arguments builds one, whatever its name.
-        returns = _MODEL.search(ast.unparse(node.returns)) is not None
-        return name if returns and (match or not takes_arguments) else None
+        kind = ast.unparse(node.returns)
+        patterns = {"keras": _KERAS_MODEL, "torch": _TORCH_MODULE}
+        returned = [x for x in frameworks if patterns[x].search(kind)]
+        if len(returned) > 1:  # keras.Sequential or nn.Sequential
+            returned = ["torch" if re.search(r"\b(nn|torch)\.", kind) else "keras"]
+        return (name, returned[0]) if returned and (match or not takes_arguments) else None
     if match is None or _OTHER_THINGS.search(name):
         return None
-    return name if node.name.startswith("build_") or re.search("model|net", node.name) else None
+    builds = node.name.startswith("build_") or re.search("model|net", node.name)
+    return (name, frameworks[0]) if builds else None
+
+
+def _is_network(node: ast.ClassDef, frameworks: list[str]) -> bool:
+    """Whether a class is one of PyTorch modules that can be run."""
+    bases = {ast.unparse(base) for base in node.bases}
+    methods = {x.name for x in node.body if isinstance(x, ast.FunctionDef)}
+    is_module = bool({"nn.Module", "torch.nn.Module", "Module"} & bases)
+    loss = _OTHER_THINGS.search(node.name.lower())
+    return "torch" in frameworks and is_module and "forward" in methods and not loss
+
+
+def _required_by_class(node: ast.ClassDef) -> tuple[str, ...]:
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+            return _required(method.args)[1:]  # without self
+    return ()
 
 
 def _required(arguments: ast.arguments) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from kito.runtime.bounded import read_file
@@ -68,21 +69,36 @@ _LINES = {
 }
 _MOST_BYTES = 1_000_000
 
-TEST_TEXT = '''\
-"""Tests of the reduced models. Each runs once for every model of kito.yaml."""
-
+_TEST_HEAD = '"""Tests of the reduced models. Each runs once for every model of kito.yaml."""\n'
+_KERAS_TEST = """
 
 def shapes(tensors):
     return [tuple(tensor.shape) for tensor in tensors]
 
 
+@MARK@
 def test_the_reduced_model_takes_and_gives_what_the_original_does(kito_original, kito_reduced):
     assert shapes(kito_reduced.inputs) == shapes(kito_original.inputs)
     assert shapes(kito_reduced.outputs) == shapes(kito_original.outputs)
+"""
+_TORCH_TEST = """
 
+def arguments(module):
+    return list(inspect.signature(module.forward).parameters)
+
+
+@MARK@
+def test_the_reduced_module_takes_what_the_original_does(kito_original, kito_reduced):
+    assert not any(module.training for module in kito_reduced.modules())
+    taken = arguments(kito_reduced)  # those with defaults may be left out
+    assert taken and taken == arguments(kito_original)[: len(taken)]
+"""
+_MORE = """
 
 # What matters for your task is the better test, on data of your own:
 #
+"""
+_MORE_KERAS = """\
 # import numpy as np
 # import pytest
 #
@@ -92,7 +108,42 @@ def test_the_reduced_model_takes_and_gives_what_the_original_does(kito_original,
 #     images = np.load("data/validation.npz")["image"]
 #     before, after = (model.predict(images) for model in (kito_original, kito_reduced))
 #     assert (before.argmax(-1) == after.argmax(-1)).all()
-'''
+"""
+_MORE_TORCH = """\
+# import pytest
+# import torch
+#
+#
+# @pytest.mark.kito_model("NAME")    # without the marker: every model
+# def test_no_prediction_changes(kito_original, kito_reduced):
+#     images = torch.load("data/validation.pt")
+#     with torch.inference_mode():
+#         before, after = (module(images) for module in (kito_original, kito_reduced))
+#     assert torch.equal(before.argmax(-1), after.argmax(-1))
+"""
+
+
+def test_text(models: Sequence[str], modules: Sequence[str]) -> str:
+    """The first tests of a repository.
+
+    Args:
+        models: the names of the models that kito.yaml declares; empty if unknown.
+        modules: those of them that are PyTorch modules.
+    """
+    keras = [name for name in models if name not in modules]
+    mixed = bool(keras and modules)
+    text = _TEST_HEAD
+    if modules:
+        text += "\nimport inspect\n" + ("\nimport pytest\n" if mixed else "")
+    if keras or not modules:
+        text += _KERAS_TEST.replace("@MARK@\n", _mark(keras) if mixed else "")
+    if modules:
+        text += _TORCH_TEST.replace("@MARK@\n", _mark(modules) if mixed else "")
+    return text + _MORE + (_MORE_KERAS if keras or not modules else _MORE_TORCH)
+
+
+def _mark(names: Sequence[str]) -> str:
+    return f"@pytest.mark.kito_model({', '.join(map(repr, names))})\n"
 
 
 def workflow(directory: Path, with_test: bool) -> str:
@@ -100,7 +151,7 @@ def workflow(directory: Path, with_test: bool) -> str:
 
     Args:
         directory: the repository; what it needs of the workflow is looked up there.
-        with_test: whether the tests of :data:`TEST` are to be run, too.
+        with_test: whether the tests of :func:`test_text` are to be run, too.
     """
     used = {
         "@LFS@": _uses_lfs(directory),

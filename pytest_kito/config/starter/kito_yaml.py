@@ -30,7 +30,7 @@ defaults:                        # of every model; what a model writes itself go
 models:
 """
 _OFFERED = """
-  # These functions look as if they built a model. Uncomment those that are to be checked.
+  # These look as if they built a model. Uncomment those that are to be checked.
 """
 _MOST_OFFERED = 20
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
@@ -46,11 +46,13 @@ class Starter:
     Attributes:
         text: its text.
         models: the names of the models that it declares.
+        modules: those of them that are PyTorch modules.
         offered: the import paths of the functions that it offers in comments.
     """
 
     text: str
     models: tuple[str, ...]
+    modules: tuple[str, ...]
     offered: tuple[str, ...]
 
 
@@ -70,7 +72,7 @@ def kito_yaml(models: Sequence[FoundModel], sources: Sources) -> Starter:
     taken: set[str] = set()
     names = [_name(x, taken) for x in (*map(_stem, models), *(x.name for x in declared))]
     files = zip(models, names[: len(models)], strict=True)
-    functions = zip(declared, names[len(models) :], strict=True)
+    functions = list(zip(declared, names[len(models) :], strict=True))
     entries = ["".join(_of_file(x, name, sources.custom_objects)) for x, name in files]
     entries += ["".join(_of_builder(x, name)) for x, name in functions]
     text = _HEAD + "\n".join(entries)
@@ -80,7 +82,8 @@ def kito_yaml(models: Sequence[FoundModel], sources: Sources) -> Starter:
         text += _OFFERED + "  #\n".join(map(_commented, comments))
     if more := len(offered) - len(shown_ones):
         text += f"  # and {counted(more, 'more function')}\n"
-    return Starter(text, tuple(names), tuple(x.source for x in shown_ones))
+    modules = tuple(name for builder, name in functions if builder.framework == "torch")
+    return Starter(text, tuple(names), modules, tuple(x.source for x in shown_ones))
 
 
 def _nothing(builders: Sequence[Builder]) -> str:
@@ -138,10 +141,16 @@ def _shapes(shapes: Mapping[str, Sequence[int | None]]) -> Iterator[str]:
 
 def _of_builder(builder: Builder, name: str) -> Iterator[str]:
     yield f"  {_quoted(name)}:     # {builder.where}\n    source: {builder.source}\n"
+    if builder.framework != "keras":
+        yield f"    framework: {builder.framework}\n"
     if builder.required:
         given = ", ".join(f"{argument}: ..." for argument in builder.required)
         yield f"    kwargs: {{{given}}}\n"
-    yield "    weights: random              # calibrated; or a file that load_weights reads\n"
+    if builder.framework == "torch":
+        yield "    weights: random              # calibrated; or the file of a state_dict\n"
+        yield "    # inputs: {shape: {image: [3, 224, 224]}}     # by the arguments of forward\n"
+    else:
+        yield "    weights: random              # calibrated; or a file that load_weights reads\n"
 
 
 def _commented(entry: str) -> str:

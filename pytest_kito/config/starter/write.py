@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from kito.errors import KitoError
 from pytest_kito.config.starter.builders import find_builders
-from pytest_kito.config.starter.companions import TEST, TEST_TEXT, WORKFLOW, workflow
+from pytest_kito.config.starter.companions import TEST, WORKFLOW, test_text, workflow
 from pytest_kito.config.starter.find import find_models
 from pytest_kito.config.starter.kito_yaml import kito_yaml
 
@@ -52,7 +52,7 @@ def write_starter(
     if with_workflow:
         texts[WORKFLOW] = workflow(directory, with_test)
     if with_test:
-        texts[TEST] = TEST_TEXT
+        texts[TEST] = test_text((), ())
     declared = bool(texts) and (directory / CONFIG).exists()
     wanted = [*texts] if declared else [CONFIG, *texts]
     present = [path for path in wanted if (directory / path).exists()]
@@ -62,6 +62,8 @@ def write_starter(
         _write(directory, texts)
         return Written(tuple(wanted), (), ())
     starter = kito_yaml(find_models(directory), find_builders(directory))
+    if with_test:
+        texts[TEST] = test_text(starter.models, starter.modules)
     _write(directory, {CONFIG: starter.text, **texts})
     return Written(tuple(wanted), starter.models, starter.offered)
 

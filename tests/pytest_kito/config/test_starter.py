@@ -184,6 +184,52 @@ def test_a_function_looks_like_a_builder(
     assert builders == ([] if found is None else [found])
 
 
+@pytest.mark.parametrize(
+    "code, found",
+    [
+        ("def build_net(): pass", ("net", (), "torch")),
+        ("def anything() -> nn.Module: pass", ("anything", (), "torch")),
+        ("class Net(nn.Module):\n    def forward(self, x): pass", ("net", (), "torch")),
+        (
+            "class Net(torch.nn.Module):\n    def __init__(self, a, b=1): pass\n"
+            "    def forward(self, x): pass",
+            ("net", ("a",), "torch"),
+        ),
+        ("class Net(nn.Module): pass", None),
+        ("class Loss(nn.Module):\n    def forward(self, x): pass", None),
+        ("class Net:\n    def forward(self, x): pass", None),
+        ("class Block(nn.Module):\n    def forward(self, x): pass\nBlock()", None),
+        ("import keras\ndef build_net(): pass", ("net", (), "keras")),
+        ("import keras\ndef build_net() -> nn.Module: pass", ("net", (), "torch")),
+        ("import keras\ndef build_net() -> nn.Sequential: pass", ("net", (), "torch")),
+        ("import keras\ndef build_net() -> keras.Sequential: pass", ("net", (), "keras")),
+    ],
+)
+def test_what_builds_a_module_of_pytorch(
+    tmp_path: Path, code: str, found: tuple[str, tuple[str, ...], str] | None
+) -> None:
+    (tmp_path / "nets.py").write_text(f"import torch\nfrom torch import nn\n{code}\n")
+    builders = [(x.name, x.required, x.framework) for x in find_builders(tmp_path).builders]
+    assert builders == ([] if found is None else [found])
+
+
+def test_modules_are_declared_as_such(tmp_path: Path) -> None:
+    package(tmp_path)
+    (tmp_path / "lab" / "torch_nets.py").write_text("import torch\ndef build_unet(): pass\n")
+    made, config, models = written(tmp_path, with_test=True)
+    assert made.models == ("digits", "unet")
+    assert models["unet"] == {
+        "source": "lab.torch_nets:build_unet",
+        "framework": "torch",
+        "weights": "random",
+    }
+    assert [x.framework for x in config.models] == ["keras", "torch"]
+    tests = (tmp_path / "tests" / "test_kito.py").read_text()
+    compile(tests, "test_kito.py", "exec")
+    assert "@pytest.mark.kito_model('digits')\ndef test_the_reduced_model_takes_and" in tests
+    assert "@pytest.mark.kito_model('unet')\ndef test_the_reduced_module_takes" in tests
+
+
 def test_code_is_read_where_it_can_be_imported_and_never_run(tmp_path: Path) -> None:
     code = b"import keras\nopen('ran', 'w')\ndef build_net(): pass\n"
     for name in (
