@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,6 +64,7 @@ def trace(root: nn.Module, given: int) -> Trace:
         changed = [name for name, x in held.items() if x._version != versions[name]]
         if changed:
             raise NotTraced(f"it changes its own '{changed[0]}'")
+        _name_arguments(graph, double)
         return Trace(root, graph, {**closed, **tracer.hooked})
 
 
@@ -86,6 +88,15 @@ def _defaults(root: nn.Module, given: int) -> dict[str, Any]:
         if x.default is not inspect.Parameter.empty
         and x.kind in (x.POSITIONAL_OR_KEYWORD, x.KEYWORD_ONLY)
     }
+
+
+def _name_arguments(graph: fx.Graph, root: nn.Module) -> None:
+    """Give arguments that keep their defaults their names again: torch.fx numbers them."""
+    names = list(inspect.signature(root.forward).parameters)
+    places = [node for node in graph.nodes if node.op == "placeholder"]
+    for node, name in zip(places, names, strict=False):
+        if re.fullmatch(rf"{re.escape(name)}_\d+", str(node.target)):
+            node.target = name
 
 
 class _Tracer(fx.Tracer):  # type: ignore[misc]

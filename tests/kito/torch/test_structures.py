@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -238,7 +239,12 @@ def test_arguments_with_defaults() -> None:
             x = self.net(x) if not flag else x
             return x if scale is None else x * scale
 
-    check_exact(randomized(Optional()), IMAGE)
+    reduced = check_exact(randomized(Optional()), IMAGE).module
+    assert list(inspect.signature(reduced.forward).parameters) == ["x", "scale", "flag"]
+    (x,) = random_inputs(IMAGE)
+    assert torch.equal(reduced(x, flag=False), reduced(x))
+    with pytest.raises(AssertionError, match="flag has been specialized to have value False"):
+        reduced(x, flag=True)
     check_exact(randomized(Optional()), IMAGE, (2, 8, 1, 1))
 
 
