@@ -16,14 +16,19 @@ pytestmark = pytest.mark.filterwarnings("default")  # of the packages themselves
 NETWORKS = (
     *("torchvision:vgg11_bn", "torchvision:resnet18", "torchvision:resnet50"),
     *("torchvision:mobilenet_v3_small", "torchvision:densenet121"),
-    *("torchvision:regnet_y_400mf", "torchvision:efficientnet_b0"),
-    *("timm:seresnet50", "timm:legacy_seresnet50", "timm:mobilenetv3_small_100"),
-    *("timm:regnety_002", "timm:efficientnet_b0", "timm:repvgg_a0", "timm:mobileone_s0"),
-    *("timm:dpn68", "timm:convnext_atto"),
+    *("torchvision:regnet_y_400mf", "timm:efficientnet_b0"),
+    *("timm:seresnet50", "timm:repvgg_a0", "timm:convnext_atto"),
 )
+MORE = (
+    *("torchvision:efficientnet_b0", "timm:mobilenetv3_small_100", "timm:regnety_002"),
+    *("timm:legacy_seresnet50", "timm:dpn68", "timm:mobileone_s0"),
+)
+"""Of the same families, or slower."""
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [*NETWORKS, *(pytest.param(x, marks=pytest.mark.slow) for x in MORE)]
+)
 def test_no_normalization_is_left(name: str) -> None:
     module = build_network(name)
     images = torch.randn(4, 3, 96, 96)
