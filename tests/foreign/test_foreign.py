@@ -38,19 +38,21 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.build... was called on layer:UserWarning"),
     pytest.mark.filterwarnings("ignore:Layer '.*' .* was passed an input with a mask:UserWarning"),
     pytest.mark.filterwarnings("ignore:.* doesn't have pretrained weights:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The 'rwkv_ops' package is not installed:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Using a non-tuple sequence for multi:UserWarning"),
 ]
 
 # A task is a backbone, which is tried too, and a head: a few of each kind are enough by day.
 _TASKS = ("_classifier", "_masked_lm", "_causal_lm", "_seq_2_seq_lm", "_to_image", "sam_segmenter")
 _BY_DAY = {"resnet_classifier", "bert_classifier", "bert_masked_lm"}
 _BY_DAY |= {"gpt2_causal_lm", "t5_seq_2_seq_lm", "flux_text_to_image"}
+_LONG = {"d_fine", "d_fine_detector", "stable_diffusion_3", "hgnetv2_affine", "sam3_segmenter"}
 
 
 def _at_night(model: Foreign) -> bool:
     if model in KERAS_HUB:
         task = model.name.endswith(_TASKS) and model.name not in _BY_DAY
-        # Either takes more than half a minute.
-        return model.nightly or task or model.name in ("d_fine", "d_fine_detector")
+        return model.nightly or task or model.name in _LONG
     return True  # the layers are those of keras-hub and of tests/zoo, in other networks
 
 
@@ -58,6 +60,14 @@ MODELS = tuple(
     replace(model, nightly=_at_night(model)) for model in (*KERAS_HUB, *KIMM, *APPLICATIONS)
 )
 TABLE = "KITO_FOREIGN_TABLE"
+
+
+def _marks(model: Foreign) -> list[pytest.MarkDecorator]:
+    marks = [pytest.mark.nightly] if model.nightly else []
+    # On PyTorch, the one returns NaN whatever its weights, and Keras refuses to build the other.
+    if model.name.startswith(("stable_diffusion_3", "NASNet")):
+        marks.append(pytest.mark.backends("tensorflow", "jax"))
+    return marks
 
 
 @pytest.fixture(autouse=True)
@@ -72,10 +82,7 @@ def test_each_model_has_a_name_of_its_own() -> None:
     assert len({model.id for model in MODELS}) == len(MODELS)
 
 
-@pytest.mark.parametrize(
-    "foreign",
-    [pytest.param(x, id=x.id, marks=pytest.mark.nightly if x.nightly else ()) for x in MODELS],
-)
+@pytest.mark.parametrize("foreign", [pytest.param(x, id=x.id, marks=_marks(x)) for x in MODELS])
 def test_reduces(foreign: Foreign, tmp_path: Path) -> None:
     keras.utils.set_random_seed(0)
     model = foreign.build()
