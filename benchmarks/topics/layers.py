@@ -2,15 +2,16 @@
 
 What the pass ``choose_kernels`` takes comes from this table. Each row is a small model and its
 equal (:mod:`benchmarks.layer_cases`), both built by hand, so that replacements which the pass does
-not make are measured too. Outputs are compared before anything is timed. The backend is that of
-``KERAS_BACKEND``; the device is a GPU where that backend has one.
+not make are measured too. Outputs are compared before anything is timed. The device is a
+GPU where the backend has one.
 
-One minute a cell, 6 minutes in all on two cores.
+A minute a cell, 6 minutes for each backend on two cores; ``--only torch`` measures one of them.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,24 +30,22 @@ BATCH = 8
 BUDGET_S = 8.0
 
 
+GROUPS = ("depthwise", "normalization", "groups apart", "groups with zeros", "resizing", "others")
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
 def cells() -> tuple[str, ...]:
-    return (
-        "depthwise",
-        "normalization",
-        "groups apart",
-        "groups with zeros",
-        "resizing",
-        "others",
-    )
+    return tuple(f"{group}/{backend}" for backend in BACKENDS for group in GROUPS)
 
 
 def measure(cell: str) -> dict[str, Any]:
-    import keras
+    group, backend = cell.split("/")
+    os.environ["KERAS_BACKEND"] = backend  # before Keras is imported
 
-    from benchmarks.layer_cases import GROUPS
+    from benchmarks import layer_cases
 
-    rows = [_measure(case) for case in GROUPS[cell]()]
-    return {"backend": keras.config.backend(), "rows": rows}
+    rows = [_measure(case) for case in layer_cases.GROUPS[group]()]
+    return {"backend": backend, "rows": rows}
 
 
 def table(rows: Rows) -> str:

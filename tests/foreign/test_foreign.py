@@ -42,17 +42,21 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Using a non-tuple sequence for multi:UserWarning"),
 ]
 
-# A task is a backbone, which is tried too, and a head: a few of each kind are enough by day.
+# A task is a backbone, which is tried too, and a head: a few of each kind are enough by day. So are
+# the models themselves: resnet_open_size, say, is a variant of resnet.
 _TASKS = ("_classifier", "_masked_lm", "_causal_lm", "_seq_2_seq_lm", "_to_image", "sam_segmenter")
 _BY_DAY = {"resnet_classifier", "bert_classifier", "bert_masked_lm"}
 _BY_DAY |= {"gpt2_causal_lm", "t5_seq_2_seq_lm", "flux_text_to_image"}
+_BY_DAY |= {"resnet_v2", "efficientnet_v2", "vae_sample"}
 _LONG = {"d_fine", "d_fine_detector", "stable_diffusion_3", "hgnetv2_affine", "sam3_segmenter"}
 
 
 def _at_night(model: Foreign) -> bool:
     if model in KERAS_HUB:
-        task = model.name.endswith(_TASKS) and model.name not in _BY_DAY
-        return model.nightly or task or model.name in _LONG
+        task = model.name.endswith(_TASKS)
+        variant = any(model.name.startswith(f"{other.name}_") for other in KERAS_HUB)
+        more = (task or variant) and model.name not in _BY_DAY
+        return model.nightly or more or model.name in _LONG
     return True  # the layers are those of keras-hub and of tests/zoo, in other networks
 
 
