@@ -100,11 +100,15 @@ def test_the_calls_of_a_module() -> None:
     (x,) = random_inputs((4, 3, 12, 12))
     model = wrap_module(randomized(Net()), {"image": x.numpy()})
     calls = read_calls(model)
-    made = [(x.layer, x.parents) for x in calls.walk([x.numpy()])]
+    results = list(calls.walk([x.numpy()]))
+    made = [(x.layer, x.parents) for x in results]
     assert [made[0], made[1]] == [("image", ()), ("stem", (0,))]
     count = len(calls.graph.nodes)
     assert len(made) == count
     assert all(max(parents, default=-1) < i for i, (_, parents) in enumerate(made))
+    # What the call after it changes in place stays as it was.
+    norm = next(x.value for x in results if x.layer == "blocks.0.norm1")
+    assert norm.min() < 0
     # Both halves come from the tuple that is made of one tensor.
     (cat,) = (i for i, (layer, _) in enumerate(made) if layer == "cat")
     halves = made[cat][1]
