@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-SECONDS, BYTES = 5.0, 500_000_000
-"""What a command may take to refuse a file, beyond its start: time of the processor, memory."""
+SECONDS, BYTES = 20.0, 500_000_000
+"""What a command may take to refuse a file, beyond its start: time of the processor, memory.
+
+The largest kito.yaml, 100,000 values, takes 5 s on a slow machine. A bomb takes minutes.
+"""
 _PATIENCE = 120.0
 
 
