@@ -14,9 +14,9 @@ import torch
 from torch import fx
 
 from kito.graph.torch.call import name_of
+from kito.graph.torch.ranks import RANK
 from kito.graph.torch.record import Record
 
-_RANK = ("ndim", "dim", "ndimension")
 _SIZES = ("shape", "size", "device", "dtype", "is_cuda", "numel")
 """Not strides: a rewrite may change the order of memory."""
 _FOLDABLE = frozenset(
@@ -93,7 +93,7 @@ class Constants:
         return str(node.args[1]) if node.target is getattr else ""
 
     def _asks_rank(self, node: fx.Node) -> bool:
-        if self._asked(node) not in _RANK:
+        if self._asked(node) not in RANK:
             return False
         self.values[node] = len(self.record.specs[node.args[0]].shape)
         return True

@@ -20,6 +20,7 @@ from kito.graph.torch.modules import describe_module
 from kito.graph.torch.op import Opaque, TorchOp
 from kito.graph.torch.record import Record, Spec
 from kito.graph.torch.trace import Trace, is_shared, shared_parameters
+from kito.graph.torch.tracer import GUARD
 
 _NO_TENSOR = Spec((), "int32", False)
 """For a result that is no tensor, which only opaque calls take."""
@@ -111,6 +112,7 @@ class _Reader:
         operands = [x for x in node.all_input_nodes if x in self.reading.tensors]
         if (
             name_of_call(node) == "_assert"
+            and GUARD not in node.meta
             and self.reading.constants.argument(node.args)[0] is True
         ):
             self.reading.constants.sizes.add(node)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import inspect
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +18,7 @@ import torch
 from torch import fx, nn
 
 from kito.errors import summarize
+from kito.graph.torch.tracer import Tracer, has_hooks
 
 
 class NotTraced(Exception):
@@ -40,8 +40,13 @@ class Trace:
     closed: dict[str, str] = field(default_factory=dict)
 
 
-def trace(root: nn.Module, given: int) -> Trace:
-    """Trace ``root``; arguments of its ``forward`` after the first ``given`` keep their defaults.
+def trace(root: nn.Module, inputs: tuple[Any, ...]) -> Trace:
+    """Trace ``root``, for inputs with as many axes; arguments that are not given keep defaults.
+
+    Args:
+        root: the module.
+        inputs: the first positional arguments of its ``forward``, as an example. Their values
+            change nothing.
 
     Raises:
         NotTraced: ``root`` cannot be traced as a whole.
@@ -52,10 +57,10 @@ def trace(root: nn.Module, given: int) -> Trace:
     held = dict((*root.named_parameters(), *root.named_buffers()))
     versions = {name: x._version for name, x in held.items()}
     while True:
-        tracer = _Tracer(closed)
+        tracer = Tracer(closed, inputs)
         try:
             double = _same_tensors(root)
-            graph = tracer.trace(double, _defaults(double, given))
+            graph = tracer.trace(double, _defaults(double, len(inputs)))
         except Exception as error:  # whatever the forward of a module may raise
             if tracer.failed is None:
                 raise NotTraced(f"torch.fx cannot trace it: {summarize(error)}") from error
@@ -72,11 +77,6 @@ def _same_tensors(root: nn.Module) -> nn.Module:
     """A copy of the modules with the same tensors: a forward may keep what it computes in one."""
     memo: dict[int, Any] = {id(x): x for x in (*root.parameters(), *root.buffers())}
     return copy.deepcopy(root, memo)
-
-
-def has_hooks(module: nn.Module) -> bool:
-    """Whether calling the module runs hooks, as those of the old ``weight_norm``."""
-    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _defaults(root: nn.Module, given: int) -> dict[str, Any]:
@@ -97,43 +97,6 @@ def _name_arguments(graph: fx.Graph, root: nn.Module) -> None:
     for node, name in zip(places, names, strict=False):
         if re.fullmatch(rf"{re.escape(name)}_\d+", str(node.target)):
             node.target = name
-
-
-class _Tracer(fx.Tracer):  # type: ignore[misc]
-    """Records calls; modules in ``closed`` and those with hooks are one call each.
-
-    Attributes:
-        failed: the path of the innermost module in which the trace failed; None if in the root.
-        hooked: the modules with hooks, by path, and the reason why they are not traced.
-    """
-
-    def __init__(self, closed: dict[str, str]) -> None:
-        super().__init__()
-        self.closed = closed
-        self.failed: str | None = None
-        self.hooked: dict[str, str] = {}
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        if has_hooks(m):
-            self.hooked[module_qualified_name] = "it has hooks"
-            return True
-        return module_qualified_name in self.closed or bool(
-            super().is_leaf_module(m, module_qualified_name)
-        )
-
-    def call_module(
-        self,
-        m: nn.Module,
-        forward: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Any:
-        try:
-            return super().call_module(m, forward, args, kwargs)
-        except Exception:
-            if self.failed is None:
-                self.failed = self.path_of_module(m)
-            raise
 
 
 def shared_parameters(root: nn.Module) -> dict[int, list[str]]:

@@ -69,7 +69,7 @@ def read_steps(module: nn.Module, inputs: tuple[Any, ...]) -> Steps:
     Raises:
         NotTraced: it cannot be traced as a whole.
     """
-    traced = trace(module, len(inputs))
+    traced = trace(module, inputs)
     told = record(traced, inputs)
     constants = Constants(module, told, sizes_apart=True)
     graph, functions = Graph(module, None), set()

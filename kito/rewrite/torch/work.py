@@ -118,7 +118,7 @@ class Work:
     def _reduced(self, module: nn.Module, inputs: tuple[Any, ...], path: str) -> nn.Module:
         """``module`` reduced: a new one, or itself with the parts of it reduced."""
         try:
-            traced = trace(module, len(inputs))
+            traced = trace(module, inputs)
             reduced = self._rewritten(traced, inputs, path)
         except NotTraced as reason:
             self.kept.append(Kept(path or type(module).__name__, f"it stays as it is: {reason}"))

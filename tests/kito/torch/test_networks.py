@@ -18,6 +18,7 @@ NETWORKS = (
     *("torchvision:mobilenet_v3_small", "torchvision:densenet121"),
     *("torchvision:regnet_y_400mf", "timm:efficientnet_b0"),
     *("timm:seresnet50", "timm:repvgg_a0", "timm:convnext_atto"),
+    "timm:tf_mobilenetv3_small_100",  # paddings that depend on the size of the image
 )
 MORE = (
     *("torchvision:efficientnet_b0", "timm:mobilenetv3_small_100", "timm:regnety_002"),
