@@ -96,7 +96,11 @@ def record(trace: Trace, inputs: tuple[Any, ...]) -> Record:
     except Exception as error:  # of a part that needs more than its positional arguments
         raise NotTraced(f"it cannot be run alone: {summarize(error)}") from error
     first = _Recorder(module)
-    problem = find_difference(expected, _plain(run_inputs(first.run, inputs)))
+    try:
+        traced = run_inputs(first.run, inputs)
+    except Exception as error:  # of calls that another branch of the forward would have made
+        raise NotTraced(f"what torch.fx traced cannot be run: {summarize(error)}") from error
+    problem = find_difference(expected, _plain(traced))
     if problem:
         raise NotTraced(f"what torch.fx traced does something else: {problem}")
     more = other_batch(inputs)

@@ -33,20 +33,22 @@ class Trace:
         root: the module that was traced.
         graph: its calls.
         closed: the modules inside that are one opaque call, by path, each with the reason.
+        attributes: numbers, text and the like that the module holds and its forward did not set.
     """
 
     root: nn.Module
     graph: fx.Graph
     closed: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
 
 
 def trace(root: nn.Module, inputs: tuple[Any, ...]) -> Trace:
-    """Trace ``root``, for inputs with as many axes; arguments that are not given keep defaults.
+    """Trace ``root``, for inputs with as many axes, the same flags, and defaults for the rest.
 
     Args:
         root: the module.
-        inputs: the first positional arguments of its ``forward``, as an example. Their values
-            change nothing.
+        inputs: the first positional arguments of its ``forward``, as an example. The values of
+            tensors change nothing.
 
     Raises:
         NotTraced: ``root`` cannot be traced as a whole.
@@ -60,7 +62,7 @@ def trace(root: nn.Module, inputs: tuple[Any, ...]) -> Trace:
         tracer = Tracer(closed, inputs)
         try:
             double = _same_tensors(root)
-            graph = tracer.trace(double, _defaults(double, len(inputs)))
+            graph = tracer.trace(double, _fixed(double, inputs))
         except Exception as error:  # whatever the forward of a module may raise
             if tracer.failed is None:
                 raise NotTraced(f"torch.fx cannot trace it: {summarize(error)}") from error
@@ -70,7 +72,15 @@ def trace(root: nn.Module, inputs: tuple[Any, ...]) -> Trace:
         if changed:
             raise NotTraced(f"it changes its own '{changed[0]}'")
         _name_arguments(graph, double)
-        return Trace(root, graph, {**closed, **tracer.hooked})
+        _keep_constants(graph, double, root)
+        same = {
+            name: value
+            for name, value in vars(root).items()
+            if name != "training" and name[:1] != "_" and _is_plain(value)
+            if name in vars(double) and _is_plain(vars(double)[name])
+            if vars(double)[name] == value
+        }
+        return Trace(root, graph, {**closed, **tracer.hooked}, same)
 
 
 def _same_tensors(root: nn.Module) -> nn.Module:
@@ -79,15 +89,22 @@ def _same_tensors(root: nn.Module) -> nn.Module:
     return copy.deepcopy(root, memo)
 
 
-def _defaults(root: nn.Module, given: int) -> dict[str, Any]:
-    """The defaults of the parameters of ``forward`` that are not given."""
+def _fixed(root: nn.Module, inputs: tuple[Any, ...]) -> dict[str, Any]:
+    """The arguments of ``forward`` that keep their values: flags, None, and what is not given."""
     parameters = list(inspect.signature(root.forward).parameters.values())
-    return {
+    positional = [x for x in parameters if x.kind in (x.POSITIONAL_ONLY, x.POSITIONAL_OR_KEYWORD)]
+    given = {
+        x.name: value
+        for x, value in zip(positional, inputs, strict=False)
+        if value is None or isinstance(value, bool | str)
+    }
+    defaults = {
         x.name: x.default
-        for x in parameters[given:]
+        for x in parameters[len(inputs) :]
         if x.default is not inspect.Parameter.empty
         and x.kind in (x.POSITIONAL_OR_KEYWORD, x.KEYWORD_ONLY)
     }
+    return given | defaults
 
 
 def _name_arguments(graph: fx.Graph, root: nn.Module) -> None:
@@ -97,6 +114,24 @@ def _name_arguments(graph: fx.Graph, root: nn.Module) -> None:
     for node, name in zip(places, names, strict=False):
         if re.fullmatch(rf"{re.escape(name)}_\d+", str(node.target)):
             node.target = name
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is plain data: numbers, text, and lists and dicts of them."""
+    if isinstance(value, dict):
+        return all(_is_plain(x) for item in value.items() for x in item)
+    if isinstance(value, tuple | list | set | frozenset):
+        return all(_is_plain(x) for x in value)
+    return value is None or isinstance(
+        value, bool | int | float | complex | str | torch.dtype | torch.device
+    )
+
+
+def _keep_constants(graph: fx.Graph, double: nn.Module, root: nn.Module) -> None:
+    """Give ``root`` the tensors that its forward made of constants: torch.fx keeps them apart."""
+    for node in graph.nodes:
+        if node.op == "get_attr" and "." not in node.target and not hasattr(root, node.target):
+            setattr(root, node.target, getattr(double, node.target))
 
 
 def shared_parameters(root: nn.Module) -> dict[int, list[str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import operator
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,7 @@ class _Writer:
         )
         keep_values(self.graph, self.targets, self.fresh, self.mutated)
         module = fx.GraphModule(self.targets, self.graph, type(self.root).__name__)
+        _keep_attributes(module, self.reading.trace.attributes)
         return module.eval()
 
     # ---- calls ---------------------------------------------------------------------------------
@@ -238,6 +240,14 @@ class _Writer:
         tensors = [x for x in near if isinstance(x, torch.Tensor)]
         tensors += [t for m in held for t in (*m.parameters(), *m.buffers())]
         return tensors[0].device if tensors else torch.device("cpu")
+
+
+def _keep_attributes(module: fx.GraphModule, attributes: Mapping[str, Any]) -> None:
+    """Give ``module`` attributes that stay when it is copied."""
+    kept = {name: value for name, value in attributes.items() if not hasattr(module, name)}
+    for name, value in kept.items():
+        setattr(module, name, value)
+    module.meta["_user_preserved_attributes"] = kept  # PyTorch's own key
 
 
 def _tensors_of(call: fx.Node, writer: _Writer) -> list[fx.Node]:

@@ -163,12 +163,12 @@ def reduce_torch(
     return TorchReduction(
         original=module,
         module=reduced,
-        rewrites=tuple(work.rewrites),
-        kept=tuple(work.kept),
-        parts=tuple(work.parts),
+        rewrites=tuple(work.notes.rewrites),
+        kept=tuple(work.notes.kept),
+        parts=tuple(work.notes.parts),
         seconds=time.perf_counter() - start,
         layers=(before[0], after[0]),
         parameters=(before[1], after[1]),
         batchnorms=(before[2], after[2]),
-        precomputed=work.precomputed,
+        precomputed=work.notes.precomputed,
     )

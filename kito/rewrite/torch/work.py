@@ -20,12 +20,15 @@ from kito.graph.torch.same import error_of, find_difference
 from kito.graph.torch.trace import NotTraced, Trace, trace
 from kito.graph.torch.write import NotWritten, write_module
 from kito.rewrite.outcome import Kept, KeptAffine, Outcome, Rewrite
+from kito.rewrite.torch.notes import Notes
 
 _FLOAT64 = 1e-6
 """How far outputs may be apart in float64, relative to the largest element."""
 _MOST_ERROR = 4.0
 """How much larger the error of the reduced module may be than that of the original. A wrong rewrite
 is orders of magnitude away."""
+_MOST_ROUNDING = 1e-3
+"""How far outputs may be apart by more rounding than that, relative to the largest element."""
 
 Run = Sequence[tuple[str, Callable[[Graph], Outcome]]]
 
@@ -45,24 +48,25 @@ class Work:
         duplicate: a copy of it in eval mode, of which the reduced module is made.
         example_inputs: what was given, or None.
         passes: the passes to run.
+        wide: whether this is the reduction in float64 that tells rounding from errors.
 
     Attributes:
-        rewrites, kept, parts, precomputed: what there is to report.
+        notes: what there is to report.
+        rounds: whether the rewrites are exact, but make too much of rounding.
     """
 
     def __init__(
-        self, module: nn.Module, duplicate: nn.Module, example_inputs: Any, passes: Run
+        self,
+        module: nn.Module,
+        duplicate: nn.Module,
+        example_inputs: Any,
+        passes: Run,
+        wide: bool = False,
     ) -> None:
         self.module, self.duplicate, self.passes = module, duplicate, passes
-        self.given = example_inputs
+        self.given, self.wide = example_inputs, wide
         self.values = list(zip(_tensors(duplicate), _tensors(module), strict=True))
-        self._forget()
-
-    def _forget(self) -> None:
-        self.rewrites: list[Rewrite] = []
-        self.kept: list[Kept] = []
-        self.parts: list[str] = []
-        self.precomputed = 0
+        self.notes, self.rounds = Notes(), False
 
     def reduce(self) -> nn.Module:
         """The reduced module; it returned what the original returns."""
@@ -72,14 +76,11 @@ class Work:
         reduced = self._reduced(self.duplicate, inputs, "")
         problem = self._difference(reduced, expected)
         self._restore()
-        if problem and (self.parts or not self.rewrites):
+        if problem and (self.rounds or self.notes.parts or not self.notes.rewrites):
             # A module may use the weights of one inside of it, or never return the same.
-            self._forget()
-            self.kept = [
-                Kept(
-                    type(self.module).__name__, f"it stays as it is: with parts reduced, {problem}"
-                )
-            ]
+            what = "parts" if self.notes.parts else "layers"
+            reason = f"it stays as it is: with {what} reduced, {problem}"
+            self.notes = Notes(kept=[Kept(type(self.module).__name__, reason)])
             return copy_module(self.module)
         if problem:
             raise KitoError(
@@ -121,7 +122,9 @@ class Work:
             traced = trace(module, inputs)
             reduced = self._rewritten(traced, inputs, path)
         except NotTraced as reason:
-            self.kept.append(Kept(path or type(module).__name__, f"it stays as it is: {reason}"))
+            self.notes.kept.append(
+                Kept(path or type(module).__name__, f"it stays as it is: {reason}")
+            )
             self._reduce_inside(module, path, lambda: run_inputs(module, inputs))
             return module
         finally:
@@ -151,7 +154,7 @@ class Work:
                     raise NotTraced(str(error)) from error
                 continue
             break
-        self.rewrites += [
+        self.notes.rewrites += [
             Rewrite(
                 x.pass_name,
                 tuple(_join(path, name) for name in x.layers),
@@ -159,9 +162,11 @@ class Work:
             )
             for x in rewrites
         ]
-        self.precomputed += sum(bool(x.calls()) for x in precomputed)
-        self.kept += [Kept(_join(path, x.kept.layer), x.kept.reason) for x in kept if x.op.calls()]
-        self.kept += [
+        self.notes.precomputed += sum(bool(x.calls()) for x in precomputed)
+        self.notes.kept += [
+            Kept(_join(path, x.kept.layer), x.kept.reason) for x in kept if x.op.calls()
+        ]
+        self.notes.kept += [
             Kept(_join(path, name), f"it stays as it is: {reason}")
             for name, reason in reading.opaque.items()
         ]
@@ -178,17 +183,26 @@ class Work:
         finally:
             for hook in hooks:
                 hook.remove()
+        replaced = []
         for holder, name, child, inner in places:
             given = calls.get(id(child))
             if given is None or not list(child.children()):  # not called, or with keywords
                 continue
-            before = len(self.rewrites)
-            place = _join(path, inner)
+            before, place = self.notes.counts(), _join(path, inner)
             reduced = self._reduced(child, given, place)
-            if len(self.rewrites) > before:
-                if reduced is not child:
-                    self.parts.append(place)
+            if len(self.notes.rewrites) > before[0] and reduced is not child:
+                self.notes.parts.append(place)
                 setattr(holder, name, reduced)
+                replaced.append((holder, name, child, before, self.notes.counts()))
+        try:
+            if replaced:
+                run()
+        except Exception as error:  # what is around a part may ask it for more than its outputs
+            for holder, name, child, before, after in reversed(replaced):
+                setattr(holder, name, child)
+                self.notes.forget(before, after)
+            reason = f"its parts stay as they are: with them reduced, {summarize(error)}"
+            self.notes.kept.append(Kept(path or type(module).__name__, reason))
 
     # ---- comparison ----------------------------------------------------------------------------
 
@@ -214,18 +228,42 @@ class Work:
         The reduced module must return the same in float64, or else be as near to the original in
         float64 as the original itself is: some networks make much of a rounding.
         """
-        wide = pytree.tree_map(
-            lambda x: x.double() if isinstance(x, torch.Tensor) and x.is_floating_point() else x,
-            inputs,
-        )
+        wide = _in_float64(inputs)
         truth = run_inputs(copy_module(self.module).double(), wide)
         problem = find_difference(
             truth, run_inputs(copy.deepcopy(reduced).double(), wide), _FLOAT64
         )
         if problem:
             theirs, ours = (error_of(x, truth) for x in outputs)
-            problem = "" if ours <= _MOST_ERROR * theirs else problem
+            if ours <= _MOST_ERROR * theirs:
+                return ""
+            if self._exact_in_float64():
+                large = find_difference(*outputs, _MOST_ROUNDING)
+                self.rounds = bool(large)
+                return large and f"by rounding alone, {large}"
         return problem
+
+    def _exact_in_float64(self) -> bool:
+        """Whether the same rewrites of the original in float64 are exact: all else is rounding.
+
+        A BatchNormalization whose variance is near 0 makes much of the rounding of weights.
+        """
+        if self.wide:
+            return False
+        one, other = (copy_module(self.module).double() for _ in range(2))
+        given = None if self.given is None else _in_float64(self.given)
+        work = Work(one, other, given, self.passes, wide=True)
+        try:
+            work.reduce()
+        except KitoError:
+            return False
+        return len(work.notes.rewrites) == len(self.notes.rewrites)  # it has none if it fails
+
+
+def _in_float64(inputs: Any) -> Any:
+    return pytree.tree_map(
+        lambda x: x.double() if isinstance(x, torch.Tensor) and x.is_floating_point() else x, inputs
+    )
 
 
 def _tensors(module: nn.Module) -> Iterator[torch.Tensor]:

@@ -32,6 +32,9 @@ class Calls(nn.Module):
     def forward(self, x: Any) -> Any:
         return self.body(self, x)
 
+    def count(self) -> int:
+        return 2
+
 
 def calls(forward: Callable[[Any, Any], Any]) -> nn.Module:
     return randomized(Calls(forward))
@@ -69,6 +72,7 @@ WHOLE: dict[str, Callable[[Any, Any], Any]] = {
     "joined": lambda m, x: m.bn2(m.conv2(torch.cat([m.conv(x), x.relu()], 1)[:, 3:9])),
     "joined channels": lambda m, x: m.bn(torch.cat([m.conv(x)[:, :2], m.conv2(x)[:, 2:]], 1)),
     "scalars": lambda m, x: 3 * (m.bn(m.conv(x)) / 2 - 1.5) + (-m.conv2(x)),
+    "constants": lambda m, x: m.bn(m.conv(x)) * torch.arange(10) + torch.eye(10)[:1],
     "sizes": lambda m, x: m.bn(m.conv(x)).view(x.shape[0], 2, -1, x.shape[2]).sum(2),
     "rank": lambda m, x: _of_rank(m.bn(m.conv(x))),
     "asked sizes of what is gone": lambda m, x: _with_size(m.conv(x), m.bn),
@@ -100,7 +104,7 @@ def _doubled(x: Any) -> Any:
     return x + x
 
 
-KEPT = ("joined channels", "shuffled channels")
+KEPT = ("joined channels", "shuffled channels", "constants")
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -259,6 +263,92 @@ def test_other_batches_and_sizes() -> None:
     (x,) = random_inputs((5, 3, 33, 21))
     with torch.no_grad():
         assert difference(module(x), reduced(x)) < 5e-5
+
+
+# ---- arguments and attributes ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flag", [True, False, None, "no"])
+def test_flags_among_the_example_inputs(flag: Any) -> None:
+    class Flagged(Calls):
+        def forward(self, x: Any, flag: Any, scale: float = 2.0) -> Any:
+            y = self.bn(self.conv(x))
+            return (y if flag is None or flag == "no" else self.bn2(y) if flag else -y) * scale
+
+    module = randomized(Flagged(lambda m, x: x))
+    (x,) = random_inputs(IMAGE)
+    reduction = reduce_torch(module, (x, flag))
+    assert reduction.batchnorms[1] == 0
+    with torch.no_grad():
+        assert difference(module(x, flag), reduction.module(x, flag)) < 5e-5
+    with pytest.raises(AssertionError, match="flag has been specialized"):
+        reduction.module(x, "yes")
+
+
+class Asks(nn.Module):
+    """Control flow that depends on the size, around a part that it asks for more than outputs."""
+
+    def __init__(self, asked: Callable[[Any], int]) -> None:
+        super().__init__()
+        self.part = calls(lambda m, x: m.bn(m.conv(x)))
+        self.part.window, self.part.names = 7, ["a", ("b", 2)]
+        self.asked = asked
+
+    def forward(self, x: Any) -> Any:
+        y = self.part(x)
+        return y * self.asked(self.part) if x.shape[2] > 5 else y
+
+
+def test_attributes_of_data_stay() -> None:
+    module = Asks(lambda part: part.window).eval()
+    reduction = check_exact(module, IMAGE)
+    assert reduction.parts == ("part",)
+    part = kito.reduce_torch_module(module.part, random_inputs(IMAGE))
+    for other in (part, copy.deepcopy(part)):
+        assert (other.window, other.names) == (7, ["a", ("b", 2)])
+        assert not hasattr(other, "body")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda part: len(list(part.named_buffers())),
+        lambda part: part.seen,
+        lambda part: part.count(),
+    ],
+)
+def test_a_part_that_is_asked_for_more_stays(asked: Callable[[Any], int]) -> None:
+    def body(m: Any, x: Any) -> Any:
+        m.seen = x.shape[2]
+        return m.bn(m.conv(x))
+
+    module = Asks(asked)
+    module.part.body = body
+    reduction = check_exact(module.eval(), IMAGE, norms=2)
+    assert reduction.parts == ()
+    assert "stay" in reduction.kept[-1].reason
+    (x,) = random_inputs((1, 6, 8, 8))
+    assert torch.equal(module(x), reduction.module(x))
+
+
+# ---- rounding ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mean", [2e4, 1e5])
+def test_a_variance_that_is_small_beside_the_mean_makes_much_of_rounding(mean: float) -> None:
+    # The normalization of the original is exact: it takes one integer from another.
+    module = nn.Sequential(nn.BatchNorm2d(1, eps=0.0), nn.Conv2d(1, 1, 1)).eval()
+    with torch.no_grad():
+        module[0].running_mean.fill_(mean)
+        module[1].weight.fill_(0.577)
+        module[1].bias.fill_(0.1)
+    x = torch.randint(-2, 3, (4, 1, 5, 5), generator=torch.Generator().manual_seed(0)) + mean
+    reduction = reduce_torch(module, x)
+    with torch.no_grad():
+        assert difference(module(x), reduction.module(x)) < 1e-3
+    if mean == 1e5:
+        assert "by rounding alone" in reduction.kept[0].reason
+    assert reduction.batchnorms == (1, int(mean == 1e5))
 
 
 # ---- other passes ------------------------------------------------------------------------------
