@@ -5,6 +5,7 @@ A second run with another batch size tells which tensors hold one sample per ele
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -126,6 +127,8 @@ def record(trace: Trace, inputs: tuple[Any, ...]) -> Record:
 
 def _plain(value: Any) -> Any:
     """A structure with plain lists and dicts in the place of those of ``torch.fx``."""
+    if type(value) is OrderedDict:
+        return OrderedDict((key, _plain(x)) for key, x in value.items())
     if isinstance(value, dict) and type(value).__module__.startswith("torch.fx"):
         return {key: _plain(x) for key, x in value.items()}
     if isinstance(value, list) and type(value).__module__.startswith("torch.fx"):

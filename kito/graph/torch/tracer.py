@@ -12,7 +12,9 @@ import dis
 import linecache
 import operator
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
 from types import FrameType
 from typing import Any
 
@@ -73,6 +75,17 @@ class Tracer(fx.Tracer):  # type: ignore[misc]
             if self.failed is None:
                 self.failed = self.path_of_module(m)
             raise
+
+    def create_arg(self, a: Any) -> Any:
+        """What a call takes, or the forward returns; ``torch.fx`` alone makes plain dicts."""
+        if type(a) is OrderedDict:
+            items = [(key, self.create_arg(value)) for key, value in a.items()]
+            return self.create_node("call_function", OrderedDict, (items,), {})
+        kind: Any = type(a)
+        if isinstance(a, dict) and is_dataclass(kind):
+            values = {x.name: self.create_arg(getattr(a, x.name)) for x in fields(kind)}
+            return self.create_node("call_function", kind, (), values)
+        return super().create_arg(a)
 
     # ---- control flow --------------------------------------------------------------------------
 

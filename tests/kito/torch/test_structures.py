@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -47,6 +49,17 @@ def in_place_residual(m: Any, x: Any) -> Any:
     return m.relu(z)
 
 
+@dataclass
+class Outputs(OrderedDict):  # type: ignore[type-arg]
+    """As the outputs of Transformers: a dict whose keys are attributes, too."""
+
+    logits: Any = None
+    hidden: Any = None
+
+    def __post_init__(self) -> None:
+        self.update({"logits": self.logits} if self.hidden is None else vars(self))
+
+
 WHOLE: dict[str, Callable[[Any, Any], Any]] = {
     "residual around it": in_place_residual,
     "residual of the input": lambda m, x: m.bn(m.conv(x)) + x,
@@ -77,6 +90,8 @@ WHOLE: dict[str, Callable[[Any, Any], Any]] = {
     "rank": lambda m, x: _of_rank(m.bn(m.conv(x))),
     "asked sizes of what is gone": lambda m, x: _with_size(m.conv(x), m.bn),
     "structure of outputs": lambda m, x: {"a": m.bn(m.conv(x)), "b": (x, [m.conv2(x).relu()])},
+    "ordered dict": lambda m, x: OrderedDict(b=m.bn(m.conv(x)), a=[OrderedDict(c=m.conv2(x))]),
+    "dict with attributes": lambda m, x: Outputs(m.bn(m.conv(x)), None),
     "twice in a sum": lambda m, x: _doubled(m.bn(m.conv(x))),
     "transposed and back": lambda m, x: m.bn(
         m.conv(x).permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
