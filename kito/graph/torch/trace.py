@@ -116,12 +116,12 @@ def _name_arguments(graph: fx.Graph, root: nn.Module) -> None:
             node.target = name
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether a value is plain data: numbers, text, and lists and dicts of them."""
+def _is_plain(value: Any, depth: int = 8) -> bool:
+    """Whether a value is plain data: numbers, text, and lists and dicts of them, not too deep."""
     if isinstance(value, dict):
-        return all(_is_plain(x) for item in value.items() for x in item)
+        value = [x for item in value.items() for x in item]
     if isinstance(value, tuple | list | set | frozenset):
-        return all(_is_plain(x) for x in value)
+        return depth > 0 and all(_is_plain(x, depth - 1) for x in value)
     return value is None or isinstance(
         value, bool | int | float | complex | str | torch.dtype | torch.device
     )

@@ -12,7 +12,7 @@ import dis
 import linecache
 import operator
 import sys
-from collections import OrderedDict
+from collections import ChainMap, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from types import FrameType
@@ -96,7 +96,7 @@ class Tracer(fx.Tracer):  # type: ignore[misc]
     def ranks(self) -> Ranks:
         """The numbers of axes of the tensors so far."""
         if self._ranks is None:
-            closed = {*self.closed, *self.hooked}
+            closed = ChainMap(self.closed, self.hooked)  # with what the trace meets later
             self._ranks = Ranks(self.root, self.graph, self.inputs, closed)
         return self._ranks
 

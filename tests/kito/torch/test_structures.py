@@ -318,10 +318,13 @@ def test_attributes_of_data_stay() -> None:
     module = Asks(lambda part: part.window).eval()
     reduction = check_exact(module, IMAGE)
     assert reduction.parts == ("part",)
+    module.part.endless = []
+    module.part.endless.append(module.part.endless)
     part = kito.reduce_torch_module(module.part, random_inputs(IMAGE))
     for other in (part, copy.deepcopy(part)):
         assert (other.window, other.names) == (7, ["a", ("b", 2)])
         assert not hasattr(other, "body")
+        assert not hasattr(other, "endless")
 
 
 @pytest.mark.parametrize(
