@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from kito.errors import shown
 from kito.runtime.bounded import check_expansion, open_zip, read_json, zip_member
+from kito.runtime.h5_heap import check_heaps
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _DEPTH = 200
@@ -155,7 +156,11 @@ def check_weights(path: Path) -> None:
 def _read_h5(file: IO[bytes], size: int, arrays: bool) -> ModelFile:
     import h5py  # a dependency of Keras; it does not import Keras
 
-    weights = _array_bytes(file, size) if arrays else size
+    if arrays:
+        weights = _array_bytes(file, size)
+    else:
+        check_heaps(file)
+        weights = size
     try:
         with h5py.File(file) as content:
             config, version = (
@@ -215,6 +220,7 @@ def _array_bytes(file: Any, size: int) -> int:
                 raise _Outside
             total += math.prod(item.shape or ()) * item.dtype.itemsize
 
+    check_heaps(file)
     try:
         with h5py.File(file) as content:
             add("", content)

@@ -627,3 +627,12 @@ def of_random_bytes(path: Path, valid: Path) -> None:
     for at in rng.integers(64, len(data), 400):
         data[at] = rng.integers(256)
     path.write_bytes(data)
+
+
+@h5_file
+def a_heap_without_end(path: Path, valid: Path) -> None:
+    data = bytearray((valid / "model.h5").read_bytes())
+    index_of_first, sizes_of_first = data.index(b"GCOL") + 16, data.index(b"GCOL") + 24
+    data[index_of_first : index_of_first + 2] = bytes(2)  # free space
+    data[sizes_of_first : sizes_of_first + 8] = bytes(8)
+    path.write_bytes(data)
