@@ -46,9 +46,10 @@ pytestmark = [
 # the models themselves: resnet_open_size, say, is a variant of resnet.
 _TASKS = ("_classifier", "_masked_lm", "_causal_lm", "_seq_2_seq_lm", "_to_image", "sam_segmenter")
 _BY_DAY = {"resnet_classifier", "bert_classifier", "bert_masked_lm"}
-_BY_DAY |= {"gpt2_causal_lm", "t5_seq_2_seq_lm", "flux_text_to_image"}
+_BY_DAY |= {"gpt2_causal_lm", "flux_text_to_image"}
 _BY_DAY |= {"resnet_v2", "efficientnet_v2", "vae_sample"}
-_LONG = {"d_fine", "d_fine_detector", "stable_diffusion_3", "hgnetv2_affine", "sam3_segmenter"}
+_LONG = {"d_fine", "d_fine_detector", "stable_diffusion_3", "hgnetv2", "hgnetv2_affine"}
+_LONG |= {"sam3", "sam3_segmenter"}
 
 
 def _at_night(model: Foreign) -> bool:

@@ -87,7 +87,7 @@ def test_random_graphs(plan: Plan) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=max(60, settings().max_examples), **RELAXED)
+@settings(max_examples=max(45, settings().max_examples), **RELAXED)
 @given(plans())
 def test_many_random_graphs(plan: Plan) -> None:
     check(build(plan))
@@ -100,7 +100,7 @@ def test_random_subclassed_models(block: Block) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=max(15, settings().max_examples), **RELAXED)
+@settings(max_examples=max(10, settings().max_examples), **RELAXED)
 @given(blocks())
 def test_many_random_subclassed_models(block: Block) -> None:
     check_whole(block)
