@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +12,24 @@ from torch import nn
 from kito.rewrite.torch.reduce import TorchReduction, reduce_torch
 
 FLOAT32, FLOAT64 = 5e-5, 1e-9
+
+
+class Calls(nn.Module):
+    """A module with two convolutions and two normalizations, and a forward that is given."""
+
+    def __init__(self, forward: Callable[[Any, Any], Any], inputs: int = 6) -> None:
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(inputs, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.conv2, self.bn2 = nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6)
+        self.relu = nn.ReLU(inplace=True)
+        self.body = forward
+
+    def forward(self, x: Any) -> Any:
+        return self.body(self, x)
+
+    def count(self) -> int:
+        """A method that is no forward."""
+        return 2
 
 
 def randomized(module: nn.Module, seed: int = 0) -> nn.Module:

@@ -8,25 +8,11 @@ import pytest
 import torch
 import torch_forwards as forwards
 from torch import nn
-from torch_modules import check_exact, difference, random_inputs, randomized
+from torch_modules import Calls, check_exact, difference, random_inputs, randomized
 
 from kito.rewrite.torch.reduce import reduce_torch
 
 IMAGE = (2, 6, 12, 10)
-
-
-class Calls(nn.Module):
-    """A module with two convolutions and two normalizations, and a forward that is given."""
-
-    def __init__(self, forward: forwards.Forward) -> None:
-        super().__init__()
-        self.conv, self.bn = nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6)
-        self.conv2, self.bn2 = nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6)
-        self.body = forward
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = self.body(self, x)
-        return result
 
 
 @pytest.mark.parametrize("name", forwards.WHOLE)

@@ -13,29 +13,12 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
-from torch_modules import check_exact, difference, random_inputs, randomized
+from torch_modules import Calls, check_exact, difference, random_inputs, randomized
 
 import kito
 from kito.rewrite.torch.reduce import reduce_torch
 
 IMAGE = (2, 6, 12, 10)
-
-
-class Calls(nn.Module):
-    """A module with two convolutions and two normalizations, and a forward that is given."""
-
-    def __init__(self, forward: Callable[[Any, Any], Any], inputs: int = 6) -> None:
-        super().__init__()
-        self.conv, self.bn = nn.Conv2d(inputs, 6, 3, padding=1), nn.BatchNorm2d(6)
-        self.conv2, self.bn2 = nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6)
-        self.relu = nn.ReLU(inplace=True)
-        self.body = forward
-
-    def forward(self, x: Any) -> Any:
-        return self.body(self, x)
-
-    def count(self) -> int:
-        return 2
 
 
 def calls(forward: Callable[[Any, Any], Any]) -> nn.Module:
