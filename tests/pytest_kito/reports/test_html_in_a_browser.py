@@ -1,4 +1,4 @@
-"""The HTML report in Chromium: it works, is accessible, fits a phone, and 200 models open at once.
+"""The HTML report in Chromium: it works, is accessible, fits a phone, and waits with the parsing.
 
 Debian's package ``chromium``, or Chrome, is used where it is found.
 """
@@ -33,6 +33,7 @@ pytestmark = [
         FOUND is None, reason="there is no Chromium on PATH; on Debian: apt-get install chromium"
     ),
 ]
+SCREENS = [(390, "light"), (1280, "dark")]
 Open = Callable[..., "Page"]
 SHOWN = "rows => rows.filter(x => !x.hidden).map(x => x.cells[0].textContent)"
 ROWS = ".overview tbody tr"
@@ -55,11 +56,13 @@ def show(browser: Browser) -> Iterator[Open]:
     asked: list[str] = []
     contexts = []
 
-    def show_page(path: Path, *, anchor: str = "", **options: Any) -> Page:
+    def show_page(path: Path, *, anchor: str = "", idle: bool = True, **options: Any) -> Page:
         # Offline: what a file loads from elsewhere would be an error.
         context = browser.new_context(offline=True, **options)
         contexts.append(context)
         page = context.new_page()
+        if not idle:
+            page.add_init_script("delete window.requestIdleCallback")
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("dialog", lambda dialog: said.append(dialog.message))
@@ -139,8 +142,7 @@ def test_a_link_to_a_model_opens_it(show: Open, page_file: Path) -> None:
         assert page.locator("thead button").count() == (7 if scripts else 0)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width, scheme", SCREENS)
 def test_it_fits_and_is_accessible(show: Open, page_file: Path, width: int, scheme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = show(page_file, viewport={"width": width, "height": 844}, color_scheme=scheme)
@@ -170,8 +172,7 @@ def explained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width, scheme", SCREENS)
 def test_a_wide_network_fits_and_is_accessible(
     show: Open, explained: Path, width: int, scheme: str
 ) -> None:
@@ -194,13 +195,28 @@ def test_200_models_are_small_and_open_at_once(show: Open, tmp_path: Path) -> No
     path = tmp_path / "r.html"
     write_page(report(200, 3), path, read_history(tmp_path))
     assert path.stat().st_size < 5_000_000
-    seconds = []
-    # The best of three: another test may keep the machine busy.
-    for _ in range(3):
-        page = show(path)
-        page.wait_for_function(
-            "document.querySelector('.found').textContent === '200 of 200 shown'"
-        )
-        took = "performance.getEntriesByType('navigation')[0].loadEventEnd"
-        seconds.append(page.evaluate(took) / 1000)
-    assert 0 < min(seconds) < 2
+    # Chromium took 0.8 to 1.0 s for it, and 1.2 to 1.7 s when it parsed all 230,000 nodes at once.
+    page = show(path, idle=False)
+    assert page.get_by_role("status").text_content() == "200 of 200 shown"
+    assert page.evaluate("document.getElementsByTagName('*').length") < 10_000
+    # What a browser does when it is idle, and printing does at once.
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.getElementsByTagName('*').length") > 100_000
+    assert page.locator("noscript").count() == 0
+
+
+def test_what_a_closed_model_shows_is_found_without_opening_it(show: Open, page_file: Path) -> None:
+    page = show(page_file)
+    page.locator("noscript").first.wait_for(state="detached", timeout=20_000)
+    assert page.locator("details.model[open]").count() == 0
+    assert page.locator("details.model h4").count() > 14
+
+
+def test_a_browser_that_is_never_idle_shows_a_model_when_it_opens(
+    show: Open, page_file: Path
+) -> None:
+    page = show(page_file, idle=False)
+    assert page.locator("noscript").count() == 14
+    page.locator("details[data-model=model-resnet50_1] summary").first.click()
+    page.get_by_role("heading", name="Same outputs").wait_for(state="visible", timeout=5000)
+    assert page.locator("noscript").count() == 13

@@ -1,5 +1,7 @@
 // Sorts, filters and searches the overview, and opens a model that a link leads to. Without it, the
 // page is a plain table with the models below.
+// The browser leaves what a model shows on a click as text (in <noscript>). It is parsed when the
+// model opens, or when the browser has nothing else to do, so that searching in the page finds it.
 "use strict";
 (() => {
   const form = document.querySelector(".controls");
@@ -12,6 +14,11 @@
   const found = form.querySelector(".found");
   const none = document.querySelector(".none");
   const names = new Intl.Collator("en", { numeric: true });
+
+  const parse = (box) => {
+    const text = box.querySelector(":scope > noscript");
+    if (text) text.outerHTML = text.textContent;
+  };
 
   const show = () => {
     const text = search.value.trim().toLowerCase();
@@ -58,10 +65,10 @@
   });
 
   const open = () => {
-    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const box = target && target.closest("details.model");
+    const box = boxes.get(decodeURIComponent(location.hash.slice(1)));
     if (!box) return;
     if (box.hidden) reset();
+    parse(box);
     box.open = true;
     box.scrollIntoView();
     box.querySelector("summary").focus({ preventScroll: true });
@@ -83,15 +90,24 @@
   body.addEventListener("click", (event) => {
     if (event.target.closest("a")) setTimeout(open);
   });
+  // The event does not bubble.
+  list.addEventListener("toggle", (event) => boxes.has(event.target.dataset.model) && parse(event.target), true);
   let closed = [];
   addEventListener("beforeprint", () => {
+    boxes.forEach(parse);
     closed = [...list.querySelectorAll("details.model:not([open])")];
     for (const box of closed) box.open = true;
   });
   addEventListener("afterprint", () => {
     for (const box of closed) box.open = false;
   });
+  const rest = [...boxes.values()];
+  const parseSome = (deadline) => {
+    while (rest.length && deadline.timeRemaining() > 0) parse(rest.shift());
+    if (rest.length) requestIdleCallback(parseSome);
+  };
   form.hidden = false;
   show();
   open();
+  if ("requestIdleCallback" in window) addEventListener("load", () => requestIdleCallback(parseSome));
 })();
