@@ -25,8 +25,9 @@ def test_it_passes_its_own_gate_and_tests(tmp_path: Path) -> None:
     assert {"classifier.keras", "classifier.onnx", "denoiser.keras"} <= made
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_its_models_can_be_trained_anew(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="pip install 'pytest-kito[examples]'")
     command = [sys.executable, "train.py", "--output", str(tmp_path)]
     subprocess.run(command, cwd=EXAMPLE, capture_output=True, check=True)
     for folder in ("models", "data"):

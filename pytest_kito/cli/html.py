@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from kito.errors import KitoError, printable
-from pytest_kito.reports.html.history import History
-from pytest_kito.reports.html.page import write_page
 
 if TYPE_CHECKING:
     from kito.timing.result import SpeedupEstimate
+    from pytest_kito.reports.html.history import History
 
 
 def write_html(report: Mapping[str, Any], path: Path, past: History | None = None) -> None:
@@ -24,6 +23,8 @@ def write_html(report: Mapping[str, Any], path: Path, past: History | None = Non
     Raises:
         KitoError: it cannot be written.
     """
+    from pytest_kito.reports.html.page import write_page
+
     for line in () if past is None else past.warnings:
         typer.echo(printable(f"kito: skipped in the history: {line}"), err=True)
     try:

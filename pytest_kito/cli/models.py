@@ -27,7 +27,7 @@ from pytest_kito.cli.loading import (
     reduced_model,
 )
 from pytest_kito.cli.progress import working
-from pytest_kito.reports.html.page import require_extra
+from pytest_kito.reports.html.extra import require_extra
 
 if TYPE_CHECKING:
     from kito.equivalence.result import Comparison

@@ -12,8 +12,7 @@ from kito.errors import KitoError, counted
 from kito.export.files import to_json, write_text
 from pytest_kito.cli.answers import NO, Json, answer
 from pytest_kito.cli.html import write_html
-from pytest_kito.reports.html.history import read_history
-from pytest_kito.reports.html.page import require_extra
+from pytest_kito.reports.html.extra import require_extra
 
 
 def plan(
@@ -50,6 +49,7 @@ def merge(
     ] = None,
 ) -> None:
     """Join the JSON reports of shards; exit code 1 if one of them did not pass."""
+    from pytest_kito.reports.html.history import read_history
     from pytest_kito.reports.merge import merge_reports
 
     if html is not None:

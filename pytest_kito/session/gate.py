@@ -19,7 +19,7 @@ from kito.runtime.quiet import import_keras
 from pytest_kito.checks.model_run import ModelRun
 from pytest_kito.checks.phases import IMPORT, PhaseClock, Stopwatch
 from pytest_kito.config.load import Config, ConfigError, ModelSpec, load_config
-from pytest_kito.reports.html.page import require_extra
+from pytest_kito.reports.html.extra import require_extra
 from pytest_kito.session.options import DeviceChoice, Options
 from pytest_kito.shards.costs import costs
 from pytest_kito.shards.partition import shard

@@ -38,6 +38,7 @@ def test_the_outputs_of_a_passing_gate(passing: Run) -> None:
     assert not (passing.state / "cache").exists()
 
 
+@pytest.mark.slow
 def test_a_failing_gate_fails_the_job_and_publishes_nothing(
     act: Act, model_repository: Path
 ) -> None:
@@ -93,7 +94,7 @@ def test_speed_and_metric_in_an_engine(act: Act, model_repository: Path) -> None
     }
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_an_interrupted_release_is_a_draft_and_the_next_run_completes_it(
     act: Act, model_repository: Path, state: Path
 ) -> None:

@@ -81,7 +81,7 @@ def test_three_shards_are_one_gate(
     assert release["files"].keys() == FILES
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_artifacts_of_the_only_shard_that_makes_some_are_published(
     act: Callable[..., Run], model_repository: Path
 ) -> None:

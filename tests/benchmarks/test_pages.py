@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,11 @@ def save(folder: Path, cell: str, machine: str = "laptop", **outcome: Any) -> No
     Store(machine, folder / "results").save("conversion", cell, {**record, **outcome})
 
 
+drawing = pytest.mark.skipif(
+    find_spec("matplotlib") is None, reason="draws: pip install 'pytest-kito[benchmarks]'"
+)
+
+
 @pytest.fixture
 def pages(tmp_path: Path) -> Pages:
     (tmp_path / "README.md").write_text(
@@ -51,6 +57,7 @@ def test_each_topic_has_one_section() -> None:
     assert len(headings) == len(set(headings)) > 2
 
 
+@drawing
 def test_results_become_a_page_a_block_and_a_plot(pages: Pages, tmp_path: Path) -> None:
     changed = [x.relative_to(tmp_path).as_posix() for x in pages.write()]
     plot = "docs/plots/conversion-laptop.svg"
@@ -71,6 +78,7 @@ def test_results_become_a_page_a_block_and_a_plot(pages: Pages, tmp_path: Path) 
     assert pages.write() == []
 
 
+@drawing
 def test_check_finds_what_is_out_of_step(pages: Pages, tmp_path: Path) -> None:
     pages.write()
     save(tmp_path, "chain-120x16", result=chain(360))
@@ -94,6 +102,7 @@ def test_a_block_shows_one_machine_and_the_page_all(pages: Pages, tmp_path: Path
     assert "chain-15x16" not in pages.texts()[readme]
 
 
+@drawing
 def test_a_plot_is_the_same_bytes_again() -> None:
     rows = {f"chain-{n}x16": chain(3 * n) for n in (15, 30, 60)}
     assert plots.svg(conversion, rows) == plots.svg(conversion, rows)

@@ -21,7 +21,7 @@ def interrupted(place: Path, what: str, count: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("count", [10, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [10, pytest.param(100, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("what", ["publish", "merge", "reduce"])
 def test_nothing_is_half_done(tmp_path: Path, what: str, count: int) -> None:
     found = interrupted(tmp_path, what, count)

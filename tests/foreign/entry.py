@@ -59,8 +59,6 @@ class Foreign:
     """Inputs, by name, that need values of their own kind."""
     raw: Callable[[], Any] | None = None
     """What ``predict`` of a task with a preprocessor takes."""
-    nightly: bool = False
-    """Whether it takes so long that it is tried at night only."""
 
     def __post_init__(self) -> None:
         assert bool(self.batchnorms) == bool(self.reason), f"{self.name}: a number and its reason"

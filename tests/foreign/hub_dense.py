@@ -171,11 +171,10 @@ _BASNET: dict[str, Any] = {
 }
 
 DENSE: tuple[Foreign, ...] = (
-    hub("basnet", basnet, nightly=True, **_BASNET),
+    hub("basnet", basnet, **_BASNET),
     hub(
         "basnet_segmenter",
         lambda: models.BASNetImageSegmenter(basnet()),
-        nightly=True,
         **_BASNET,
     ),
     hub("deeplab_v3", deeplab),

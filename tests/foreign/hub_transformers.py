@@ -232,7 +232,6 @@ TRANSFORMERS: tuple[Foreign, ...] = (
         "stable_diffusion_3_inpaint",
         lambda: stable_diffusion("Inpaint"),
         draw=_STEPS,
-        nightly=True,
     ),
     hub("flux", flux),
     hub("flux_text_to_image", lambda: models.FluxTextToImage(flux(), None)),

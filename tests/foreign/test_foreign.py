@@ -10,7 +10,6 @@ import gc
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,33 +41,26 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Using a non-tuple sequence for multi:UserWarning"),
 ]
 
-# A task is a backbone, which is tried too, and a head: a few of each kind are enough by day. So are
-# the models themselves: resnet_open_size, say, is a variant of resnet.
-_TASKS = ("_classifier", "_masked_lm", "_causal_lm", "_seq_2_seq_lm", "_to_image", "sam_segmenter")
-_BY_DAY = {"resnet_classifier", "bert_classifier", "bert_masked_lm"}
-_BY_DAY |= {"gpt2_causal_lm", "flux_text_to_image"}
-_BY_DAY |= {"resnet_v2", "efficientnet_v2", "vae_sample"}
-_LONG = {"d_fine", "d_fine_detector", "stable_diffusion_3", "hgnetv2", "hgnetv2_affine"}
-_LONG |= {"sam3", "sam3_segmenter"}
+# One or two of each kind. The others have the same layers in other networks, or take 10 s and more.
+_BY_DAY = {
+    *("resnet", "resnet_classifier", "resnet_v2", "densenet", "efficientnet", "efficientnet_v2"),
+    *("mobilenet", "cspnet_csp", "cspnet_dark", "vgg", "xception", "vit", "dinov3"),
+    *("retinanet", "deeplab_v3", "sam", "vae_sample", "flux", "mmdit", "clip", "video_prism"),
+    *("bert", "bert_masked_lm", "bert_classifier", "albert", "deberta_v3", "f_net", "xlnet"),
+    *("gpt2", "gpt2_causal_lm", "llama", "gemma3", "mixtral", "bart", "whisper", "rqvae"),
+}
 
 
 def _at_night(model: Foreign) -> bool:
-    if model in KERAS_HUB:
-        task = model.name.endswith(_TASKS)
-        variant = any(model.name.startswith(f"{other.name}_") for other in KERAS_HUB)
-        more = (task or variant) and model.name not in _BY_DAY
-        return model.nightly or more or model.name in _LONG
-    return True  # the layers are those of keras-hub and of tests/zoo, in other networks
+    return model not in KERAS_HUB or model.name not in _BY_DAY
 
 
-MODELS = tuple(
-    replace(model, nightly=_at_night(model)) for model in (*KERAS_HUB, *KIMM, *APPLICATIONS)
-)
+MODELS = (*KERAS_HUB, *KIMM, *APPLICATIONS)
 TABLE = "KITO_FOREIGN_TABLE"
 
 
 def _marks(model: Foreign) -> list[pytest.MarkDecorator]:
-    marks = [pytest.mark.nightly] if model.nightly else []
+    marks = [pytest.mark.nightly] if _at_night(model) else []
     # On PyTorch, the one returns NaN whatever its weights, and Keras refuses to build the other.
     if model.name.startswith(("stable_diffusion_3", "NASNet")):
         marks.append(pytest.mark.backends("tensorflow", "jax"))
@@ -85,6 +77,7 @@ def released_models() -> Iterator[None]:
 
 def test_each_model_has_a_name_of_its_own() -> None:
     assert len({model.id for model in MODELS}) == len(MODELS)
+    assert {model.name for model in KERAS_HUB} >= _BY_DAY
 
 
 @pytest.mark.parametrize("foreign", [pytest.param(x, id=x.id, marks=_marks(x)) for x in MODELS])

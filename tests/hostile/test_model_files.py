@@ -46,24 +46,41 @@ def test_explain_refuses_it_and_plan_and_init_need_no_valid_file(
         check(commands, folder, "kito", "plan", codes=(0,), lines=0)
 
 
+BY_DAY = (
+    ("reduce", "FILE", "-o", "out.keras", "--json"),
+    ("compare", "GOOD", "FILE"),
+    ("bench", "FILE", "--budget", "0.2"),
+)
+AT_NIGHT = (
+    ("reduce", "FILE", "-o", "out.keras"),
+    ("compare", "FILE", "GOOD"),
+    ("compare", "GOOD", "FILE", "--json"),
+    ("bench", "GOOD", "FILE", "--budget", "0.2"),
+    ("explain", "FILE", "--json"),
+)
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "all_argv",
+    [
+        pytest.param(BY_DAY, id="few"),
+        pytest.param(AT_NIGHT, id="more", marks=pytest.mark.nightly),
+    ],
+)
 @pytest.mark.parametrize("suffix, name", FILES)
 def test_other_commands_refuse_it(
-    commands: Commands, folder: Path, valid: Path, suffix: str, name: str
+    commands: Commands,
+    folder: Path,
+    valid: Path,
+    suffix: str,
+    name: str,
+    all_argv: tuple[tuple[str, ...], ...],
 ) -> None:
-    file, good = f"model{suffix}", str(valid / "model.keras")
+    files = {"FILE": f"model{suffix}", "GOOD": str(valid / "model.keras")}
     codes = (0, 1, 2) if name in HARMLESS else (1, 2)
-    for argv in (
-        ("reduce", file, "-o", "out.keras"),
-        ("reduce", file, "-o", "out.keras", "--json"),
-        ("compare", file, good),
-        ("compare", good, file),
-        ("compare", good, file, "--json"),
-        ("bench", file, "--budget", "0.2"),
-        ("bench", good, file, "--budget", "0.2"),
-        ("explain", file, "--json"),
-    ):
-        check(commands, folder, "kito", *argv, codes=codes)
+    for argv in all_argv:
+        check(commands, folder, "kito", *(files.get(x, x) for x in argv), codes=codes)
 
 
 @pytest.mark.slow

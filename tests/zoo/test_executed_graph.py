@@ -20,7 +20,8 @@ each_network = pytest.mark.parametrize(
     "network",
     [
         *SMALL_ONES,
-        *(pytest.param(x, marks=pytest.mark.slow) for x in ("NASNetMobile", "ResNet50")),
+        pytest.param("ResNet50", marks=pytest.mark.slow),
+        pytest.param("NASNetMobile", marks=pytest.mark.nightly),
     ],
 )
 

@@ -116,7 +116,7 @@ for name in formats:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     digits = str(ROOT / "examples" / "digits" / "digits.keras")
     runs = []

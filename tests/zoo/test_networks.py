@@ -21,11 +21,11 @@ from zoo.networks import NETWORKS, OTHERS, PRECOMPUTED, Network, Reach
 # the ratio of the two models' was 0.64 to 1.78 over 6 samples, and 0.81 to 1.05 over 24.
 SAMPLES = 24
 SLOW = {
-    "resnet50_v2",
-    "resnet50_v2_positive",
-    "efficientnet_b0",
-    "efficientnet_v2_b0",
-    "mobilenet_v3_large",
+    "resnet50_v2": pytest.mark.nightly,  # resnet50_v2_positive has more to fold
+    "resnet50_v2_positive": pytest.mark.slow,
+    "efficientnet_b0": pytest.mark.nightly,  # efficientnet_v2_b0 has its layers
+    "efficientnet_v2_b0": pytest.mark.slow,
+    "mobilenet_v3_large": pytest.mark.slow,
 }
 BATCH = 8  # bounds the memory of the float64 runs
 
@@ -53,7 +53,13 @@ def released_models() -> Iterator[None]:
     gc.collect()
 
 
-@each_network({"densenet169", "densenet201", "inception_resnet_v2", "nasnet_large", "resnet152"})
+@each_network(
+    {"nasnet_mobile"},
+    nightly={
+        *("densenet169", "densenet201", "inception_resnet_v2", "nasnet_large", "resnet152"),
+        "deeplab_xception",
+    },
+)
 def test_folds_as_in_the_table(network: Network) -> None:
     reduction = kito.reduce(network.build(network.size), passes=("fold_batchnorm",))
 
@@ -70,7 +76,7 @@ def test_folds_as_in_the_table(network: Network) -> None:
     },
     nightly={
         *("densenet169", "densenet201", "resnet152", "nasnet_large", "deeplab_xception"),
-        "inception_resnet_v2",
+        *("inception_v3", "inception_resnet_v2"),
         *("mobilenet", "deeplab_mobile"),  # mobilenet_v2, which runs by day, has their layers
         "xception",  # tests/foreign has another one by day
         *("resnet50", "zf_unet_224"),  # the gate of this repository runs on them by day
@@ -89,8 +95,7 @@ def test_computes_the_same(network: Network) -> None:
 
 
 @pytest.mark.parametrize(
-    "network",
-    [pytest.param(x, marks=pytest.mark.slow if x.name in SLOW else (), id=x.name) for x in OTHERS],
+    "network", [pytest.param(x, marks=SLOW.get(x.name, ()), id=x.name) for x in OTHERS]
 )
 def test_reaches(network: Reach) -> None:
     model = network.build(128)

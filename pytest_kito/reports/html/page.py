@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import importlib
-import importlib.util
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from kito.export.files import to_json, write_text
 from kito.runtime.bounded import read_json
 from pytest_kito.reports.html import model as models
 from pytest_kito.reports.html import words
+from pytest_kito.reports.html.extra import require_extra
 from pytest_kito.reports.html.history import History
 from pytest_kito.reports.read import ModelPart, ReportFile, typed_report
 
@@ -51,22 +51,6 @@ _ENVIRONMENT = (
     ("backend_version", "backend's version"),
     ("python", "Python"),
 )
-
-
-def require_extra(option: str) -> None:
-    """Check that the packages of the extra ``report`` are there.
-
-    Args:
-        option: what needs them.
-
-    Raises:
-        KitoError: they are not.
-    """
-    if not all(map(importlib.util.find_spec, ("jinja2", "fast_sugiyama"))):
-        raise KitoError(
-            f"{option} needs packages that are not installed; install them with: "
-            "pip install 'pytest-kito[report]'"
-        )
 
 
 def write_page(report: Mapping[str, Any], path: Path, history: History | None = None) -> None:

@@ -197,7 +197,10 @@ class TestAuto:
         assert by_default.seconds <= USUAL_S / 4
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("call_s", [pytest.param(0.01, marks=pytest.mark.nightly), 0.1, 1.0])
+    @pytest.mark.parametrize(
+        "call_s",
+        [0.1, *(pytest.param(x, marks=pytest.mark.nightly) for x in (0.01, 1.0))],
+    )
     @pytest.mark.parametrize("noise", NOISES)
     def test_decides_clear_cases_and_errs_rarely(self, noise: str, call_s: float) -> None:
         # The figures of docs/timing.md, counted by benchmarks.topics.verdicts with more runs.

@@ -314,6 +314,7 @@ def test_an_artifact_that_the_original_could_not_be_either(repository: Repositor
 
 
 @pytest.mark.backends("tensorflow")
+@pytest.mark.slow
 def test_the_output_holds_nothing_of_the_backends_own(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def pytest_runtest_call(item):
 
 
 @pytest.mark.backends("tensorflow")
+@pytest.mark.slow
 def test_timings_run_on_one_worker_and_no_model_is_built_twice(repository: Repository) -> None:
     folder = repository(MODELS)
     folder.makeconftest(WHO)
