@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -150,9 +151,12 @@ def _open(path: Path) -> tuple[int, bool] | None:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o666), True
     except FileExistsError:
         pass
-    if not path.is_file() or path.is_symlink():
-        if not os.path.lexists(path):
-            return None
+    # One look: between two, the file may be removed and created again.
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(mode):
         raise KitoError(f"{path} is not a regular file, so it cannot be locked; remove it")
     try:
         return os.open(path, os.O_RDWR | _NO_FOLLOW), False

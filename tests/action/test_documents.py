@@ -115,7 +115,8 @@ def test_commands_of_the_scripts_are_commands_of_kito() -> None:
 def test_extras_are_those_of_the_package() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         extras = set(tomllib.load(file)["project"]["optional-dependencies"])
-    extras -= {"benchmarks", "dev", "docs", "foreign", "test"}  # those of this repository
+    # Those of this repository.
+    extras -= {"benchmarks", "dev", "docs", "examples", "foreign", "test"}
     validated = re.search(r"EXTRAS='(.+)'", (ROOT / "action" / "validate.sh").read_text())
     assert validated is not None
     assert set(validated[1].split()) == extras

@@ -56,7 +56,9 @@ def everything(model: Any, batch: list[Any]) -> list[tuple[str, np.ndarray]]:
     pairs = [(call.operation.name, x) for call in calls for x in call.outputs]
     inside = keras.Model(model.inputs, [tensor for _, tensor in pairs])
     with without_gradients():
-        flat = keras.tree.flatten(inside(batch))  # of one tensor, Keras makes no list
+        # Without training, Keras takes the default of a layer on the way: True after a Resizing.
+        result = inside(batch, training=False)
+    flat = keras.tree.flatten(result)  # of one tensor, Keras makes no list
     return [(n, to_numpy(x)) for (n, _), x in zip(pairs, flat, strict=True)]
 
 
