@@ -94,15 +94,11 @@ def test_the_artifacts_of_the_only_shard_that_makes_some_are_published(
     assert release["files"].keys() == FILES - {"small.keras", "large.keras"}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "arguments, checked",
     [
-        pytest.param(
-            "-x test_user.py",
-            {"small": True, "medium": False, "large": True},
-            marks=pytest.mark.nightly,
-        ),
+        ("-x test_user.py", {"small": True, "medium": False, "large": True}),
         ("test_user.py", {"small": True, "medium": True, "large": True}),
     ],
     ids=["before its models were checked", "although its models passed"],

@@ -242,7 +242,7 @@ def test_a_few(kind: Mutate, commands: Commands, with_archive: Path, tmp_path: P
     try_some(kind, 9, commands, with_archive, tmp_path / "scratch")
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", KINDS)
 def test_many(kind: Mutate, commands: Commands, with_archive: Path, tmp_path: Path) -> None:
     try_some(kind, 50, commands, with_archive, tmp_path / "scratch")

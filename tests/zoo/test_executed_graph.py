@@ -20,8 +20,7 @@ each_network = pytest.mark.parametrize(
     "network",
     [
         *SMALL_ONES,
-        pytest.param("ResNet50", marks=pytest.mark.slow),
-        pytest.param("NASNetMobile", marks=pytest.mark.nightly),
+        *(pytest.param(x, marks=pytest.mark.nightly) for x in ("NASNetMobile", "ResNet50")),
     ],
 )
 

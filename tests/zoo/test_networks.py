@@ -25,7 +25,7 @@ SLOW = {
     "resnet50_v2_positive": pytest.mark.slow,
     "efficientnet_b0": pytest.mark.nightly,  # efficientnet_v2_b0 has its layers
     "efficientnet_v2_b0": pytest.mark.slow,
-    "mobilenet_v3_large": pytest.mark.slow,
+    "mobilenet_v3_large": pytest.mark.nightly,  # mobilenet_v3_small has its layers
 }
 BATCH = 8  # bounds the memory of the float64 runs
 
@@ -76,7 +76,7 @@ def test_folds_as_in_the_table(network: Network) -> None:
     },
     nightly={
         *("densenet169", "densenet201", "resnet152", "nasnet_large", "deeplab_xception"),
-        *("inception_v3", "inception_resnet_v2"),
+        *("densenet121", "inception_v3", "inception_resnet_v2"),
         *("mobilenet", "deeplab_mobile"),  # mobilenet_v2, which runs by day, has their layers
         "xception",  # tests/foreign has another one by day
         *("resnet50", "zf_unet_224"),  # the gate of this repository runs on them by day

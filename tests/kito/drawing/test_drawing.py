@@ -291,7 +291,7 @@ def test_a_missing_extra_is_an_error(network: Any, monkeypatch: pytest.MonkeyPat
         draw(network)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_very_large_network_is_small() -> None:
     reduction = kito.reduce(randomize(keras.applications.NASNetLarge(weights=None)))
     network = describe(reduction)

@@ -30,7 +30,7 @@ def test_a_folder_comes_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(x, marks=pytest.mark.slow if x == "many_members" else ()) for x in ARCHIVES],
+    [pytest.param(x, marks=pytest.mark.nightly if x == "many_members" else ()) for x in ARCHIVES],
 )
 def test_an_archive_that_pack_does_not_write_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "scratch").mkdir()
